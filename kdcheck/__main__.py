@@ -1,0 +1,7 @@
+"""``python -m kdcheck`` is the ``kdcheck`` command."""
+
+import sys
+
+from kdcheck.cli import main
+
+sys.exit(main())

@@ -1,0 +1,66 @@
+"""The command line: one thin file per verb in this folder, found by name.
+
+A verb is a module with ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int``.
+Modules whose name starts with an underscore are not verbs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+from kdcheck import __version__
+from kdcheck.errors import KdcheckError
+
+DESCRIPTION = "Re-run the experiments behind a paper's claims and say which of them hold."
+
+
+def verbs() -> list[str]:
+    """Names of all verbs, sorted: the modules of this folder.
+
+    >>> "audit" in verbs()
+    True
+    """
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole parser, every verb included.
+
+    >>> build_parser().prog
+    'kdcheck'
+    """
+    parser = argparse.ArgumentParser(prog="kdcheck", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"kdcheck {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in verbs():
+        module = importlib.import_module(f"{__name__}.{name}")
+        verb = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; errors of ours print as one line with a next step and exit with 2.
+
+    >>> main(["audit", "--format", "nonsense"])
+    Traceback (most recent call last):
+        ...
+    SystemExit: 2
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except KdcheckError as error:
+        print(f"kdcheck {args.verb}: {error}", file=sys.stderr)
+        return 2
+    return status
