@@ -57,6 +57,10 @@ class LabelError(InputError):
     """
 
 
+class ShapeError(InputError):
+    """Two arguments that must cover the same examples and classes have different shapes."""
+
+
 class ParameterError(InputError):
     """A hyper-parameter such as alpha or the temperature lies outside its domain."""
 
