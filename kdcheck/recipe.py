@@ -1,0 +1,263 @@
+"""A recipe: everything that decides one training run, frozen, with a digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_args, get_type_hints
+
+from kdcheck import objectives
+from kdcheck.checks import check_temperature
+from kdcheck.errors import RecipeError
+from kdcheck.objectives import ERM, Objective, SelfTraining
+
+ENGINE_VERSION = "1"
+"""Raised whenever a change to the engine changes what a recipe gives, to the last bit."""
+
+SCHEDULES = ("linear", "linear_over_longest", "constant")
+PRECISIONS = ("float32", "bfloat16", "float16", "float64")
+NEXT_STEP = "Correct the field in the recipe file or the call; kdcheck train --help lists all."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run, decided in full. Two equal digests mean the same posteriors.
+
+    Bitwise, that holds on one machine, one build of torch and one thread count; between machines
+    compare within a tolerance.
+
+    Raises:
+        RecipeError: a field is out of range, or two fields contradict each other.
+
+    Source: section 4 (setup), Table 1 and appendix A.1; what the paper leaves open is listed by
+    ``kdcheck.paper.open_settings``.
+
+    >>> recipe = Recipe(
+    ...     task="mrpc", task_digest="t", encoder="tiny-2", encoder_digest="e",
+    ...     objective=ERM(), learning_rate=5e-5, epochs=4, seed=0,
+    ... )
+    >>> recipe.short
+    '4f9b7251'
+    """
+
+    task: str
+    """Name of the task."""
+    task_digest: str
+    """Digest of the task's content: classes, ids, texts and labels of all three splits."""
+    train_rows: int | None = None
+    """Number of training examples if the task was cut down, else none."""
+    validation_rows: int | None = None
+    """Number of validation examples if the task was cut down, else none."""
+    test_rows: int | None = None
+    """Number of test examples if the task was cut down, else none."""
+    encoder: str
+    """Name of the pre-trained encoder."""
+    encoder_digest: str
+    """Digest of its weights, configuration and vocabulary."""
+    max_length: int = 128
+    """Longest text in tokens, special ones included; longer ones are cut, and counted."""
+    dropout: float = 0.1
+    """Dropout probability in hidden layers, attention and the head."""
+    objective: Objective
+    """The loss, with its parameters and conventions."""
+    teacher: Recipe | None = None
+    """The run whose posteriors the objective needs."""
+    teacher_temperature: float = 1.0
+    """What the teacher's logits are divided by beforehand: its confidence at equal accuracy."""
+    learning_rate: float
+    """Peak learning rate of AdamW."""
+    epochs: int
+    """Passes over the training split."""
+    batch_size: int = 32
+    """Examples per step."""
+    schedule: str = "linear"
+    """``linear``: to zero over the run's own epochs; ``linear_over_longest``: to zero over
+    ``schedule_epochs``; ``constant``. None has a warm-up."""
+    schedule_epochs: int | None = None
+    """Epochs of the longest run, for ``linear_over_longest`` alone."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, on every parameter."""
+    beta_1: float = 0.9
+    """AdamW's decay of the first moment."""
+    beta_2: float = 0.999
+    """AdamW's decay of the second moment."""
+    epsilon: float = 1e-8
+    """AdamW's epsilon."""
+    clip_norm: float = 1.0
+    """Largest norm of the whole gradient."""
+    precision: str = "float32"
+    """``float32``, ``bfloat16`` or ``float16`` (autocast), or ``float64``."""
+    tf32: bool = False
+    """Whether CUDA may multiply float32 matrices in TF32."""
+    deterministic: bool = True
+    """Whether only deterministic kernels may run."""
+    threads: int = 1
+    """CPU threads; another count adds in another order and changes the last bits."""
+    seed: int
+    """Seed of the three streams: initialisation, order and dropout."""
+    evaluations_per_epoch: int = 1
+    """Evaluation points per epoch, evenly spaced, the last at its end."""
+    curve_rows: int = 512
+    """Training examples whose entropy the curves follow: the first of the split."""
+    engine_version: str = ENGINE_VERSION
+    """Version of the engine's arithmetic."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "epochs", "batch_size", "threads", "evaluations_per_epoch"):
+            self._require(_is_count(getattr(self, name)), name, "an integer of at least 1")
+        self._require(
+            isinstance(self.seed, int) and 0 <= self.seed < 2**32,
+            "seed",
+            "an integer from 0 to 2**32 - 1",
+        )
+        for name in ("learning_rate", "epsilon", "clip_norm"):
+            value = getattr(self, name)
+            self._require(math.isfinite(value) and value > 0, name, "a finite number above 0")
+        for name in ("dropout", "beta_1", "beta_2"):
+            self._require(0 <= getattr(self, name) < 1, name, "a number in [0, 1)")
+        self._require(self.weight_decay >= 0, "weight_decay", "a number of at least 0")
+        self._require(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}")
+        self._require(self.precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}")
+        self._check_schedule()
+        self._check_teacher()
+
+    def _check_schedule(self) -> None:
+        if self.schedule == "linear_over_longest":
+            longest = self.schedule_epochs
+            wanted = f"at least epochs = {self.epochs} with schedule linear_over_longest"
+            self._require(longest is not None and longest >= self.epochs, "schedule_epochs", wanted)
+        else:
+            wanted = f"none with schedule {self.schedule}, where it would have no effect"
+            self._require(self.schedule_epochs is None, "schedule_epochs", wanted)
+
+    def _check_teacher(self) -> None:
+        check_temperature(self.teacher_temperature, who="recipe, teacher")
+        teacher, name = self.teacher, self.objective.name
+        if teacher is None:
+            wanted = f"a recipe, which objective {name!r} needs"
+            self._require(not self.objective.needs_teacher, "teacher", wanted)
+            wanted = "1 without a teacher, where it would have no effect"
+            self._require(self.teacher_temperature == 1.0, "teacher_temperature", wanted)
+            return
+        wanted = f"none with objective {name!r}, where it would have no effect"
+        self._require(self.objective.needs_teacher, "teacher", wanted)
+        self._require(
+            teacher.task_digest == self.task_digest,
+            "teacher",
+            f"a teacher of the same task content, {self.task} {self.task_digest[:8]}",
+        )
+        if isinstance(self.objective, SelfTraining):
+            self._require(
+                teacher.encoder_digest == self.encoder_digest
+                and isinstance(teacher.objective, ERM),
+                "teacher",
+                f"an ERM run of the student's own encoder {self.encoder!r} for self-training",
+            )
+
+    def _require(self, holds: bool, name: str, wanted: str) -> None:
+        if not holds:
+            got = getattr(self, name)
+            shown = f"recipe {got.short}" if isinstance(got, Recipe) else repr(got)
+            raise RecipeError(f"recipe, {name}", shown, wanted, NEXT_STEP)
+
+    def canonical(self) -> dict[str, Any]:
+        """What the digest covers, as JSON values; the teacher stands there by its digest."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["objective"] = self.objective.as_dict()
+        values["teacher"] = self.teacher.digest if self.teacher else None
+        return values
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the canonical form, 64 hexadecimal digits."""
+        return _sha256_of(self.canonical())
+
+    @property
+    def short(self) -> str:
+        """First eight digits of the digest."""
+        return self.digest[:8]
+
+    @cached_property
+    def prefix_digest(self) -> str | None:
+        """Equal for recipes that differ in epochs alone and share their first steps; else none.
+
+        Under ``linear`` the rate of the first step depends on the number of epochs, so nothing is
+        shared.
+        """
+        if self.schedule == "linear":
+            return None
+        values = self.canonical()
+        del values["epochs"]
+        return _sha256_of(values)
+
+    def lineage(self) -> Iterator[Recipe]:
+        """This recipe and its teachers, the farthest teacher first."""
+        if self.teacher is not None:
+            yield from self.teacher.lineage()
+        yield self
+
+    def summary(self) -> str:
+        """What decides the run, on one line."""
+        parameters = {k: v for k, v in self.objective.as_dict().items() if k != "name"}
+        settings = "".join(f" {name}={value}" for name, value in parameters.items())
+        taught = f" from {self.teacher.encoder} {self.teacher.short}" if self.teacher else ""
+        return (
+            f"{self.task} {self.encoder} {self.objective.name}{settings}{taught} "
+            f"lr={self.learning_rate:g} epochs={self.epochs} seed={self.seed} | "
+            f"{self.batch_size} a step, {self.schedule} | {self.precision} | recipe {self.short}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as JSON values, the teacher in full; :meth:`from_dict` reads it back."""
+        teacher = self.teacher.to_dict() if self.teacher else None
+        return self.canonical() | {"teacher": teacher}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Make a recipe from the mapping that :meth:`to_dict` gives.
+
+        Raises:
+            RecipeError: an unknown or missing field, or one out of range.
+            ParameterError: an objective that cannot be made.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            wanted = f"only {', '.join(sorted(known))}"
+            raise RecipeError("recipe", f"the field {unknown[0]!r}", wanted, NEXT_STEP)
+        fields = dict(values)
+        if isinstance(fields.get("objective"), Mapping):
+            fields["objective"] = objectives.from_dict(fields["objective"])
+        if isinstance(fields.get("teacher"), Mapping):
+            fields["teacher"] = cls.from_dict(fields["teacher"])
+        _check_types(cls, fields)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise RecipeError("recipe", str(error), "every required field", NEXT_STEP) from error
+
+
+def _check_types(cls: type[Recipe], fields: Mapping[str, Any]) -> None:
+    for name, annotation in get_type_hints(cls).items():
+        if name not in fields:
+            continue
+        allowed = get_args(annotation) or (annotation,)
+        value = fields[name]
+        fits = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and bool not in allowed):
+            wanted = " or ".join(t.__name__ for t in allowed)
+            raise RecipeError(f"recipe, {name}", f"{value!r}", wanted, NEXT_STEP)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _sha256_of(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
