@@ -1,0 +1,182 @@
+"""How a claim is declared: a sentence, its place in the paper, and the margin it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from kdcheck.errors import ClaimError
+
+Holds = Literal["every", "most", "some"]
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+QUANTIFIERS: dict[str, Holds] = {
+    "on every task": "every",
+    "on most tasks": "most",
+    "on some task": "some",
+}
+DIRECTIONS = ("above", "not_below", "within")
+ATTRIBUTE = "__kdcheck_claim__"
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The smallest effect that would matter, with its unit.
+
+    Source: none; fixed before the first run, with a reason.
+
+    >>> nats(0.05)
+    Margin(size=0.05, unit='nats')
+    """
+
+    size: float
+    unit: str
+
+
+def nats(size: float) -> Margin:
+    """A margin of entropy, in nats.
+
+    Source: the unit of Tables 2, 4, 8 and 10.
+
+    >>> nats(0.01).unit
+    'nats'
+    """
+    return Margin(size, "nats")
+
+
+def points(size: float) -> Margin:
+    """A margin of accuracy, in percentage points.
+
+    Source: the unit of Tables 3, 5, 9 and 11.
+
+    >>> points(0.5).unit
+    'points'
+    """
+    return Margin(size, "points")
+
+
+def plain(size: float, unit: str = "") -> Margin:
+    """A margin of a ratio, slope or correlation, which has no unit of its own.
+
+    Source: none.
+
+    >>> plain(0.1, "times").unit
+    'times'
+    """
+    return Margin(size, unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A sentence of the paper in our words, and how it is judged.
+
+    Source: the section and tables in ``where``.
+
+    >>> Claim(id="c", says="S.", where="section 4", holds="every", margin=nats(0), because="b").id
+    'c'
+    """
+
+    id: str
+    """Unique name; parametrised tests add theirs in brackets."""
+    says: str
+    """The claim, one sentence in our words."""
+    where: str
+    """Section and tables of the paper."""
+    holds: Holds
+    """Quantifier over the tasks of the scale."""
+    margin: Margin
+    """Smallest effect that would matter."""
+    because: str
+    """Why that margin."""
+    direction: str = "above"
+    """``above``: the effect exceeds the margin; ``not_below``: it is not below minus the margin;
+    ``within``: it lies inside plus or minus the margin."""
+    paper: str = ""
+    """The paper's own figures for the contrast, for a reader to compare."""
+    at_two_classes: str = ""
+    """What a verdict that rests on binary tasks alone cannot say."""
+
+
+def claim(
+    id: str,  # noqa: A002 - the word users know
+    *,
+    says: str,
+    where: str,
+    holds: str,
+    margin: Margin,
+    because: str,
+    direction: str = "above",
+    paper: str = "",
+    at_two_classes: str = "",
+) -> Callable[[Test], Test]:
+    """Declare that a test checks a claim of the paper.
+
+    The test takes the ``study`` fixture and calls ``study.judge`` once, with a contrast whose
+    claimed direction is positive.
+
+    Args:
+        id: unique name.
+        says: the claim, one sentence in our words.
+        where: section and tables.
+        holds: ``on every task``, ``on most tasks`` or ``on some task``.
+        margin: smallest effect that would matter: :func:`nats`, :func:`points`, :func:`plain`.
+        because: why that margin.
+        direction: ``above``, ``not_below`` or ``within`` the margin.
+        paper: the paper's own figures for the contrast.
+        at_two_classes: what a verdict from binary tasks alone cannot say.
+
+    Raises:
+        ClaimError: an unknown quantifier or direction, or a reason left empty.
+
+    Source: none.
+
+    >>> @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
+    ...        holds="on every task", margin=nats(0.05), because="the gaps are six times as large")
+    ... def test_ls_raises_entropy(study): ...
+    >>> claim_of(test_ls_raises_entropy).where
+    'Table 2'
+    """
+    if holds not in QUANTIFIERS or direction not in DIRECTIONS:
+        raise ClaimError(
+            f"claim {id!r}",
+            f"holds={holds!r}, direction={direction!r}",
+            f"holds one of {', '.join(QUANTIFIERS)}; direction one of {', '.join(DIRECTIONS)}",
+            "Name the claim's own quantifier over tasks.",
+        )
+    if not (says.strip() and where.strip() and because.strip()):
+        raise ClaimError(
+            f"claim {id!r}",
+            "an empty says, where or because",
+            "a sentence, its place and a reason for the margin",
+            "A margin without a reason is a margin chosen after the fact.",
+        )
+    declared = Claim(
+        id=id,
+        says=says,
+        where=where,
+        holds=QUANTIFIERS[holds],
+        margin=margin,
+        because=because,
+        direction=direction,
+        paper=paper,
+        at_two_classes=at_two_classes,
+    )
+
+    def mark(test: Test) -> Test:
+        setattr(test, ATTRIBUTE, declared)
+        return test
+
+    return mark
+
+
+def claim_of(test: object) -> Claim | None:
+    """The claim that a test function declares, if it declares one.
+
+    Source: none.
+
+    >>> claim_of(print) is None
+    True
+    """
+    declared = getattr(test, ATTRIBUTE, None)
+    return declared if isinstance(declared, Claim) else None

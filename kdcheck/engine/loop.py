@@ -1,0 +1,353 @@
+"""The training loop: one recipe in, one record of evidence out.
+
+Read :func:`train` from top to bottom; everything it calls computes and nothing else steers.
+"""
+
+# Shapes: N examples of a split, B examples of one step, K classes.
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdcheck import metrics
+from kdcheck.engine import resume
+from kdcheck.engine.finite import FiniteGuard
+from kdcheck.engine.inputs import Inputs
+from kdcheck.engine.predict import predict
+from kdcheck.engine.schedule import Schedule
+from kdcheck.engine.settings import DTYPES, autocast_of, environment, pick_device, settings_of
+from kdcheck.engine.streams import stream_seed
+from kdcheck.engine.weights import weights_digest
+from kdcheck.errors import RecipeError, TrainingError
+from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+"""Called after each step with steps taken and steps in all."""
+
+
+@dataclass
+class Run:
+    """What changes while a recipe is trained; a checkpoint holds all of it.
+
+    Source: none.
+
+    >>> sorted(Run.__dataclass_fields__)[:3]
+    ['cost', 'guard', 'micro_batch']
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    guard: FiniteGuard
+    micro_batch: int
+    step: int = 0
+    points: list[EvaluationPoint] = field(default_factory=list)
+    cost: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    notes: list[str] = field(default_factory=list)
+
+
+def train(
+    recipe: Recipe,
+    inputs: Inputs,
+    *,
+    teacher: Predictions | None = None,
+    device: torch.device | None = None,
+    workdir: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    predict_train: bool = False,
+    progress: Progress | None = None,
+) -> Evidence:
+    """Train one recipe and return what it leaves behind.
+
+    Args:
+        recipe: decides the outcome.
+        inputs: the task, tokenised for the recipe's encoder.
+        teacher: logits of the recipe's teacher on the training split; joined by example id.
+        device: CUDA where there is one, by default.
+        workdir: where checkpoints go and where an earlier try is resumed from; none for neither.
+        checkpoint_seconds: time between checkpoints; it changes no result.
+        predict_train: whether to leave logits on the training split too, as a teacher must.
+        progress: called after each step.
+
+    Returns:
+        Evidence with one point per evaluation of the recipe.
+
+    Raises:
+        RecipeError: inputs or teacher are not those of the recipe.
+        TrainingError: a loss that is not finite, or memory that does not suffice for one example.
+        CheckpointError: a checkpoint cannot be written.
+
+    Source: section 4 and Table 1; Eqs. 1 and 2 by way of the recipe's objective.
+
+    >>> train.__name__
+    'train'
+    """
+    device = device or pick_device()
+    _check_inputs(recipe, inputs, teacher)
+    schedule = Schedule(recipe, len(inputs.task.train))
+    labels_N = torch.tensor(inputs.task.train.labels, device=device)
+    teacher_logits_NK = _teacher_logits(recipe, inputs, teacher, device)
+    with settings_of(recipe, device):
+        run = _start(recipe, inputs, schedule, device)
+        resume.restore(run, workdir, inputs)
+        clock = Clock(checkpoint_seconds)
+        while run.step < schedule.total_steps:
+            rows_B = schedule.rows(run.step)
+            _set_rate(run.optimizer, schedule.rate(run.step))
+            loss_B = _accumulate_gradients(
+                run, recipe, inputs, rows_B, labels_N, teacher_logits_NK, device
+            )
+            run.scaler.unscale_(run.optimizer)
+            norm = nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
+            # A loss scaler backs off by letting gradients overflow: their norm is its own affair.
+            run.guard.watch(run.step, loss_B, norm.new_zeros(()) if _scales(run) else norm)
+            if run.guard.look_is_due():
+                run.guard.look()
+            _step(run)
+            run.step += 1
+            if run.step in schedule.evaluation_steps:
+                run.guard.look()
+                run.points.append(_evaluate(run, recipe, inputs, schedule, device))
+            if workdir is not None and clock.checkpoint_is_due():
+                run.guard.look()
+                resume.save(run, workdir)
+            if progress is not None:
+                progress(run.step, schedule.total_steps)
+        run.guard.look()
+        if predict_train:
+            run.points[-1] = _with_train_logits(run, recipe, inputs, device)
+        run.cost["seconds"] += clock.seconds()
+    return _evidence(run, recipe, inputs, schedule, device)
+
+
+class Clock:
+    """Wall time of this process's share of the run, and when the next checkpoint is due.
+
+    Source: none.
+
+    >>> Clock(0.0).checkpoint_is_due()
+    True
+    """
+
+    def __init__(self, checkpoint_seconds: float) -> None:
+        self._every = checkpoint_seconds
+        self._start = self._last = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds since the clock was made."""
+        return time.monotonic() - self._start
+
+    def checkpoint_is_due(self) -> bool:
+        """Whether the time between checkpoints has gone by; starts the next span if so."""
+        if time.monotonic() - self._last < self._every:
+            return False
+        self._last = time.monotonic()
+        return True
+
+
+def _start(recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device) -> Run:
+    model = inputs.build(recipe).to(device)
+    if recipe.precision == "float64":
+        model = model.to(DTYPES["float64"])
+    model.train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        betas=(recipe.beta_1, recipe.beta_2),
+        eps=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    ids = inputs.task.train.ids
+    guard = FiniteGuard(
+        device, seed=recipe.seed, ids_of=lambda step: [ids[row] for row in schedule.rows(step)]
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
+    return Run(model, optimizer, scaler, guard, micro_batch=recipe.batch_size)
+
+
+def _accumulate_gradients(
+    run: Run,
+    recipe: Recipe,
+    inputs: Inputs,
+    rows_B: np.ndarray,
+    labels_N: Tensor,
+    teacher_logits_NK: Tensor | None,
+    device: torch.device,
+) -> Tensor:
+    """Forward, objective and backward of one step; smaller micro-batches where memory runs out."""
+    while True:
+        run.optimizer.zero_grad(set_to_none=True)
+        # The dropout stream: what it gives depends on (seed, step) alone.
+        torch.manual_seed(stream_seed(recipe.seed, "dropout", run.step))
+        losses: list[Tensor] = []
+        try:
+            for start in range(0, len(rows_B), run.micro_batch):
+                micro_rows = rows_B[start : start + run.micro_batch]
+                batch = inputs.batch("train", micro_rows).to(device)
+                index = torch.from_numpy(micro_rows).to(device, non_blocking=True)
+                taught = None if teacher_logits_NK is None else teacher_logits_NK[index]
+                with autocast_of(recipe, device):
+                    logits_BK = inputs.logits(run.model, batch)
+                loss_B = recipe.objective.per_example(logits_BK, labels_N[index], taught)
+                # One division by the examples of the whole step: accumulation changes nothing.
+                run.scaler.scale(loss_B.sum() / len(rows_B)).backward()
+                losses.append(loss_B.detach())
+        except torch.OutOfMemoryError as error:
+            _halve_micro_batch(run, recipe, device, error)
+            continue
+        run.cost["train_rows"] += len(rows_B)
+        run.cost["train_tokens"] += float(inputs.tokenized["train"].lengths[rows_B].sum())
+        return torch.cat(losses)
+
+
+def _halve_micro_batch(
+    run: Run, recipe: Recipe, device: torch.device, error: torch.OutOfMemoryError
+) -> None:
+    if run.micro_batch == 1:
+        raise TrainingError(
+            f"step {run.step}, seed {recipe.seed}",
+            f"too little memory on {device} for one example: {error}",
+            "memory for at least one example",
+            "Lower max_length, pick a smaller encoder or bfloat16, or free the device.",
+        ) from error
+    run.micro_batch //= 2
+    run.notes.append(
+        f"memory ran out at step {run.step}: micro-batches of {run.micro_batch} from there on, "
+        f"still {recipe.batch_size} examples a step"
+    )
+    run.optimizer.zero_grad(set_to_none=True)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _scales(run: Run) -> bool:
+    return bool(run.scaler.is_enabled())
+
+
+def _step(run: Run) -> None:
+    """One optimiser step, unless the guard (or the loss scaler) blocks it on the device."""
+    if _scales(run):
+        # A loss that is not finite makes gradients that are not, which the scaler skips by itself.
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        return
+    run.optimizer.grad_scale, run.optimizer.found_inf = None, run.guard.blocked
+    run.optimizer.step()
+
+
+def _evaluate(
+    run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device
+) -> EvaluationPoint:
+    started = time.monotonic()
+    look = partial(
+        predict,
+        run.model,
+        inputs,
+        device=device,
+        autocast=partial(autocast_of, recipe, device),
+        tally=run.cost,
+    )
+    predictions = {split: look(split) for split in ("validation", "test")}
+    looked_at = predictions | {"train_sample": look("train", rows=recipe.curve_rows)}
+    values = {"train/loss_nats": run.guard.mean_loss()}
+    for name, part in looked_at.items():
+        summary = metrics.summary(torch.from_numpy(part.logits_NK), torch.from_numpy(part.labels_N))
+        values |= {f"{name}/{metric}": value for metric, value in summary.items()}
+    at_epoch_end = run.step % schedule.steps_per_epoch == 0
+    run.cost["evaluation_seconds"] += time.monotonic() - started
+    return EvaluationPoint(
+        step=run.step,
+        epoch=run.step / schedule.steps_per_epoch,
+        predictions=predictions,
+        values=values,
+        weights_digest=weights_digest(run.model) if at_epoch_end else "",
+    )
+
+
+def _with_train_logits(
+    run: Run, recipe: Recipe, inputs: Inputs, device: torch.device
+) -> EvaluationPoint:
+    last = run.points[-1]
+    train_logits = predict(
+        run.model,
+        inputs,
+        "train",
+        device=device,
+        autocast=partial(autocast_of, recipe, device),
+        tally=run.cost,
+    )
+    return EvaluationPoint(
+        step=last.step,
+        epoch=last.epoch,
+        predictions={**last.predictions, "train": train_logits},
+        values=last.values,
+        weights_digest=last.weights_digest,
+    )
+
+
+def _evidence(
+    run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device
+) -> Evidence:
+    if device.type == "cuda":
+        run.cost["peak_memory_bytes"] = float(torch.cuda.max_memory_allocated(device))
+    run.cost["steps"] = float(schedule.total_steps)
+    run.cost["micro_batch"] = float(run.micro_batch)
+    cut = sum(part.truncated for part in inputs.tokenized.values())
+    if cut:
+        run.notes.append(f"{cut} texts were longer than {recipe.max_length} tokens and were cut")
+    return Evidence(
+        recipe=recipe,
+        points=tuple(run.points),
+        cost=dict(run.cost),
+        environment=environment(recipe, device),
+        notes=tuple(run.notes),
+    )
+
+
+def _check_inputs(recipe: Recipe, inputs: Inputs, teacher: Predictions | None) -> None:
+    for what, got, wanted in (
+        ("task", inputs.task.digest, recipe.task_digest),
+        ("encoder", inputs.encoder.digest, recipe.encoder_digest),
+    ):
+        if got != wanted:
+            raise RecipeError(
+                f"recipe {recipe.short}, {what}",
+                f"content {got[:12]}",
+                f"content {wanted[:12]}, which the recipe names",
+                "The files have changed since the recipe was made; make it anew.",
+            )
+    if (teacher is None) != (recipe.teacher is None):
+        raise RecipeError(
+            f"recipe {recipe.short}, teacher",
+            "no teacher logits" if teacher is None else "teacher logits",
+            "none" if teacher is not None else "logits on the training split",
+            "Train the teacher first, with predict_train=True.",
+        )
+
+
+def _teacher_logits(
+    recipe: Recipe, inputs: Inputs, teacher: Predictions | None, device: torch.device
+) -> Tensor | None:
+    if teacher is None:
+        return None
+    ids: Sequence[str] = inputs.task.train.ids
+    logits_NK = torch.from_numpy(teacher.aligned(ids).logits_NK).to(device)
+    if recipe.precision == "float64":
+        logits_NK = logits_NK.double()
+    return logits_NK / recipe.teacher_temperature

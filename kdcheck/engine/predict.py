@@ -1,0 +1,86 @@
+"""Logits of a model on a split: dropout off, in order, and counted."""
+
+# Shapes: N examples, K classes, B examples of one batch.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdcheck.engine.inputs import Inputs
+from kdcheck.evidence.record import Predictions
+
+TOKENS_PER_BATCH = 8192
+"""Real tokens of one evaluation batch: large enough for the matrix units, small enough for caches."""
+
+
+class Tally(Protocol):
+    """What :func:`predict` adds its counts to: a mapping from name to number."""
+
+    def __getitem__(self, name: str, /) -> float: ...
+    def __setitem__(self, name: str, value: float, /) -> None: ...
+
+
+def predict(
+    model: nn.Module,
+    inputs: Inputs,
+    split: str,
+    *,
+    device: torch.device,
+    rows: int | None = None,
+    autocast: Callable[[], torch.autocast] | None = None,
+    tally: Tally | None = None,
+) -> Predictions:
+    """Logits in eval mode, float32, in the order of the split.
+
+    Args:
+        model: a classifier whose vocabulary is that of ``inputs``; its mode is put back after.
+        inputs: the tokenised task.
+        split: ``train``, ``validation`` or ``test``.
+        device: where the model is.
+        rows: only the first so many examples.
+        autocast: makes the context the model was trained in, if any.
+        tally: ``predicted_rows/<split>`` is added to it.
+
+    Returns:
+        One row of logits per example, with ids and labels.
+
+    Source: the posteriors behind Tables 2 to 5; dropout off, temperature 1.
+
+    >>> predict.__defaults__ is None
+    True
+    """
+    part = inputs.task.split(split)
+    count = len(part) if rows is None else min(rows, len(part))
+    lengths_N = inputs.tokenized[split].lengths[:count]
+    was_training = model.training
+    model.eval()
+    logits_NK = torch.empty(count, inputs.task.num_classes, dtype=torch.float32)
+    pieces: list[tuple[np.ndarray, Tensor]] = []
+    with torch.inference_mode():
+        for rows_B in _batches(lengths_N):
+            batch = inputs.batch(split, rows_B).to(device)
+            with autocast() if autocast else torch.autocast(device.type, enabled=False):
+                pieces.append((rows_B, inputs.logits(model, batch)))
+    for rows_B, logits_BK in pieces:  # copied after the last launch: one wait, not one per batch
+        logits_NK[torch.from_numpy(rows_B)] = logits_BK.float().cpu()
+    model.train(was_training)
+    if tally is not None:
+        tally[f"predicted_rows/{split}"] += count
+    return Predictions(
+        ids=part.ids[:count],
+        labels_N=np.asarray(part.labels[:count], dtype=np.int64),
+        logits_NK=logits_NK.numpy(),
+    )
+
+
+def _batches(lengths_N: np.ndarray) -> list[np.ndarray]:
+    """Rows of similar length together, about TOKENS_PER_BATCH real tokens a batch."""
+    by_length = np.argsort(lengths_N, kind="stable")
+    batch_of_row = np.cumsum(lengths_N[by_length]) // TOKENS_PER_BATCH
+    cuts = np.flatnonzero(np.diff(batch_of_row)) + 1
+    return [rows for rows in np.split(by_length, cuts) if len(rows)]

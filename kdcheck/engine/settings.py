@@ -1,0 +1,130 @@
+"""Settings of the process that a recipe decides: threads, kernels, denormals; put back after."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from kdcheck.errors import TrainingError
+from kdcheck.recipe import Recipe
+
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The named device, or CUDA where there is a device to count, else the CPU.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:1``, ... or none to choose.
+
+    Returns:
+        The device.
+
+    Raises:
+        TrainingError: CUDA is asked for and there is none.
+
+    Source: none. ``is_available`` can be true with no visible device, so devices are counted.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    count = torch.cuda.device_count()
+    if name is None:
+        return torch.device("cuda" if count else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise TrainingError(
+            "device",
+            f"{name!r} with {count} CUDA devices visible",
+            "a device that is there",
+            "Install a CUDA build of torch, check CUDA_VISIBLE_DEVICES, or leave --device out.",
+        )
+    return device
+
+
+@contextmanager
+def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Run the body under the recipe's threads, TF32 and determinism, then put all back.
+
+    Denormal numbers are flushed to zero on the CPU: Adam's second moments of idle weights decay into
+    them, and each costs a hundred ordinary operations. The global random state is restored.
+    """
+    before = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+    )
+    # cuBLAS reads this when its handle is made; without it, deterministic mode refuses matmuls.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            _apply(recipe.threads, recipe.deterministic, recipe.tf32, recipe.tf32)
+            torch.set_flush_denormal(True)
+            yield
+        finally:
+            torch.set_flush_denormal(False)
+            _apply(*before)
+
+
+def _apply(threads: int, deterministic: bool, matmul_tf32: bool, cudnn_tf32: bool) -> None:
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
+    torch.backends.cudnn.allow_tf32 = cudnn_tf32
+
+
+def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:
+    """The autocast context of a recipe's precision; switched off for float32 and float64.
+
+    Source: section 4: mixed precision; which kind, the paper leaves open.
+
+    >>> from kdcheck.objectives import ERM
+    >>> recipe = Recipe(task="t", task_digest="t", encoder="e", encoder_digest="e",
+    ...                 objective=ERM(), learning_rate=1.0, epochs=1, seed=0)
+    >>> autocast_of(recipe, torch.device("cpu"))._enabled
+    False
+    """
+    mixed = recipe.precision in ("bfloat16", "float16")
+    dtype = DTYPES[recipe.precision] if mixed else None
+    return torch.autocast(device.type, dtype=dtype, enabled=mixed)
+
+
+def environment(recipe: Recipe, device: torch.device) -> dict[str, str]:
+    """What the run ran on, as short strings: versions, device, threads, settings.
+
+    Source: none; what bitwise equality depends on.
+
+    >>> from kdcheck.objectives import ERM
+    >>> recipe = Recipe(task="t", task_digest="t", encoder="e", encoder_digest="e",
+    ...                 objective=ERM(), learning_rate=1.0, epochs=1, seed=0)
+    >>> environment(recipe, torch.device("cpu"))["device"]
+    'cpu'
+    """
+    import transformers
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "device": device.type,
+        "device_name": name,
+        "cuda": str(torch.version.cuda),
+        "threads": str(recipe.threads),
+        "precision": recipe.precision,
+        "tf32": str(recipe.tf32),
+        "deterministic": str(recipe.deterministic),
+        "engine": recipe.engine_version,
+    }

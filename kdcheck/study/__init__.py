@@ -1,0 +1,1 @@
+"""From claims to runs: arms, contrasts, the graph of recipes, and who trains what."""

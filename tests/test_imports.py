@@ -1,0 +1,136 @@
+"""Which way imports may point, and what loading the core may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "kdcheck"
+HEAVY = ("mlflow", "transformers", "datasets")
+CORE = ("information", "objectives", "metrics", "theory")
+
+# Rooms from the bottom up: a room may import itself and rooms named before it.
+ROOMS = (
+    "errors",
+    "checks",
+    "information",
+    "objectives",
+    "metrics",
+    "theory",
+    "paper",
+    "fetch",
+    "tasks",
+    "encoders",
+    "recipe",
+    "evidence",
+    "engine",
+    "verdict",
+    "claims",
+    "study",
+    "report",
+    "plugin",
+    "testing",
+    "cli",
+)
+# Rooms of arithmetic: nothing but these third parties may be imported, at any depth of the file.
+PURE = {
+    "checks": {"numpy"},
+    "theory": {"numpy"},
+    "information": {"numpy", "torch"},
+    "objectives": {"numpy", "torch"},
+    "metrics": {"numpy", "torch"},
+    "verdict": {"numpy", "scipy"},
+}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules that a fresh process has loaded after running the code."""
+    report = "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    result = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
+
+
+def imports_of(path: Path) -> set[str]:
+    """Dotted names that a file imports, at any depth, type-checking blocks included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room_of(dotted: str) -> str | None:
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "kdcheck" and parts[1] in ROOMS else None
+
+
+def upward_imports(package: Path) -> list[str]:
+    """Imports that point from a lower room to a higher one."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        room = path.relative_to(package).with_suffix("").parts[0]
+        if room.startswith("__"):
+            continue
+        for name in sorted(imports_of(path)):
+            other = room_of(name)
+            if other is not None and ROOMS.index(other) > ROOMS.index(room):
+                found.append(f"{room} -> {other} ({path.name})")
+    return found
+
+
+def test_importing_the_core_loads_no_heavy_library() -> None:
+    loaded = loaded_after("".join(f"import kdcheck.{name};" for name in CORE))
+    assert "torch" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("heavy", HEAVY)
+def test_a_heavy_library_that_is_loaded_would_be_noticed(heavy: str) -> None:
+    # Stand-ins are enough: what is tested is the reader of sys.modules, not the library.
+    planted = f"import sys, types; sys.modules[{heavy!r}] = types.ModuleType({heavy!r})"
+    assert heavy in loaded_after(planted)
+
+
+def test_importing_kdcheck_loads_neither_torch_nor_numpy() -> None:
+    assert not loaded_after("import kdcheck") & {"torch", "numpy", *HEAVY}
+
+
+def test_building_the_command_line_loads_nothing_heavy() -> None:
+    loaded = loaded_after("from kdcheck.cli import build_parser; build_parser()")
+    assert not loaded & {"torch", "scipy", "pandas", *HEAVY}
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert {room for room in rooms if not room.startswith("_")} <= {*ROOMS, "scales"}
+
+
+def test_no_import_points_upwards() -> None:
+    assert upward_imports(PACKAGE) == []
+
+
+def test_an_upward_import_would_be_noticed(tmp_path: Path) -> None:
+    (tmp_path / "theory.py").write_text("def f():\n    from kdcheck.engine import loop\n")
+    assert upward_imports(tmp_path) == ["theory -> engine (theory.py)"] * 2
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_arithmetic_imports_its_own_few_libraries_alone(room: str) -> None:
+    path = PACKAGE / room
+    files = [path.with_suffix(".py")] if path.with_suffix(".py").exists() else path.rglob("*.py")
+    third_parties = {
+        name.partition(".")[0]
+        for file in files
+        for name in imports_of(file)
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "kdcheck"}
+    }
+    assert third_parties <= PURE[room]
