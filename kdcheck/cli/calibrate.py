@@ -1,8 +1,8 @@
 """Measure how often the judge itself is wrong, on simulated families of null claims.
 
 Each row simulates seeds of one kind under one null and judges them with the code that judges the
-real claims. The bound is promised for normal seeds (exit status 1 if they break it by more than 3
-Monte Carlo standard errors); the other rows show what breaks it.
+real claims. The bound is promised for normal seeds (exit status 1 if they break it by more than
+Monte Carlo error explains, at three sigma); the other rows show what breaks it.
 
 Example:
   kdcheck calibrate --families 2000 --claims 12 --seed 0 --format markdown

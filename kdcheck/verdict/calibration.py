@@ -15,7 +15,7 @@ from kdcheck.errors import InputError
 from kdcheck.verdict.criterion import Criterion, Plan
 from kdcheck.verdict.family import NONE_YET, settle
 from kdcheck.verdict.guards import Arrays, unfit
-from kdcheck.verdict.judge import family_p_values
+from kdcheck.verdict.judging import family_p_values
 from kdcheck.verdict.p_values import Floats
 from kdcheck.verdict.words import DECIDING, Word
 
@@ -85,6 +85,9 @@ SEEDS: dict[str, Draw] = {
 HELD_TO_THE_BOUND = tuple(name for name in SEEDS if name.startswith("normal"))
 """Rows for which the bound is promised; the others show what breaks it."""
 
+THREE_SIGMA = 0.00135
+"""Chance that a normal variable exceeds its mean by three standard deviations."""
+
 Null = Literal["zero", Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT]
 NULLS: dict[Null, str] = {
     "zero": "effect 0, margin 0",
@@ -119,9 +122,13 @@ class Row:
 
     @property
     def keeps_the_bound(self) -> bool:
-        """Whether no rate is above the bound by more than 3 standard errors of a true rate there."""
+        """Whether chance explains the worst rate: binomial, true rate at the bound, three sigma."""
+        from scipy.special import bdtrc
+
         worst = max(self.any_false_supported, self.any_false_refuted, self.any_false_equivalent)
-        return worst <= self.bound + 3 * self.standard_error(self.bound)
+        count = round(worst * self.families)
+        # bdtrc is P(X > count - 1). It agrees with "bound + 3 standard errors" for many families.
+        return bool(bdtrc(count - 1, self.families, self.bound) >= THREE_SIGMA)
 
 
 def null_family(claims: int, null: Null) -> list[Criterion]:

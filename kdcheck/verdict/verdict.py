@@ -69,6 +69,21 @@ class Verdict:
         return as_arrays(self.criterion, self.measured)
 
     @property
+    def p_supported(self) -> float:
+        """The p of SUPPORTED, all prices paid."""
+        return self.adjusted_p[Word.SUPPORTED]
+
+    @property
+    def p_refuted(self) -> float:
+        """The p of REFUTED, all prices paid."""
+        return self.adjusted_p[Word.REFUTED]
+
+    @property
+    def p_equivalent(self) -> float:
+        """The p of EQUIVALENT, all prices paid."""
+        return self.adjusted_p[Word.EQUIVALENT]
+
+    @property
     def seeds(self) -> int:
         """Number of seeds measured, on each task; 0 for INVALID and NOT_RUN."""
         judged = self.word not in (Word.INVALID, Word.NOT_RUN)
