@@ -213,6 +213,21 @@ def test_power_of_equivalence_equals_a_simulation():
     assert ours == pytest.approx(estimate, abs=0.014)
 
 
+def test_power_beyond_either_margin_is_that_of_the_likelier_side_at_half_the_rate():
+    given = {"mean": -1.0, "sd": 1.0, "seeds_N": np.array([5.0, 10.0])}
+    either = power(REGIONS["within"][Word.REFUTED], 0.2, rate=0.02, **given)
+    below = power(REGIONS["above"][Word.REFUTED], 0.2, rate=0.01, **given)
+    assert either.tolist() == below.tolist()
+
+
+def test_every_task_must_have_power_before_seeds_are_promised():
+    clear, unclear = effects(0.4, spread=0.1), effects(0.062)
+    tasks = {"a": clear.tasks["mrpc"], "b": unclear.tasks["mrpc"]}
+    both = judge(replace(CRITERION, tasks=("a", "b")), Measured(tasks=tasks))
+    assert (both.word, both.more_seeds) == (Word.UNDECIDED, judge(CRITERION, unclear).more_seeds)
+    assert both.tasks_as_claimed == 1
+
+
 def test_an_undecided_verdict_says_about_how_many_more_seeds():
     verdict = judge(CRITERION, effects(0.062))
     assert verdict.word is Word.UNDECIDED
@@ -331,8 +346,14 @@ def test_a_published_number_is_compared_with_where_one_more_seed_would_fall():
 
 def test_rounding_of_a_published_number_is_granted():
     ours = (0.30, 0.33, 0.29, 0.31)
-    high = compare_with_published(0.3, ours).interval.high
-    assert compare_with_published(high + 0.004, ours, half_width=0.005).word == "CONSISTENT"
+    low, high = compare_with_published(0.3, ours).interval
+    for published, word in (
+        (high + 0.004, "CONSISTENT"),
+        (high + 0.006, "INCONSISTENT"),
+        (low - 0.004, "CONSISTENT"),
+        (low - 0.006, "INCONSISTENT"),
+    ):
+        assert compare_with_published(published, ours, half_width=0.005).word == word
 
 
 @pytest.mark.parametrize("values", [(0.3,), (0.3, 0.3), (0.3, float("nan"))])

@@ -68,6 +68,15 @@ def test_differences_that_differ_by_rounding_alone_are_identical():
     assert kind == "IdenticalDifferences"
 
 
+def test_two_arms_that_are_one_recipe_up_to_rounding_are_identical():
+    # The size of the differences says nothing here; that of the arms tells rounding from effect.
+    other = tuple(x * (1 + k * 2**-52) for k, x in enumerate(ERM))
+    effects = tuple(a - b for a, b in zip(other, ERM, strict=True))
+    assert len(set(effects)) > 1
+    kind, _ = fault_of(measured(effects=effects, arms={"ls": other, "erm": ERM}))
+    assert kind == "IdenticalDifferences"
+
+
 def test_a_metric_that_ignores_its_seed_is_not_judged():
     constant = (0.7,) * 5
     effects = tuple(0.7 - erm for erm in ERM)

@@ -11,7 +11,7 @@ import numpy as np
 from kdcheck.errors import ClaimError
 from kdcheck.verdict.criterion import Criterion, Plan
 from kdcheck.verdict.family import settle, word_at
-from kdcheck.verdict.guards import Arrays, Fault, as_arrays, find_fault, unfit
+from kdcheck.verdict.guards import Arrays, Fault, as_arrays, find_fault
 from kdcheck.verdict.measured import Measured
 from kdcheck.verdict.p_values import Floats, sequential_p_values
 from kdcheck.verdict.verdict import Verdict
@@ -104,8 +104,7 @@ def family_p_values(criteria: Sequence[Criterion], arrays: Sequence[Arrays | Non
         if claim is None:
             p_CXLW.append(np.ones((*shape, len(criterion.plan.looks), len(DECIDING))))
             continue
-        p_XLW = sequential_p_values(criterion, claim.effects, claim.size)
-        p_CXLW.append(np.where(unfit(claim)[..., None, None], 1.0, p_XLW))
+        p_CXLW.append(sequential_p_values(criterion, claim.effects, claim.size))
     return np.stack(p_CXLW, axis=-3)
 
 

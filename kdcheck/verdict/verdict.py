@@ -141,9 +141,10 @@ class Verdict:
 
     @property
     def tasks_as_claimed(self) -> int:
-        """On how many tasks the task's own p for SUPPORTED is at most the plan's rate."""
+        """On how many tasks the claimed effect is shown, at the price of the looks and of Holm."""
+        prices = len(self.criterion.plan.looks) * max(1, self.rivals[Word.SUPPORTED])
         rate = self.criterion.plan.rate(Word.SUPPORTED)
-        return sum(task.p[Word.SUPPORTED] <= rate for task in self.tasks)
+        return sum(prices * task.p[Word.SUPPORTED] <= rate for task in self.tasks)
 
     @property
     def more_seeds(self) -> int | None:
