@@ -1,0 +1,103 @@
+"""Measure how often the judge itself is wrong, on simulated families of null claims.
+
+Each row simulates seeds of one kind under one null and judges them with the code that judges the
+real claims. The bound is promised for normal seeds (exit status 1 if they break it by more than
+Monte Carlo error explains, at three sigma); the other rows show what breaks it.
+
+Example:
+  kdcheck calibrate --families 2000 --claims 12 --seed 0 --format markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kdcheck.verdict.calibration import Row
+
+HELP = "measure the false-verdict rates of the judge by simulation"
+
+COLUMNS = (
+    "seeds",
+    "null",
+    "any false SUPPORTED",
+    "any false REFUTED",
+    "any false EQUIVALENT",
+    "bound",
+    "INVALID",
+    "UNDECIDED",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument(
+        "--families", type=int, default=2000, help="simulated families per row (default 2000)"
+    )
+    parser.add_argument("--claims", type=int, default=12, help="claims per family (default 12)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default 0)")
+    parser.add_argument(
+        "--format", choices=("table", "markdown", "json"), default="table", help="default: table"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; 1 if a row that is held to the bound breaks it."""
+    from kdcheck.verdict.calibration import HELD_TO_THE_BOUND, calibrate, number_of_rows
+
+    rows = calibrate(families=args.families, claims=args.claims, seed=args.seed)
+    done = list(_with_progress(rows, number_of_rows()))
+    print(_json(done, args.seed) if args.format == "json" else _lines(done, args.format))
+    broken = [r for r in done if r.seeds in HELD_TO_THE_BOUND and not r.keeps_the_bound]
+    for row in broken:
+        print(f"kdcheck calibrate: {row.seeds}, {row.null}: bound broken", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _with_progress(rows: Iterable[Row], total: int) -> Iterable[Row]:
+    if not sys.stderr.isatty():
+        return rows
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(rows, "judging", total=total, console=Console(stderr=True), transient=True)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    rates = (row.any_false_supported, row.any_false_refuted, row.any_false_equivalent)
+    return (
+        row.seeds,
+        row.null,
+        *(f"{100 * rate:.2f} ± {100 * row.standard_error(rate):.2f} %" for rate in rates),
+        f"{100 * row.bound:.1f} %",
+        f"{100 * row.invalid:.1f} %",
+        f"{100 * row.undecided:.1f} %",
+    )
+
+
+def _lines(rows: Sequence[Row], form: str) -> str:
+    """Aligned columns; for Markdown with bars between them."""
+    table = [COLUMNS, *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    head, *body = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in table
+    ]
+    if form == "markdown":
+        rule = ["-" * width for width in widths]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+    title = (
+        f"{rows[0].families} families of {rows[0].claims} null claims per row; "
+        "rate ± Monte Carlo standard error"
+    )
+    return "\n".join([title, "", *("  ".join(line).rstrip() for line in (head, *body))])
+
+
+def _json(rows: Sequence[Row], seed: int) -> str:
+    from dataclasses import asdict
+
+    return json.dumps({"seed": seed, "rows": [asdict(row) for row in rows]}, indent=1)

@@ -1,0 +1,244 @@
+"""Guards: what makes evidence unfit to be judged. Each is a class that lists causes and cures."""
+
+# X = any leading axes, T = tasks, S = seeds
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdcheck.verdict.criterion import Criterion
+from kdcheck.verdict.measured import Measured
+from kdcheck.verdict.p_values import Bools, Floats, spread_is_rounding
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why evidence is INVALID; the class says likely causes and cures, ``detail`` what was met."""
+
+    detail: str
+
+    @property
+    def kind(self) -> str:
+        """Name of the fault, as stored."""
+        return type(self).__name__
+
+    @property
+    def advice(self) -> str:
+        """Likely causes and cures."""
+        return inspect.getdoc(type(self)) or ""
+
+
+class CriterionChanged(Fault):
+    """The criterion is not the one registered before the first run.
+
+    Likely causes: 1. margin, contrast, tasks, looks or rates were edited after seeing results: put
+    them back, or register a new claim and train fresh seeds. 2. The evidence belongs to another
+    scale: name the right store.
+    """
+
+
+class UnregisteredRuns(Fault):
+    """Evidence comes from tasks or seeds that the criterion does not register.
+
+    Likely causes: 1. runs of another scale in the same store: filter by scale. 2. Extra seeds were
+    tried and picked: judge the registered ones.
+    """
+
+
+class FewerRuns(Fault):
+    """Runs that were registered are missing.
+
+    Likely causes: 1. a run failed or was killed: run again, finished runs come from the store.
+    2. Seeds were left out by hand: a look at n uses the first n registered seeds, all of them.
+    """
+
+
+class DuplicateSeeds(Fault):
+    """A seed counts twice, which would make the evidence look stronger than it is.
+
+    Likely causes: 1. one run was exported twice, or two stores were merged: keep one. 2. Two recipes
+    differ in something that the seed list does not show: split the claim.
+    """
+
+
+class UnequalSeeds(Fault):
+    """Tasks were measured with different seeds.
+
+    Likely causes: 1. a run is missing on one task: run again. 2. Stores of unequal size were merged.
+    """
+
+
+class NotFinite(Fault):
+    """A value is NaN or infinite.
+
+    Likely causes: 1. training diverged: lower the rate, or look at the first non-finite loss. 2. Half
+    precision overflowed. 3. A metric divided by zero, such as a correlation of a constant.
+    """
+
+
+class DegenerateRun(Fault):
+    """A run predicts one class for almost every example, so its entropy says nothing of the method.
+
+    Likely causes: 1. the rate is too high or the epochs too few for this encoder: see the scale
+    file. 2. The label map of the head is wrong. 3. The encoder's weights were not loaded.
+    """
+
+
+class SeedIgnored(Fault):
+    """All seeds gave one value in an arm: the metric, or the run, ignores its seed.
+
+    Likely causes: 1. every run read the same cached posteriors: check the recipe's digest. 2. Order
+    and dropout do not draw from the seed's streams. 3. The test split is too small to tell seeds
+    apart: use more examples, or a metric that is not a count.
+    """
+
+
+class IdenticalDifferences(Fault):
+    """All paired differences are equal, so a t test would claim certainty (p = 0).
+
+    Likely causes: 1. both arms are one recipe under two names: all differences are 0. 2. One arm is
+    computed from the other. 3. The metric is too coarse: use more examples.
+    """
+
+
+FAULTS: dict[str, type[Fault]] = {cls.__name__: cls for cls in Fault.__subclasses__()}
+
+
+def fault_from_dict(stored: Mapping[str, Any]) -> Fault:
+    """The fault stored as ``{"kind": ..., "detail": ...}``.
+
+    >>> fault_from_dict({"kind": "FewerRuns", "detail": "task 'mrpc' is missing"}).kind
+    'FewerRuns'
+    """
+    return FAULTS[stored["kind"]](stored["detail"])
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One claim's measurements as arrays, seeds in registered order.
+
+    Args:
+        effects: shape (..., T, S).
+        arms: raw values of both sides of the contrast, each (..., T, S); may be empty.
+    """
+
+    effects: Floats
+    arms: tuple[Floats, ...] = ()
+
+    @property
+    def size(self) -> Floats:
+        """Magnitude of the figures behind the effects, shape (..., T): it scales rounding."""
+        parts = [np.abs(part).max(axis=-1) for part in (self.effects, *self.arms)]
+        return np.asarray(np.max(parts, axis=0))
+
+
+def not_finite(arrays: Arrays) -> Bools:
+    """Tasks with a NaN or infinite effect or raw value, shape (..., T)."""
+    parts = (arrays.effects, *arrays.arms)
+    return np.asarray(np.any([~np.isfinite(part).all(axis=-1) for part in parts], axis=0))
+
+
+def seed_ignored(arrays: Arrays) -> Bools:
+    """Tasks with an arm that has one value for all seeds, shape (..., T)."""
+    same = [spread_is_rounding(arm_XTS, np.abs(arm_XTS).max(axis=-1)) for arm_XTS in arrays.arms]
+    return np.asarray(np.any(same, axis=0) & np.ones(arrays.size.shape, dtype=bool))
+
+
+def identical_differences(arrays: Arrays) -> Bools:
+    """Tasks whose paired differences are all equal, shape (..., T)."""
+    return spread_is_rounding(arrays.effects, arrays.size)
+
+
+_ARRAY_GUARDS: tuple[tuple[type[Fault], Callable[[Arrays], Bools], str], ...] = (
+    (NotFinite, not_finite, "a value is not finite"),
+    (SeedIgnored, seed_ignored, "all seeds gave one value in an arm"),
+    (IdenticalDifferences, identical_differences, "all paired differences are equal"),
+)
+
+
+def unfit(arrays: Arrays) -> Bools:
+    """Claims that an array guard turns INVALID, shape (...)."""
+    with np.errstate(invalid="ignore"):  # inf - inf is one of the things looked for
+        return np.asarray(np.any([guard(arrays) for _, guard, _ in _ARRAY_GUARDS], axis=(0, -1)))
+
+
+def find_fault(
+    criterion: Criterion, measured: Measured, registered_digest: str | None = None
+) -> Fault | None:
+    """The first fault of a claim's evidence, or None.
+
+    Args:
+        criterion: as it stands now.
+        measured: not empty.
+        registered_digest: the criterion's digest as stored before the first run.
+
+    >>> from kdcheck.verdict.measured import TaskEffects
+    >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
+    >>> same = TaskEffects(seeds=(0, 1, 2), effects=(0.5, 0.5, 0.5))
+    >>> print(find_fault(one, Measured(tasks={"a": same})).detail)
+    all paired differences are equal on 'a' (3 seeds)
+    """
+    if registered_digest is not None and registered_digest != criterion.digest:
+        return CriterionChanged(
+            f"the criterion changed after the first run: registered {registered_digest[:12]}, "
+            f"now {criterion.digest[:12]}"
+        )
+    return next(_structural_faults(criterion, measured), None) or _array_fault(criterion, measured)
+
+
+def _structural_faults(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
+    tasks = measured.tasks
+    if extra := sorted(set(tasks) - set(criterion.tasks)):
+        yield UnregisteredRuns(f"tasks {extra} are not registered")
+    missing = [name for name in criterion.tasks if name not in tasks or not tasks[name].seeds]
+    if missing:
+        yield FewerRuns(f"no runs on {missing}, registered are {list(criterion.tasks)}")
+    for name, task in tasks.items():
+        if twice := sorted({seed for seed in task.seeds if task.seeds.count(seed) > 1}):
+            yield DuplicateSeeds(f"seeds {twice} count more than once on {name!r}")
+        if extra_seeds := sorted(set(task.seeds) - set(criterion.seeds)):
+            yield UnregisteredRuns(f"seeds {extra_seeds} on {name!r} are not registered")
+        if task.degenerate_runs:
+            yield DegenerateRun(f"one class only on {name!r}: {', '.join(task.degenerate_runs)}")
+    if len({frozenset(task.seeds) for task in tasks.values()}) > 1:
+        counts = {name: sorted(task.seeds) for name, task in tasks.items()}
+        yield UnequalSeeds(f"tasks were run with different seeds: {counts}")
+    yield from _missing_seeds(criterion, measured)
+
+
+def _missing_seeds(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
+    found = set(next(iter(measured.tasks.values())).seeds)
+    expected = max(len(found), measured.seeds_expected or 0)
+    if missing := [seed for seed in criterion.seeds[:expected] if seed not in found]:
+        yield FewerRuns(f"seeds {missing} of the first {expected} registered are missing")
+
+
+def _array_fault(criterion: Criterion, measured: Measured) -> Fault | None:
+    arrays = as_arrays(criterion, measured)
+    seeds = arrays.effects.shape[-1]
+    enough = seeds >= criterion.plan.looks[0]  # two equal differences may well be chance
+    for kind, guard, what in _ARRAY_GUARDS if enough else _ARRAY_GUARDS[:1]:
+        with np.errstate(invalid="ignore"):
+            bad_T = guard(arrays)
+        if bad_T.any():
+            names = ", ".join(repr(criterion.tasks[t]) for t in np.flatnonzero(bad_T))
+            return kind(f"{what} on {names} ({seeds} seeds)")
+    return None
+
+
+def as_arrays(criterion: Criterion, measured: Measured) -> Arrays:
+    """Measurements without structural faults as arrays: tasks and seeds in registered order."""
+    tasks = [measured.tasks[name] for name in criterion.tasks]
+    seeds = [seed for seed in criterion.seeds if seed in tasks[0].seeds]
+    rows_T = [[task.seeds.index(seed) for seed in seeds] for task in tasks]
+
+    def stack(values_T: list[tuple[float, ...]]) -> Floats:
+        return np.array([np.array(v)[row] for v, row in zip(values_T, rows_T, strict=True)], float)
+
+    arms = tuple(stack([task.arms[name] for task in tasks]) for name in tasks[0].arms)
+    return Arrays(stack([task.effects for task in tasks]), arms)

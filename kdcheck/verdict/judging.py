@@ -1,0 +1,147 @@
+"""Judging: criteria and measurements in, verdicts out."""
+
+# X = any leading axes, C = claims, L = looks, W = words
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kdcheck.errors import ClaimError
+from kdcheck.verdict.criterion import Criterion, Plan
+from kdcheck.verdict.family import settle, word_at
+from kdcheck.verdict.guards import Arrays, Fault, as_arrays, find_fault
+from kdcheck.verdict.measured import Measured
+from kdcheck.verdict.p_values import Floats, sequential_p_values
+from kdcheck.verdict.verdict import Verdict
+from kdcheck.verdict.words import DECIDING, Word
+
+
+def judge(
+    criterion: Criterion, measured: Measured | None, *, registered_digest: str | None = None
+) -> Verdict:
+    """The verdict on one claim that is a family by itself.
+
+    A claim that is judged beside others belongs into ``judge_family``, which pays for the company.
+
+    Args:
+        criterion: registered before the first run.
+        measured: None or empty is NOT_RUN.
+        registered_digest: the criterion's digest as stored before the first run; another one now
+            is INVALID.
+
+    >>> from kdcheck.verdict import TaskEffects
+    >>> criterion = Criterion(claim="ls_raises_entropy", tasks=("mrpc",), margin=0.05, unit="nats",
+    ...                       because="the paper's smallest gap is six times as large")
+    >>> effects = TaskEffects(seeds=(0, 1, 2, 3, 4), effects=(0.46, 0.49, 0.48, 0.50, 0.47))
+    >>> print(judge(criterion, Measured(tasks={"mrpc": effects})))
+    ls_raises_entropy: SUPPORTED, +0.48 [+0.46, +0.5] nats. The effect is above +0.05 nats \
+on 'mrpc' (adjusted p = 0.00085 at the look of 3 seeds).
+    """
+    return judge_family(
+        [criterion],
+        {criterion.claim: measured},
+        registered_digests={criterion.claim: registered_digest} if registered_digest else {},
+    )[criterion.claim]
+
+
+def judge_family(
+    criteria: Sequence[Criterion],
+    measured: Mapping[str, Measured | None],
+    *,
+    registered_digests: Mapping[str, str] | None = None,
+) -> dict[str, Verdict]:
+    """Verdicts on all claims of a family, by claim id, in the order of the criteria.
+
+    Every registered claim counts in Holm, also one that was not run or is INVALID: leaving a claim
+    out must never make another one easier.
+
+    Args:
+        criteria: one per claim, all with one plan.
+        measured: by claim id; a claim that is absent, None or empty is NOT_RUN.
+        registered_digests: see ``judge``, by claim id.
+
+    Raises:
+        ClaimError: no criteria, an id twice, plans that differ, or evidence for an unknown claim.
+    """
+    plan = _check_family(criteria, measured)
+    digests = registered_digests or {}
+    found = [measured.get(criterion.claim) for criterion in criteria]
+    faults = [
+        find_fault(criterion, m, digests.get(criterion.claim)) if m and not m.is_empty else None
+        for criterion, m in zip(criteria, found, strict=True)
+    ]
+    judged = [
+        as_arrays(criterion, m) if m and not m.is_empty and fault is None else None
+        for criterion, m, fault in zip(criteria, found, faults, strict=True)
+    ]
+    settled = settle(family_p_values(criteria, judged), plan)
+    rivals = dict(zip(DECIDING, settled.rivals.tolist(), strict=True))
+    return {
+        criterion.claim: Verdict(
+            criterion=criterion,
+            measured=found[c],
+            word=_word(int(settled.words[c]), found[c], faults[c]),
+            seeds_used=_seeds_used(plan, int(settled.looks[c]), judged[c]),
+            adjusted_p=dict(zip(DECIDING, settled.adjusted_p[c].tolist(), strict=True)),
+            family_size=len(criteria),
+            rivals=rivals,
+            fault=faults[c],
+        )
+        for c, criterion in enumerate(criteria)
+    }
+
+
+def family_p_values(criteria: Sequence[Criterion], arrays: Sequence[Arrays | None]) -> Floats:
+    """Sequential p values of a family, shape (..., C, L, W); 1 for claims that cannot be judged.
+
+    Leading axes of the arrays, if any, are replications of the whole family (``calibrate``).
+    """
+    shape = next((a.effects.shape[:-2] for a in arrays if a is not None), ())
+    p_CXLW = []
+    for criterion, claim in zip(criteria, arrays, strict=True):
+        if claim is None:
+            p_CXLW.append(np.ones((*shape, len(criterion.plan.looks), len(DECIDING))))
+            continue
+        p_CXLW.append(sequential_p_values(criterion, claim.effects, claim.size))
+    return np.stack(p_CXLW, axis=-3)
+
+
+def _check_family(criteria: Sequence[Criterion], measured: Mapping[str, object]) -> Plan:
+    ids = [criterion.claim for criterion in criteria]
+    if not ids or len(set(ids)) < len(ids):
+        raise ClaimError(
+            "judge_family",
+            f"claims {ids}",
+            "at least one claim, each once",
+            "Two criteria of one claim are two claims: give each its own id.",
+        )
+    if unknown := sorted(set(measured) - set(ids)):
+        raise ClaimError(
+            "judge_family",
+            f"evidence for {unknown}",
+            "a criterion for each",
+            "Register the claim before its first run.",
+        )
+    plans = {criterion.plan for criterion in criteria}
+    if len(plans) > 1:
+        raise ClaimError(
+            "judge_family",
+            f"{len(plans)} different plans",
+            "one plan per family",
+            "Looks and error rates belong to the family, not to a claim.",
+        )
+    return plans.pop()
+
+
+def _word(index: int, measured: Measured | None, fault: Fault | None) -> Word:
+    if measured is None or measured.is_empty:
+        return Word.NOT_RUN
+    return Word.INVALID if fault else word_at(index)
+
+
+def _seeds_used(plan: Plan, look: int, arrays: Arrays | None) -> int:
+    """Seeds of the deciding look, or of the last one reached where others decided later."""
+    reached = 0 if arrays is None else plan.reached(arrays.effects.shape[-1])
+    return plan.looks[min(look, reached - 1)] if reached else 0

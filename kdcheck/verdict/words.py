@@ -1,0 +1,79 @@
+"""The words of a verdict, and the region of effects that each of them stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Says = Literal["above", "not_below", "within"]
+
+
+class Word(StrEnum):
+    """What the evidence says of a claim.
+
+    SUPPORTED and REFUTED and EQUIVALENT are shown, each with a bounded error rate; UNDECIDED is
+    what is left; INVALID means that the evidence cannot be judged; NOT_RUN that there is none.
+
+    >>> str(Word.SUPPORTED)
+    'SUPPORTED'
+    """
+
+    SUPPORTED = "SUPPORTED"
+    REFUTED = "REFUTED"
+    EQUIVALENT = "EQUIVALENT"
+    UNDECIDED = "UNDECIDED"
+    INVALID = "INVALID"
+    NOT_RUN = "NOT_RUN"
+
+
+DECIDING = (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT)
+"""The words that are shown by a test; the last axis of every array of p values runs over them."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A set of effects, as half-lines ``sign * (effect - multiple * margin) > 0``.
+
+    Args:
+        halves: pairs (sign, multiple).
+        joined: "and" for their intersection, "or" for their union.
+
+    >>> Region(((1, -1), (-1, 1)), "and").text(0.05, "nats")
+    'above -0.05 nats and below +0.05 nats'
+    """
+
+    halves: tuple[tuple[int, int], ...]
+    joined: Literal["and", "or"] = "and"
+
+    def text(self, margin: float, unit: str) -> str:
+        """The region in words, with its margin and unit."""
+        # "+ 0.0" turns -0.0 into 0.0, so that a margin of zero reads "0", never "-0".
+        bounds = (
+            f"{'above' if sign > 0 else 'below'} {signed(multiple * margin + 0.0)} {unit}"
+            for sign, multiple in self.halves
+        )
+        return f" {self.joined} ".join(bounds)
+
+
+_ABOVE = Region(((1, 1),))
+_BELOW_MINUS = Region(((-1, -1),))
+_WITHIN = Region(((1, -1), (-1, 1)), "and")
+_NOT_BELOW = Region(((1, -1),))
+_BEYOND = Region(((1, 1), (-1, -1)), "or")
+
+REGIONS: dict[Says, dict[Word, Region]] = {
+    "above": {Word.SUPPORTED: _ABOVE, Word.REFUTED: _BELOW_MINUS, Word.EQUIVALENT: _WITHIN},
+    "not_below": {Word.SUPPORTED: _NOT_BELOW, Word.REFUTED: _BELOW_MINUS},
+    "within": {Word.SUPPORTED: _WITHIN, Word.REFUTED: _BEYOND},
+}
+"""Per kind of claim, where the effect of a task must lie for each word (decision 0040)."""
+
+
+def signed(value: float) -> str:
+    """A figure with its sign and three significant digits; zero has none.
+
+    >>> signed(0.4812), signed(-0.05), signed(0.0)
+    ('+0.481', '-0.05', '0')
+    """
+    return f"{value:+.3g}" if value else "0"

@@ -1,0 +1,367 @@
+"""From criteria and measurements to verdicts that explain themselves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from kdcheck.errors import ClaimError, InputError
+from kdcheck.verdict import (
+    Criterion,
+    Measured,
+    Plan,
+    TaskEffects,
+    Verdict,
+    Word,
+    compare_with_published,
+    judge,
+    judge_family,
+)
+from kdcheck.verdict.power import power
+from kdcheck.verdict.words import REGIONS
+
+SCATTER = np.array([0.01, -0.012, 0.004, -0.007, 0.005, 0.011, -0.003, -0.008, 0.002, -0.002])
+CRITERION = Criterion(
+    claim="ls_raises_entropy",
+    tasks=("mrpc",),
+    margin=0.05,
+    because="the smallest gap of the paper is six times as large",
+    unit="nats",
+    scale="embedded",
+)
+
+
+def effects(*centres, seeds=5, spread=1.0):
+    """Measurements around one centre per task, tasks named a, b, ... (or mrpc if alone)."""
+    names = ["mrpc"] if len(centres) == 1 else list("abcdef"[: len(centres)])
+    return Measured(
+        tasks={
+            name: TaskEffects(
+                seeds=tuple(range(seeds)),
+                effects=tuple((centre + spread * np.roll(SCATTER, t)[:seeds]).tolist()),
+            )
+            for t, (name, centre) in enumerate(zip(names, centres, strict=True))
+        }
+    )
+
+
+def word(*centres, seeds=5, spread=1.0, **changes):
+    tasks = CRITERION.tasks if len(centres) == 1 else tuple("abcdef"[: len(centres)])
+    criterion = replace(CRITERION, tasks=tasks, **changes)
+    return judge(criterion, effects(*centres, seeds=seeds, spread=spread)).word
+
+
+@pytest.mark.parametrize(
+    ("says", "above", "inside_upper", "inside_lower", "below"),
+    [
+        ("above", Word.SUPPORTED, Word.EQUIVALENT, Word.EQUIVALENT, Word.REFUTED),
+        ("not_below", Word.SUPPORTED, Word.SUPPORTED, Word.SUPPORTED, Word.REFUTED),
+        ("within", Word.REFUTED, Word.SUPPORTED, Word.SUPPORTED, Word.REFUTED),
+    ],
+)
+def test_each_kind_of_claim_gives_its_word_to_each_region(
+    says, above, inside_upper, inside_lower, below
+):
+    found = [word(x, says=says, spread=0.1) for x in (0.4, 0.02, -0.02, -0.4)]
+    assert found == [above, inside_upper, inside_lower, below]
+
+
+def test_an_effect_near_its_margin_is_undecided():
+    assert word(0.05) is Word.UNDECIDED
+    assert word(-0.05) is Word.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("holds", "centres", "expected"),
+    [
+        ("every", (0.4, 0.5, 0.6), Word.SUPPORTED),
+        ("every", (0.4, 0.5, 0.05), Word.UNDECIDED),
+        ("every", (0.4, 0.5, -0.4), Word.REFUTED),
+        ("every", (0.4, 0.5, 0.0), Word.EQUIVALENT),
+        ("most", (0.4, 0.5, -0.4), Word.SUPPORTED),
+        ("most", (0.4, -0.5, -0.4), Word.REFUTED),
+        ("most", (0.4, 0.0, 0.0), Word.EQUIVALENT),
+        ("some", (0.4, -0.5, -0.4), Word.SUPPORTED),
+        ("some", (-0.4, -0.5, -0.4), Word.REFUTED),
+        ("some", (-0.4, -0.5, 0.0), Word.UNDECIDED),
+        ("some", (0.0, 0.0, 0.0), Word.EQUIVALENT),
+        (2, (0.4, 0.5, 0.0), Word.SUPPORTED),
+        (2, (0.4, 0.05, 0.0), Word.UNDECIDED),
+    ],
+)
+def test_the_quantifier_of_the_claim_decides_over_tasks(holds, centres, expected):
+    assert word(*centres, holds=holds, spread=0.1) is expected
+
+
+def test_a_verdict_waits_for_the_first_look_and_says_so():
+    verdict = judge(CRITERION, effects(0.4, seeds=2))
+    assert (verdict.word, verdict.seeds_used, verdict.more_seeds) == (Word.UNDECIDED, 0, 1)
+    assert "first planned look is at 3 seeds; 1 more" in verdict.reason
+    assert verdict.effect == pytest.approx(0.399)
+    assert verdict.tasks == ()
+
+
+def test_a_verdict_between_looks_uses_the_look_before():
+    assert judge(CRITERION, effects(0.055, seeds=6)).seeds_used == 5
+
+
+def test_p_values_are_scipys_with_the_prices_paid():
+    measured = effects(0.06, seeds=3)
+    verdict = judge(CRITERION, measured)
+    raw = stats.ttest_1samp(measured.tasks["mrpc"].effects, 0.05, alternative="greater").pvalue
+    assert verdict.tasks[0].p[Word.SUPPORTED] == pytest.approx(raw)
+    assert verdict.p_supported == pytest.approx(4 * raw)
+    others = {f"absent_{k}": replace(CRITERION, claim=f"absent_{k}") for k in range(9)}
+    in_company = judge_family([CRITERION, *others.values()], {CRITERION.claim: measured})
+    assert in_company[CRITERION.claim].p_supported == pytest.approx(min(1, 40 * raw))
+
+
+def test_an_invalid_claim_still_counts_in_the_family():
+    invalid = replace(CRITERION, claim="invalid")
+    same = Measured(tasks={"mrpc": TaskEffects(seeds=(0, 1, 2), effects=(0.1,) * 3)})
+    measured = {"invalid": same, CRITERION.claim: effects(0.4)}
+    verdicts = judge_family([invalid, CRITERION], measured)
+    alone = judge(CRITERION, effects(0.4))
+    assert list(verdicts) == ["invalid", CRITERION.claim]
+    assert verdicts["invalid"].word is Word.INVALID
+    assert verdicts[CRITERION.claim].p_supported == pytest.approx(2 * alone.p_supported)
+
+
+def test_intervals_equal_scipys_at_any_level():
+    measured = effects(0.4)
+    verdict = judge(CRITERION, measured)
+    values = measured.tasks["mrpc"].effects
+    for level in (0.5, 0.9, 0.95):
+        theirs = stats.ttest_1samp(values, 0).confidence_interval(level)
+        assert verdict.interval(level) == pytest.approx((theirs.low, theirs.high))
+        assert verdict.interval(level, task="mrpc") == verdict.interval(level)
+
+
+@pytest.mark.parametrize(("holds", "centre"), [("every", 0.2), ("most", 0.4), ("some", 0.6)])
+def test_the_effect_of_many_tasks_is_that_of_the_task_on_which_the_claim_turns(holds, centre):
+    criterion = replace(CRITERION, tasks=("a", "b", "c"), holds=holds)
+    verdict = judge(criterion, effects(0.4, 0.2, 0.6))
+    assert verdict.effect == pytest.approx(centre, abs=0.01)
+    low, high = verdict.interval()
+    assert low < verdict.effect < high
+    assert verdict.tasks_as_claimed == 3
+
+
+def test_the_interval_and_the_test_of_a_quantified_claim_agree():
+    # The lower bound at level 1 - 2 p touches the margin where p is the claim's own p at this look.
+    criterion = replace(CRITERION, tasks=("a", "b", "c"), holds="most", margin=0.5)
+    verdict = judge(criterion, effects(0.52, 0.2, 0.51, seeds=3))
+    p = verdict.p_supported / len(criterion.plan.looks)
+    assert 0 < p < 0.25
+    assert verdict.interval(1 - 2 * p).low == pytest.approx(criterion.margin)
+
+
+def test_a_claim_within_shows_the_interval_of_its_turning_task_for_all_tasks_at_once():
+    criterion = replace(CRITERION, tasks=("a", "b"), says="within")
+    measured = effects(0.01, -0.03)
+    theirs = stats.ttest_1samp(measured.tasks["b"].effects, 0).confidence_interval(0.975)
+    assert judge(criterion, measured).interval() == pytest.approx((theirs.low, theirs.high))
+
+
+def test_intervals_that_cannot_be_given_name_the_reason():
+    verdict = judge(CRITERION, effects(0.4, seeds=1))
+    with pytest.raises(InputError, match="got 1 seed; wanted at least 2"):
+        verdict.interval()
+    with pytest.raises(InputError, match="0 < level < 1"):
+        verdict.interval(95)
+    with pytest.raises(InputError, match=r"'qnli'.*'mrpc'"):
+        verdict.interval(task="qnli")
+    with pytest.raises(InputError, match="NOT_RUN"):
+        judge(CRITERION, None).interval()
+
+
+def test_power_equals_a_simulation():
+    # Null: our formula; 20,000 tries, standard error at most 0.0035, bound 4 of them.
+    draws = np.random.default_rng(0).normal(1.0, 0.8, size=(20_000, 5))
+    p = stats.ttest_1samp(draws, 0.2, axis=-1, alternative="greater").pvalue
+    estimate = (p <= 0.01).mean()
+    ours = power(
+        REGIONS["above"][Word.SUPPORTED],
+        0.2,
+        mean=1.0,
+        sd=0.8,
+        rate=0.01,
+        seeds_N=np.array([5.0]),
+    )[0]
+    print(f"power by simulation {estimate:.4f}, by formula {ours:.4f}, bound 0.014")
+    assert ours == pytest.approx(estimate, abs=0.014)
+
+
+def test_power_of_equivalence_equals_a_simulation():
+    draws = np.random.default_rng(1).normal(0.1, 0.5, size=(20_000, 10))
+    low = stats.ttest_1samp(draws, -0.8, axis=-1, alternative="greater").pvalue
+    high = stats.ttest_1samp(draws, 0.8, axis=-1, alternative="less").pvalue
+    estimate = (np.maximum(low, high) <= 0.01).mean()
+    ours = power(
+        REGIONS["within"][Word.SUPPORTED],
+        0.8,
+        mean=0.1,
+        sd=0.5,
+        rate=0.01,
+        seeds_N=np.array([10.0]),
+    )[0]
+    print(f"power by simulation {estimate:.4f}, by formula {ours:.4f}, bound 0.014")
+    assert ours == pytest.approx(estimate, abs=0.014)
+
+
+def test_power_beyond_either_margin_is_that_of_the_likelier_side_at_half_the_rate():
+    given = {"mean": -1.0, "sd": 1.0, "seeds_N": np.array([5.0, 10.0])}
+    either = power(REGIONS["within"][Word.REFUTED], 0.2, rate=0.02, **given)
+    below = power(REGIONS["above"][Word.REFUTED], 0.2, rate=0.01, **given)
+    assert either.tolist() == below.tolist()
+
+
+def test_every_task_must_have_power_before_seeds_are_promised():
+    clear, unclear = effects(0.4, spread=0.1), effects(0.062)
+    tasks = {"a": clear.tasks["mrpc"], "b": unclear.tasks["mrpc"]}
+    both = judge(replace(CRITERION, tasks=("a", "b")), Measured(tasks=tasks))
+    assert (both.word, both.more_seeds) == (Word.UNDECIDED, judge(CRITERION, unclear).more_seeds)
+    assert both.tasks_as_claimed == 1
+
+
+def test_an_undecided_verdict_says_about_how_many_more_seeds():
+    verdict = judge(CRITERION, effects(0.062))
+    assert verdict.word is Word.UNDECIDED
+    assert verdict.more_seeds == 5  # to the planned look at 10
+    assert "About 5 more seeds would decide." in verdict.reason
+
+
+def test_more_company_asks_for_more_seeds():
+    company = [CRITERION, *(replace(CRITERION, claim=f"other_{k}") for k in range(30))]
+    verdict = judge_family(company, {CRITERION.claim: effects(0.062)})[CRITERION.claim]
+    assert verdict.more_seeds > 5
+    assert "more than the plan has" in verdict.reason
+
+
+def test_an_effect_at_its_margin_is_not_reachable():
+    verdict = judge(CRITERION, effects(0.0502))
+    assert verdict.more_seeds is None
+    assert "no affordable number of seeds" in verdict.reason
+
+
+def test_a_decided_verdict_needs_no_more_seeds():
+    assert judge(CRITERION, effects(0.4)).more_seeds is None
+
+
+def test_a_verdict_reads_as_a_sentence_with_its_scale_margin_and_tasks():
+    text = str(judge(replace(CRITERION, tasks=("a", "b")), effects(0.4, 0.6)))
+    for fact in (
+        "ls_raises_entropy: SUPPORTED at embedded scale",
+        "above +0.05 nats",
+        "on every one of 2 tasks",
+        "at the look of 3 seeds",
+    ):
+        assert fact in text
+    broken = str(judge(replace(CRITERION, tasks=("a", "b")), effects(0.4, -0.6)))
+    assert "below -0.05 nats on at least 1 of 2 tasks" in broken
+    assert str(judge(CRITERION, None)).endswith(
+        "NOT_RUN at embedded scale. No run of this claim is in the evidence."
+    )
+
+
+def test_a_verdict_survives_json_with_its_faults_and_nan():
+    nan = TaskEffects(seeds=(0, 1, 2), effects=(0.1, float("nan"), float("inf")))
+    for measured in (effects(0.4), None, Measured(tasks={"mrpc": nan})):
+        verdict = judge(CRITERION, measured)
+        back = Verdict.from_dict(json.loads(verdict.to_json()))
+        assert back.to_json() == verdict.to_json()
+        assert (back.word, back.reason, back.fault) == (verdict.word, verdict.reason, verdict.fault)
+        assert judge(back.criterion, back.measured).word is verdict.word
+
+
+def test_stored_json_names_what_a_reader_looks_for():
+    stored = json.loads(judge(CRITERION, effects(0.4)).to_json())
+    assert stored["word"] == "SUPPORTED"
+    assert stored["criterion"]["because"] == CRITERION.because
+    assert stored["criterion_digest"] == CRITERION.digest
+    assert set(stored["derived"]) == {"effect", "interval_95", "more_seeds", "reason", "tasks"}
+    assert set(stored["derived"]["tasks"]["mrpc"]["p"]) == {"SUPPORTED", "REFUTED", "EQUIVALENT"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"margin": -0.1}, "margin -0.1"),
+        ({"margin": float("nan")}, "margin nan"),
+        ({"says": "within", "margin": 0}, "exactly zero"),
+        ({"says": "beyond"}, "says='beyond'"),
+        ({"because": " "}, "no reason for the margin"),
+        ({"tasks": ()}, "at least one task"),
+        ({"tasks": ("a", "a")}, "each once"),
+        ({"holds": "all"}, "holds='all'"),
+        ({"holds": 2}, "holds=2"),
+        ({"holds": 0}, "holds=0"),
+        ({"seeds": (0, 1, 2)}, "3 distinct seeds"),
+        ({"seeds": (0,) * 10}, "1 distinct seeds"),
+        ({"claim": ""}, "no claim id"),
+    ],
+)
+def test_a_criterion_that_cannot_be_judged_is_refused(changes, fact):
+    with pytest.raises(ClaimError) as refused:
+        replace(CRITERION, **changes)
+    assert fact in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"looks": ()}, {"looks": (1, 3)}, {"looks": (3, 3)}, {"supported": 0.0}]
+)
+def test_a_plan_that_cannot_be_judged_is_refused(changes):
+    with pytest.raises(ClaimError, match="Plan: got"):
+        Plan(**changes)
+
+
+def test_a_stored_criterion_with_unknown_fields_is_refused():
+    with pytest.raises(ClaimError, match=r"unknown fields \['power'\]"):
+        Criterion.from_dict({**CRITERION.to_dict(), "power": 0.8})
+
+
+def test_a_family_that_is_no_family_is_refused():
+    with pytest.raises(ClaimError, match="each once"):
+        judge_family([CRITERION, CRITERION], {})
+    with pytest.raises(ClaimError, match=r"evidence for \['x'\]"):
+        judge_family([CRITERION], {"x": None})
+    other = replace(CRITERION, claim="other", plan=Plan(looks=(3, 5)))
+    with pytest.raises(ClaimError, match="2 different plans"):
+        judge_family([CRITERION, other], {})
+
+
+def test_a_published_number_is_compared_with_where_one_more_seed_would_fall():
+    ours = (0.30, 0.33, 0.29, 0.31)
+    comparison = compare_with_published(0.36, ours)
+    mean, sd = np.mean(ours), np.std(ours, ddof=1)
+    reach = stats.t(3).ppf(0.975) * sd * np.sqrt(1 + 1 / 4)
+    assert comparison.interval == pytest.approx((mean - reach, mean + reach))
+    assert comparison.word == "CONSISTENT"
+    assert compare_with_published(mean + reach + 0.004, ours).word == "INCONSISTENT"
+
+
+def test_rounding_of_a_published_number_is_granted():
+    ours = (0.30, 0.33, 0.29, 0.31)
+    low, high = compare_with_published(0.3, ours).interval
+    for published, word in (
+        (high + 0.004, "CONSISTENT"),
+        (high + 0.006, "INCONSISTENT"),
+        (low - 0.004, "CONSISTENT"),
+        (low - 0.006, "INCONSISTENT"),
+    ):
+        assert compare_with_published(published, ours, half_width=0.005).word == word
+
+
+@pytest.mark.parametrize("values", [(0.3,), (0.3, 0.3), (0.3, float("nan"))])
+def test_a_published_number_needs_seeds_that_spread(values):
+    with pytest.raises(InputError, match="two or more finite values that differ"):
+        compare_with_published(0.3, values)
+
+
+def test_a_prediction_level_outside_its_domain_is_refused():
+    with pytest.raises(InputError, match="level 95"):
+        compare_with_published(0.3, (0.3, 0.4), level=95)

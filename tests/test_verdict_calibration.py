@@ -1,0 +1,169 @@
+"""The judge's own error rates, and that the simulation runs the judge's own code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from kdcheck.cli import main
+from kdcheck.cli.calibrate import _cells
+from kdcheck.errors import InputError
+from kdcheck.verdict import Measured, TaskEffects, Word, judge_family, p_values
+from kdcheck.verdict import calibration as cal
+from kdcheck.verdict.family import settle, word_at
+from kdcheck.verdict.judging import family_p_values
+
+FAMILIES = 400
+
+
+@pytest.mark.parametrize("null", cal.NULLS)
+@pytest.mark.parametrize("seeds", cal.HELD_TO_THE_BOUND)
+def test_false_verdicts_of_null_families_stay_within_the_bound(seeds, null):
+    row = cal.calibrate_row(seeds, null, families=FAMILIES, claims=12, seed=1)
+    for word, rate in (
+        ("SUPPORTED", row.any_false_supported),
+        ("REFUTED", row.any_false_refuted),
+        ("EQUIVALENT", row.any_false_equivalent),
+    ):
+        print(
+            f"false {word}: {rate * FAMILIES:.0f} of {FAMILIES} families of 12 null claims "
+            f"({row.seeds}, {row.null}) = {rate:.4f}, bound {row.bound}, Monte Carlo "
+            f"standard error there {row.standard_error(row.bound):.4f}"
+        )
+    assert row.keeps_the_bound
+
+
+@pytest.mark.parametrize("price", ["looks", "family"])
+def test_leaving_out_a_price_is_caught_by_the_calibration(monkeypatch, price):
+    if price == "family":
+        monkeypatch.setattr("kdcheck.verdict.family.holm", lambda p_XC: p_XC)
+    else:
+        paid = p_values.sequential_p_values
+        monkeypatch.setattr(
+            "kdcheck.verdict.judging.sequential_p_values",
+            lambda criterion, effects, size: paid(criterion, effects, size) / 4,
+        )
+    row = cal.calibrate_row("normal", Word.SUPPORTED, families=FAMILIES, claims=12, seed=1)
+    print(f"without the price of the {price}: {row.any_false_supported:.3f}, bound {row.bound}")
+    assert not row.keeps_the_bound
+
+
+@pytest.mark.parametrize("seeds", ["normal", "identical differences", "two-point (+1 or -1)"])
+@pytest.mark.parametrize("null", cal.NULLS)
+def test_simulated_families_are_judged_as_real_ones_are(seeds, null):
+    rng = np.random.default_rng(2)
+    criteria, arrays = cal.simulate(cal.SEEDS[seeds], null, families=3, claims=5, rng=rng)
+    settled = settle(family_p_values(criteria, arrays), criteria[0].plan)
+    for f in range(3):
+        measured = {
+            criterion.claim: Measured(
+                tasks={
+                    task: TaskEffects(
+                        seeds=tuple(range(10)),
+                        effects=tuple(claim.effects[f, t].tolist()),
+                        arms={
+                            str(a): tuple(arm[f, t].tolist()) for a, arm in enumerate(claim.arms)
+                        },
+                    )
+                    for t, task in enumerate(criterion.tasks)
+                }
+            )
+            for criterion, claim in zip(criteria, arrays, strict=True)
+        }
+        for c, verdict in enumerate(judge_family(criteria, measured).values()):
+            simulated = word_at(int(settled.words[f, c]))
+            if verdict.word is Word.INVALID:
+                assert simulated is Word.UNDECIDED
+                assert bool(cal.unfit(arrays[c])[f])
+            else:
+                assert simulated is verdict.word
+            np.testing.assert_array_equal(
+                settled.adjusted_p[f, c], list(verdict.adjusted_p.values())
+            )
+
+
+@pytest.mark.parametrize("seeds", cal.SEEDS)
+def test_simulated_scatter_has_mean_zero(seeds):
+    draws = cal.SEEDS[seeds](np.random.default_rng(3), (50_000, 2, 1, 4))
+    error = draws.mean(axis=(1, 2, 3)).std() / np.sqrt(len(draws))
+    print(f"{seeds}: mean {draws.mean():.4f}, bound {5 * error:.4f}")
+    assert abs(draws.mean()) < 5 * error
+
+
+@pytest.mark.parametrize(("families", "kept", "broken"), [(3, 2, 3), (400, 19, 25), (2000, 70, 80)])
+def test_a_rate_breaks_the_bound_where_chance_does_not_explain_it(families, kept, broken):
+    # Another route: scipy's exact binomial test against the bound.
+    row = cal.calibrate_row("identical differences", "zero", families=families, claims=1, seed=0)
+    for count, expected in ((0, True), (kept, True), (broken, False)):
+        p = stats.binomtest(count, families, row.bound, alternative="greater").pvalue
+        assert bool(p >= cal.THREE_SIGMA) is expected
+        assert replace(row, any_false_refuted=count / families).keeps_the_bound is expected
+
+
+def test_identical_differences_are_always_invalid():
+    row = cal.calibrate_row("identical differences", "zero", families=20, claims=3, seed=0)
+    assert (row.invalid, row.any_false_supported, row.any_false_refuted) == (1, 0, 0)
+
+
+def test_calibrate_prints_each_row_in_each_format(capsys):
+    options = ["calibrate", "--families", "3", "--claims", "2", "--format"]
+    assert main([*options, "table"]) == 0
+    table = capsys.readouterr().out
+    assert "3 families of 2 null claims per row" in table
+    assert main([*options, "markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == cal.number_of_rows() + 2
+    assert len({len(line) for line in lines}) == 1
+    assert main([*options, "json"]) == 0
+    stored = json.loads(capsys.readouterr().out)
+    assert stored["seed"] == 0
+    assert len(stored["rows"]) == cal.number_of_rows()
+    assert {"any_false_supported", "bound", "invalid"} <= set(stored["rows"][0])
+
+
+def test_calibrate_is_repeatable_and_its_seed_matters():
+    def rates(seed):
+        row = cal.calibrate_row(
+            "skewed difference (lognormal)", "zero", families=50, claims=12, seed=seed
+        )
+        return row.any_false_refuted, row.undecided
+
+    assert rates(0) == rates(0)
+    assert rates(0) != rates(1)
+
+
+def test_calibrate_fails_where_normal_seeds_break_the_bound(monkeypatch, capsys):
+    monkeypatch.setattr("kdcheck.verdict.family.holm", lambda p_XC: p_XC / 4)
+    monkeypatch.setattr(cal, "SEEDS", {"normal": cal.SEEDS["normal"]})
+    assert main(["calibrate", "--families", "100", "--claims", "12"]) == 1
+    assert "bound broken" in capsys.readouterr().err
+
+
+def test_calibrate_refuses_a_number_of_families_that_says_nothing(capsys):
+    with pytest.raises(InputError, match="0 families of 12 claims"):
+        cal.calibrate(families=0, claims=12, seed=0)
+    assert main(["calibrate", "--families", "0"]) == 2
+    assert "2000 families of 12 claims" in capsys.readouterr().err
+
+
+def test_the_documented_table_is_the_one_that_the_documented_command_prints():
+    text = Path(__file__).parents[1].joinpath("docs", "verdicts.md").read_text(encoding="utf-8")
+    assert "kdcheck calibrate --families 2000 --claims 12 --seed 0" in text
+    table = [line.split("|")[1:-1] for line in text.splitlines() if "±" in line and line[0] == "|"]
+    found = [[cell.strip() for cell in line] for line in table]
+    assert [line[:2] for line in found] == [[s, n] for s in cal.SEEDS for n in cal.NULLS.values()]
+    for row, null in enumerate(cal.NULLS):  # the first four rows; all forty take ten seconds
+        fresh = cal.calibrate_row("normal", null, families=2000, claims=12, seed=0)
+        assert found[row] == list(_cells(fresh))
+
+
+def test_the_example_of_the_guide_prints_what_the_guide_says(capsys):
+    text = Path(__file__).parents[1].joinpath("docs", "verdicts.md").read_text(encoding="utf-8")
+    _, program, _, printed, *_ = text.split("```")
+    exec(program.removeprefix("python\n"), {})  # noqa: S102 - the guide's own example
+    assert capsys.readouterr().out.strip() == printed.strip()
