@@ -3,3 +3,79 @@
 # Shapes: B examples of one batch, K classes.
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from kdcheck.encoders import Encoder, Tokenized
+from kdcheck.engine.dropout import replace_dropout
+from kdcheck.engine.packing import PackedBatch, pack, packed_logits, use_packing
+from kdcheck.engine.streams import stream_seed
+from kdcheck.recipe import Recipe
+from kdcheck.tasks import SPLITS, Task
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A task tokenised for an encoder; shared by all its runs in a process.
+
+    Source: none.
+
+    >>> sorted(Inputs.__dataclass_fields__)
+    ['encoder', 'row_of_token', 'task', 'tokenized', 'vocabulary']
+    """
+
+    task: Task
+    encoder: Encoder
+    tokenized: Mapping[str, Tokenized]
+    """By split."""
+    vocabulary: npt.NDArray[np.int64]
+    """Token ids that any split uses, rising: the rows of the trained embedding table."""
+    row_of_token: npt.NDArray[np.int64]
+    """From token id to row of the trained table; -1 for ids that no split uses."""
+
+    def build(self, recipe: Recipe) -> nn.Module:
+        """The classifier at step 0: pre-trained weights, head from the recipe's init stream."""
+        model = self.encoder.build(
+            num_classes=self.task.num_classes,
+            seed=stream_seed(recipe.seed, "init"),
+            dropout=recipe.dropout,
+            vocabulary=self.vocabulary,
+        )
+        return use_packing(replace_dropout(model))
+
+    def batch(self, split: str, rows_B: npt.NDArray[np.int64]) -> PackedBatch:
+        """Some examples of a split, packed, on the CPU."""
+        return pack(self.tokenized[split], rows_B, self.row_of_token)
+
+    def logits(self, model: nn.Module, batch: PackedBatch) -> Tensor:
+        """The model's logits of a batch, shape (B, K)."""
+        return packed_logits(model, batch)
+
+
+def prepare(task: Task, encoder: Encoder, max_length: int) -> Inputs:
+    """Tokenise every split of a task once.
+
+    Args:
+        task: the task.
+        encoder: whose tokenizer is used.
+        max_length: longest text in tokens, special ones included; longer ones are cut.
+
+    Returns:
+        Inputs for any run of that encoder on that task.
+
+    Source: none. Rows of the embedding table that no example uses have zero gradient, and without
+    weight decay AdamW never moves them: leaving them out changes nothing but the work.
+
+    >>> prepare.__name__
+    'prepare'
+    """
+    tokenized = {name: encoder.tokenize(task.split(name).texts, max_length) for name in SPLITS}
+    used = np.unique(np.concatenate([ids for part in tokenized.values() for ids in part.ids]))
+    row_of_token = np.full(encoder.config.vocab_size, -1, dtype=np.int64)
+    row_of_token[used] = np.arange(len(used))
+    return Inputs(task, encoder, tokenized, used.astype(np.int64), row_of_token)

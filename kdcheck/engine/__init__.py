@@ -1,0 +1,1 @@
+"""The training engine: one recipe in, one record of evidence out. It knows no claim and no MLflow."""

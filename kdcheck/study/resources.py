@@ -1,0 +1,123 @@
+"""Tasks, encoders and tokenised inputs, each loaded once per process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdcheck.errors import RecipeError
+from kdcheck.recipe import Recipe
+from kdcheck.tasks import Task, load_task
+
+if TYPE_CHECKING:
+    from kdcheck.encoders import Encoder
+    from kdcheck.engine.inputs import Inputs
+    from kdcheck.study.scale import Scale
+
+
+class Resources:
+    """What recipes are trained on, found by name and checked against their digests.
+
+    Args:
+        data_dir: a folder of GLUE files, where a task is not packaged.
+        model_dir: a folder of encoders, where they do not come from a hub or a package.
+        cache_dir: where fetched files are kept.
+
+    Source: none.
+
+    >>> Resources().data_dir is None
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path | None = None,
+        model_dir: Path | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.data_dir, self.model_dir, self.cache_dir = data_dir, model_dir, cache_dir
+        self.load_task = lru_cache(maxsize=None)(self._load_task)
+        self.load_encoder = lru_cache(maxsize=None)(self._load_encoder)
+        self._prepare = lru_cache(maxsize=8)(self._prepare_inputs)
+
+    def task_of(self, recipe: Recipe) -> Task:
+        """The task of a recipe, cut to its rows."""
+        rows = (recipe.train_rows, recipe.validation_rows, recipe.test_rows)
+        return self.load_task(recipe.task, *rows)
+
+    def inputs_of(self, recipe: Recipe) -> Inputs:
+        """The task of a recipe, tokenised for its encoder.
+
+        Raises:
+            RecipeError: the content is not what the recipe names.
+        """
+        task = self.task_of(recipe)
+        if task.digest != recipe.task_digest:
+            raise RecipeError(
+                f"recipe {recipe.short}, task {recipe.task!r}",
+                f"content {task.digest[:12]}",
+                f"content {recipe.task_digest[:12]}, which the recipe names",
+                "The data differ from those the recipe was made for; see kdcheck data verify.",
+            )
+        rows = (recipe.train_rows, recipe.validation_rows, recipe.test_rows)
+        return self._prepare(recipe.task, *rows, recipe.encoder, recipe.max_length)
+
+    def _load_task(
+        self, name: str, train: int | None, validation: int | None, test: int | None
+    ) -> Task:
+        task = load_task(name, data_dir=self.data_dir, cache_dir=self.cache_dir)
+        if (train, validation, test) == (None, None, None):
+            return task
+        return task.subset(train=train, validation=validation, test=test)
+
+    def _load_encoder(self, name: str) -> Encoder:
+        from kdcheck.encoders import load_encoder
+
+        return load_encoder(name, model_dir=self.model_dir, cache_dir=self.cache_dir)
+
+    def _prepare_inputs(
+        self,
+        task: str,
+        train: int | None,
+        validation: int | None,
+        test: int | None,
+        encoder: str,
+        max_length: int,
+    ) -> Inputs:
+        from kdcheck.engine.inputs import prepare
+
+        return prepare(
+            self.load_task(task, train, validation, test), self.load_encoder(encoder), max_length
+        )
+
+
+class ScaleDigests:
+    """Digests of what a scale names, for building its graph of recipes.
+
+    Source: none.
+
+    >>> ScaleDigests.__init__.__name__
+    '__init__'
+    """
+
+    def __init__(self, scale: Scale, resources: Resources) -> None:
+        from kdcheck.encoders import PAIRS
+
+        self._scale, self._resources = scale, resources
+        self._names = dict(zip(("larger", "smaller"), PAIRS[scale.pair], strict=True))
+
+    def task(self, name: str) -> str:
+        """Content digest of a task, cut to the scale's rows."""
+        rows = self._scale.rows.get(name, {})
+        cut = (rows.get(split) for split in ("train", "validation", "test"))
+        return self._resources.load_task(name, *cut).digest
+
+    def encoder(self, size: str) -> str:
+        """Digest of the pair's larger or smaller encoder."""
+        return self._resources.load_encoder(self._names[size]).digest
+
+    def encoder_name(self, size: str) -> str:
+        """Name of the pair's larger or smaller encoder."""
+        return self._names[size]
