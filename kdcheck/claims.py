@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from kdcheck.errors import ClaimError
 
 Holds = Literal["every", "most", "some"]
+Direction = Literal["above", "not_below", "within"]
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 QUANTIFIERS: dict[str, Holds] = {
@@ -89,7 +90,7 @@ class Claim:
     """Smallest effect that would matter."""
     because: str
     """Why that margin."""
-    direction: str = "above"
+    direction: Direction = "above"
     """``above``: the effect exceeds the margin; ``not_below``: it is not below minus the margin;
     ``within``: it lies inside plus or minus the margin."""
     paper: str = ""
@@ -106,7 +107,7 @@ def claim(
     holds: str,
     margin: Margin,
     because: str,
-    direction: str = "above",
+    direction: Direction = "above",
     paper: str = "",
     at_two_classes: str = "",
 ) -> Callable[[Test], Test]:

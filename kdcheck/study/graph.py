@@ -71,6 +71,11 @@ class Graph:
     roles: dict[str, str] = field(default_factory=dict)
     """Digest: key of the arm that asked for it first."""
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the scale's tasks."""
+        return self.scale.tasks
+
     def digest(self, arm: str, task: str, seed: int) -> str:
         """Digest of the run of an arm on a task with a seed."""
         return self.runs[arm][task][seed]

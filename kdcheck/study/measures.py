@@ -18,6 +18,8 @@ import numpy.typing as npt
 from kdcheck.errors import EvidenceError
 
 Values = npt.NDArray[np.float64]
+FLOOR = "smoothing_floor_nats"
+"""A reading that no seed changes: the closed-form entropy floor of a label-smoothing run."""
 
 
 class RunView(Protocol):
@@ -109,8 +111,7 @@ class Read(Measure):
     @property
     def text(self) -> str:
         """The expression as people write it."""
-        split, _, metric = self.name.partition("/")
-        shown = metric if split == "test" else f"{split} {metric}"
+        shown = self.name.removeprefix("test/").replace("/", " ")
         return f"{'curve of ' if self.curve else ''}{shown}({self.arm})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -251,9 +252,12 @@ def _slope(x: Values, y: Values) -> float:
 
 
 def _rank_correlation(x: Values, y: Values) -> float:
-    from scipy.stats import spearmanr
+    from scipy.stats import rankdata
 
-    return float(spearmanr(x, y).statistic)
+    ranks_x, ranks_y = rankdata(x), rankdata(y)
+    spread = float(ranks_x.std() * ranks_y.std())
+    covariance = float(((ranks_x - ranks_x.mean()) * (ranks_y - ranks_y.mean())).mean())
+    return covariance / spread if spread else float("nan")
 
 
 RELATIONS: Mapping[str, Callable[[Values, Values], float]] = {

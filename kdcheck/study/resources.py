@@ -110,9 +110,16 @@ class ScaleDigests:
 
     def task(self, name: str) -> str:
         """Content digest of a task, cut to the scale's rows."""
+        return self._task(name).digest
+
+    def classes(self, name: str) -> int:
+        """K of a task."""
+        return self._task(name).num_classes
+
+    def _task(self, name: str) -> Task:
         rows = self._scale.rows.get(name, {})
         cut = (rows.get(split) for split in ("train", "validation", "test"))
-        return self._resources.load_task(name, *cut).digest
+        return self._resources.load_task(name, *cut)
 
     def encoder(self, size: str) -> str:
         """Digest of the pair's larger or smaller encoder."""

@@ -1,0 +1,254 @@
+"""The pytest plugin: claim tests are planned together, trained once, and judged as one family.
+
+It is loaded in every pytest run of its environment, so at module level it imports pytest alone, and
+without claim tests it does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from kdcheck.study.graph import Question
+    from kdcheck.study.session import Session
+    from kdcheck.study.study import Study
+
+SESSION = pytest.StashKey["Session"]()
+WORD = pytest.StashKey[str]()
+PROPERTY = "kdcheck"
+
+
+class Undecided(Warning):
+    """Raised under ``--undecided-fails`` for a claim that is not decided."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of claim tests."""
+    group = parser.getgroup("kdcheck", "claims of a paper, trained and judged")
+    group.addoption(
+        "--scale", help="embedded (default), mini, paper, or a TOML file; -m gpu: paper"
+    )
+    group.addoption("--seeds", help="how many seeds, or until-decided; default: the scale's own")
+    group.addoption("--store", help="evidence store: a folder or tracking address (.kdcheck/store)")
+    group.addoption("--data-dir", type=Path, help="folder of GLUE files, for tasks not packaged")
+    group.addoption("--model-dir", type=Path, help="folder of encoders, instead of the hub")
+    group.addoption(
+        "--workers", type=int, help="training processes without -n; default: one a core"
+    )
+    group.addoption("--expected", type=Path, help="TOML of expected verdicts (expected.toml)")
+    group.addoption("--report", type=Path, help="page to write (kdcheck-report.html)")
+    group.addoption(
+        "--require-gpu", action="store_true", help="no CUDA device is an error, no skip"
+    )
+    group.addoption("--undecided-fails", action="store_true", help="UNDECIDED fails its test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker that ``-m gpu`` selects."""
+    config.addinivalue_line("markers", "gpu: needs a CUDA device; claims at a scale that needs one")
+
+
+def scale_name(config: pytest.Config) -> str:
+    """The scale asked for: ``--scale``, or ``paper`` under ``-m gpu``, or ``embedded``."""
+    named: str | None = config.getoption("--scale")
+    if named:
+        return named
+    return "paper" if config.getoption("-m") == "gpu" else "embedded"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark claims ``gpu`` where their scale needs one, before ``-m`` deselects."""
+    claims = [item for item in items if _claim(item)]
+    if not claims:
+        return
+    scale = _or_usage_error(_load_scale, config)
+    for item in claims:
+        if scale.needs_cuda:
+            item.add_marker(pytest.mark.gpu)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Plan: call each claim test once to learn its contrast, and build the graph of runs."""
+    config = session.config
+    items = [item for item in session.items if _claim(item)]
+    if not items or config.option.collectonly:
+        return
+    if getattr(config.option, "reruns", 0):
+        raise pytest.UsageError(
+            "kdcheck: got --reruns; wanted none: a claim that is tried until it passes is not "
+            "tested. Leave --reruns out, or run the claims by themselves."
+        )
+    scale = _load_scale(config)
+    if scale.needs_cuda and not _cuda_or_skip(config, items, scale.name):
+        return
+    questions = [_plan(item) for item in items]
+    config.stash[SESSION] = _or_usage_error(_make_session, config, questions)
+
+
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Train what is missing before the first test: here, or as one worker of pytest-xdist."""
+    study = session.config.stash.get(SESSION, None)
+    if study is not None:
+        from kdcheck.errors import KdcheckError
+        from kdcheck.study import training
+
+        worker = os.environ.get("PYTEST_XDIST_WORKER")
+        try:
+            if worker:
+                study.train(training.as_worker(worker))
+            else:
+                training.announce(study)
+                study.train(training.with_processes(session.config.getoption("--workers")))
+        except KdcheckError as error:
+            raise pytest.UsageError(f"kdcheck: {error}") from error
+    return (yield)
+
+
+@pytest.fixture
+def study(request: pytest.FixtureRequest) -> Study:
+    """Readings of arms, and ``judge``: see :class:`kdcheck.study.study.Study`."""
+    from kdcheck.study.outcome import judge_item
+    from kdcheck.study.study import Study
+
+    item = request.node
+    session = item.config.stash.get(SESSION, None)
+    if session is None:
+        pytest.skip("no claim was planned: is the test declared with @claim?")
+    return Study(_claim_of_item(item), lambda question: judge_item(item, session, question))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Carry the verdict's word on the report, also from a worker to its controller."""
+    report = yield
+    if call.when == "call" and WORD in item.stash:
+        report.kdcheck_word = item.stash[WORD]  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
+    """UNDECIDED is yellow and neither passed nor failed; INVALID is an error."""
+    word = getattr(report, "kdcheck_word", None)
+    if report.when != "call" or word is None:
+        return None
+    if word == "UNDECIDED" and report.passed:
+        return "undecided", "u", ("UNDECIDED", {"yellow": True})
+    if word == "INVALID" and report.failed:
+        return "error", "E", ("INVALID", {"red": True})
+    return None
+
+
+def pytest_terminal_summary(
+    terminalreporter: Any, exitstatus: int, config: pytest.Config
+) -> None:  # pragma: no cover - covered through a child process
+    """The verdict table, and where the evidence is."""
+    del exitstatus
+    lines = [
+        dict(report.user_properties)[PROPERTY]
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if PROPERTY in dict(getattr(report, "user_properties", ()))
+        and getattr(report, "when", "") == "call"
+    ]
+    if lines:
+        from kdcheck.study.outcome import summarise
+
+        summarise(terminalreporter, lines, config)
+
+
+def _claim(item: pytest.Item) -> bool:
+    return hasattr(getattr(item, "obj", None), "__kdcheck_claim__")
+
+
+def _claim_of_item(item: Any) -> Any:
+    """The claim of a test; a parametrised one carries its parameters in brackets."""
+    import dataclasses
+
+    from kdcheck.claims import claim_of
+
+    claim = claim_of(item.obj)
+    assert claim is not None
+    callspec = getattr(item, "callspec", None)
+    return dataclasses.replace(claim, id=f"{claim.id}[{callspec.id}]") if callspec else claim
+
+
+def _plan(item: Any) -> Question:
+    from kdcheck.study.study import Planned, Study
+
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params if callspec else {}
+    try:
+        item.obj(study=Study(_claim_of_item(item)), **parameters)
+    except Planned as planned:
+        return planned.question
+    raise pytest.UsageError(
+        f"kdcheck: {item.nodeid}: got a claim test that never calls study.judge; wanted one call. "
+        "Build a contrast and hand it to study.judge(...)."
+    )
+
+
+def _load_scale(config: pytest.Config) -> Any:
+    from kdcheck.study.scale import load
+
+    return load(scale_name(config))
+
+
+def _make_session(config: pytest.Config, questions: list[Question]) -> Session:
+    from kdcheck.study.session import Session, Where
+
+    scale = _load_scale(config)
+    store = store_of(config)
+    where = Where(
+        store=store,
+        folder=work_folder(config, store),
+        data_dir=config.getoption("--data-dir"),
+        model_dir=config.getoption("--model-dir"),
+    )
+    return Session(questions, scale, config.getoption("--seeds") or str(scale.seeds), where)
+
+
+def store_of(config: pytest.Config) -> str:
+    """The evidence store: the option, the environment, or ``.kdcheck/store`` in the root folder."""
+    named = config.getoption("--store") or os.environ.get("KDCHECK_STORE")
+    tracking = os.environ.get("MLFLOW_TRACKING_URI")
+    return str(named or tracking or config.rootpath / ".kdcheck" / "store")
+
+
+def work_folder(config: pytest.Config, store: str) -> Path:
+    """Locks and checkpoints: beside a local store, else in the root folder."""
+    return Path(store).parent / "work" if "://" not in store else config.rootpath / ".kdcheck/work"
+
+
+def _cuda_or_skip(config: pytest.Config, items: list[pytest.Item], scale: str) -> bool:
+    from kdcheck.study.local import cuda_devices
+
+    if cuda_devices():
+        return True
+    reason = f"scale {scale!r} needs a CUDA device and none is visible; these claims were NOT_RUN"
+    if config.getoption("--require-gpu"):
+        raise pytest.UsageError(
+            f"kdcheck: {reason}. Check CUDA_VISIBLE_DEVICES and the build of torch, or leave out "
+            "--require-gpu to skip them."
+        )
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason=reason))
+    return False
+
+
+def _or_usage_error(make: Any, *arguments: Any) -> Any:
+    from kdcheck.errors import KdcheckError
+
+    try:
+        return make(*arguments)
+    except KdcheckError as error:
+        raise pytest.UsageError(f"kdcheck: {error}") from error

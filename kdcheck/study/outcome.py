@@ -1,0 +1,155 @@
+"""What a verdict means for its test, and the table at the end."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdcheck.errors import InputError
+from kdcheck.study.graph import Question
+from kdcheck.study.record import judged, store_claim
+from kdcheck.verdict import Verdict, Word
+
+if TYPE_CHECKING:
+    from kdcheck.study.session import Session
+
+EXPECTED = "expected.toml"
+COLOURS = {Word.SUPPORTED: "green", Word.REFUTED: "red", Word.INVALID: "red"}
+
+
+def judge_item(item: Any, session: Session, question: Question) -> None:
+    """Judge one claim for its test: record it, put its row aside, and fail, skip or pass.
+
+    Raises:
+        pytest.fail.Exception: REFUTED, EQUIVALENT or INVALID where it is not expected, or a verdict
+            that is not the expected one.
+        pytest.skip.Exception: NOT_RUN.
+
+    Source: none.
+    """
+    from kdcheck.plugin import PROPERTY, WORD
+
+    claim_id = question.claim.id
+    verdict = session.verdicts[claim_id]
+    classes = [session.num_classes(task) for task in session.scale.tasks]
+    record = judged(question, verdict, session.graph, classes)
+    store_claim(record, session.store)
+    item.stash[WORD] = verdict.word.value
+    item.user_properties.append((PROPERTY, json.dumps(row(verdict))))
+    expectation = expected_verdicts(item.config, session).get(claim_id)
+    _act(verdict, expectation, undecided_fails=item.config.getoption("--undecided-fails"))
+
+
+def _act(verdict: Verdict, expectation: Mapping[str, str] | None, *, undecided_fails: bool) -> None:
+    word = verdict.word
+    if expectation is not None:
+        wanted, because = expectation["verdict"], expectation["because"]
+        if word != wanted:
+            pytest.fail(
+                f"{verdict}\nExpected {wanted}: {because}. The verdict has changed: look at the "
+                f"evidence with `kdcheck ui`, then correct {EXPECTED}.",
+                pytrace=False,
+            )
+        return
+    if word is Word.NOT_RUN:
+        pytest.skip(str(verdict))
+    if word in (Word.REFUTED, Word.EQUIVALENT, Word.INVALID):
+        advice = f"\n{verdict.fault.advice}" if verdict.fault else ""
+        pytest.fail(f"{verdict}{advice}", pytrace=False)
+    if word is Word.UNDECIDED and undecided_fails:
+        pytest.fail(f"{verdict}\n--undecided-fails was given.", pytrace=False)
+
+
+def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, Mapping[str, str]]:
+    """Expected verdicts of the session's scale, with reasons; none with another number of seeds.
+
+    Raises:
+        InputError: the file cannot be read, or an entry lacks its verdict or reason.
+
+    Source: none.
+    """
+    if session.counts != (session.scale.seeds,):
+        return {}
+    path: Path = config.getoption("--expected") or config.rootpath / "claims" / EXPECTED
+    if not path.exists():
+        return {}
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get(session.scale.name, {})
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(str(path), str(error), "TOML", "Correct the file.") from error
+    for claim, entry in entries.items():
+        if set(entry) != {"verdict", "because"} or entry["verdict"] not in set(Word):
+            raise InputError(
+                f"{path}, {session.scale.name}, {claim!r}",
+                repr(entry),
+                f"verdict (one of {', '.join(Word)}) and because",
+                "Say in `because` why that verdict is known and accepted.",
+            )
+    return dict(entries)
+
+
+def warn_of_stale(config: pytest.Config, session: Session) -> None:
+    """Warn of expected verdicts whose claim no longer exists.
+
+    Source: none.
+    """
+    known = {question.claim.id for question in session.questions}
+    stale = sorted(set(expected_verdicts(config, session)) - known)
+    if stale:
+        text = f"{EXPECTED} names claims that do not exist: {', '.join(stale)}"
+        warnings.warn(pytest.PytestWarning(text), stacklevel=2)
+
+
+def row(verdict: Verdict) -> dict[str, Any]:
+    """One row of the verdict table, as JSON values.
+
+    Source: none.
+    """
+    figures = ""
+    if verdict.effect is not None and verdict.seeds >= 2:
+        low, high = verdict.interval()
+        figures = f"{verdict.effect:+.3f} [{low:+.3f}, {high:+.3f}] {verdict.criterion.unit}"
+    more = verdict.more_seeds
+    return {
+        "claim": verdict.criterion.claim,
+        "word": verdict.word.value,
+        "scale": verdict.criterion.scale,
+        "figures": figures,
+        "seeds": verdict.seeds,
+        "tasks": f"{verdict.tasks_as_claimed} of {len(verdict.criterion.tasks)}",
+        "more": "" if not more else f"about {more} more seeds",
+    }
+
+
+def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> None:
+    """Print the verdict table and say where the evidence is.
+
+    Source: none.
+    """
+    from kdcheck.plugin import store_of
+
+    rows = sorted((json.loads(line) for line in lines), key=lambda each: str(each["claim"]))
+    reporter.section(f"verdicts at {rows[0]['scale']} scale", sep="=")
+    width = max(len(each["claim"]) for each in rows)
+    head = f"{'claim':{width}}  {'verdict':10}  {'effect, 95 % interval':36}  seeds  tasks"
+    reporter.write_line(head, bold=True)
+    for each in rows:
+        colour = COLOURS.get(Word(each["word"]), "yellow")
+        reporter.write(f"{each['claim']:{width}}  ")
+        reporter.write(f"{each['word']:10}", **{colour: True})
+        reporter.write_line(
+            f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}".rstrip()
+        )
+    store = store_of(config)
+    reporter.write_line(f"evidence: kdcheck ui --store {_shown(store, config)}")
+
+
+def _shown(store: str, config: pytest.Config) -> str:
+    root = f"{config.rootpath}/"
+    return store.removeprefix(root)

@@ -1,0 +1,168 @@
+"""One execution of a study: plan the graph, train what is missing, judge, record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdcheck.errors import ClaimError, InputError
+from kdcheck.study.graph import Graph, Question, build
+from kdcheck.study.judging import REGISTERED_SEEDS, criterion_of, judge_all
+from kdcheck.study.resources import Resources, ScaleDigests
+from kdcheck.study.scale import Scale
+from kdcheck.study.work import Job
+from kdcheck.verdict import Plan, Verdict, Word
+
+if TYPE_CHECKING:
+    from kdcheck.evidence.store import Store
+
+UNTIL_DECIDED = "until-decided"
+Train = Callable[[Job, "Store"], None]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a session reads and writes.
+
+    Source: none.
+
+    >>> Where(store="s", folder=Path("w")).data_dir is None
+    True
+    """
+
+    store: str
+    folder: Path
+    data_dir: Path | None = None
+    model_dir: Path | None = None
+    cache_dir: Path | None = None
+
+
+class Session:
+    """Everything between a set of claims and their verdicts, at one scale.
+
+    Args:
+        questions: claims with their contrasts, judged as one family.
+        scale: tasks and hyper-parameters.
+        seeds: how many of the registered seeds, or ``until-decided`` to stop at the first planned
+            look at which every claim is decided.
+        where: store and folders.
+
+    Raises:
+        ClaimError: two claims of one id.
+        InputError: more seeds than are registered.
+
+    Source: docs/verdicts.md.
+
+    >>> Session.__init__.__name__
+    '__init__'
+    """
+
+    def __init__(
+        self, questions: Sequence[Question], scale: Scale, seeds: str, where: Where
+    ) -> None:
+        ids = [question.claim.id for question in questions]
+        twice = sorted({claim for claim in ids if ids.count(claim) > 1})
+        if twice:
+            raise ClaimError(
+                "study", f"claim {twice[0]!r} twice", "each id once", "Rename one of them."
+            )
+        self.questions = tuple(questions)
+        self.scale = scale
+        self.where = where
+        self.counts = seed_counts(seeds)
+        self._resources = Resources(
+            data_dir=where.data_dir, model_dir=where.model_dir, cache_dir=where.cache_dir
+        )
+        self._digests = ScaleDigests(scale, self._resources)
+        self.graph = self._graph(self.counts[0])
+
+    def _graph(self, count: int) -> Graph:
+        return build(self.questions, self.scale, REGISTERED_SEEDS[:count], self._digests)
+
+    @cached_property
+    def store(self) -> Store:
+        """The evidence store, made if there is none."""
+        from kdcheck.evidence.store import Store
+
+        return Store.create(self.where.store)
+
+    def train(self, train: Train) -> None:
+        """Train what is missing, look by look if the session runs until all is decided.
+
+        Args:
+            train: carries out a job and returns when all of it is in the store.
+        """
+        self._register()
+        for count in self.counts:
+            self.graph = self._graph(count)
+            self.__dict__.pop("verdicts", None)
+            if not set(self.graph.recipes) <= self.store.digests():
+                train(self.job(), self.store)
+            if count == self.counts[-1] or self._all_decided():
+                return
+
+    def job(self) -> Job:
+        """The present graph as work."""
+        paths = dataclasses.asdict(self.where)
+        return Job.of(self.graph, **paths)
+
+    def missing(self) -> int:
+        """Number of runs of the present graph that the store lacks."""
+        return len(set(self.graph.recipes) - self.store.digests())
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """By claim id, from the evidence in the store."""
+        registered = self.store.registered_criteria(self.scale.name)
+        return judge_all(self.questions, self.graph, self.store.get, registered=registered)
+
+    def num_classes(self, task: str) -> int:
+        """K of one of the scale's tasks."""
+        return self._digests.classes(task)
+
+    def _all_decided(self) -> bool:
+        return not any(verdict.word is Word.UNDECIDED for verdict in self.verdicts.values())
+
+    def _register(self) -> None:
+        """Write down each criterion before its first run; later ones are held against it."""
+        finished = self.store.digests()
+        begun = {
+            claim for d in finished & set(self.graph.recipes) for claim in self.graph.claims[d]
+        }
+        digests = {q.claim.id: criterion_of(q, self.scale).digest for q in self.questions}
+        earlier = self.store.registered_criteria(self.scale.name)
+        kept = {claim: digest for claim, digest in earlier.items() if claim in begun}
+        self.store.register_criteria(self.scale.name, {**digests, **kept})
+
+
+def seed_counts(seeds: str) -> tuple[int, ...]:
+    """The numbers of seeds that a session goes through.
+
+    Args:
+        seeds: a number, or ``until-decided``.
+
+    Returns:
+        That number, or the planned looks.
+
+    Raises:
+        InputError: neither, or more seeds than are registered.
+
+    Source: planned looks, docs/verdicts.md.
+
+    >>> seed_counts("5"), seed_counts("until-decided")
+    ((5,), (3, 5, 7, 10))
+    """
+    if seeds == UNTIL_DECIDED:
+        return Plan().looks
+    if not seeds.isdigit() or not 1 <= int(seeds) <= len(REGISTERED_SEEDS):
+        raise InputError(
+            "seeds",
+            repr(seeds),
+            f"a number from 1 to {len(REGISTERED_SEEDS)}, or {UNTIL_DECIDED}",
+            "More seeds than are registered would be a new criterion.",
+        )
+    return (int(seeds),)

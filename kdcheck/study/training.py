@@ -1,0 +1,67 @@
+"""Who trains a job for pytest: processes of this machine, or the workers of pytest-xdist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdcheck.study.local import LocalExecutor, cuda_devices
+from kdcheck.study.progress import Display
+from kdcheck.study.session import Session, Train
+from kdcheck.study.work import Job, Worker, work
+
+if TYPE_CHECKING:
+    from kdcheck.evidence.store import Store
+
+
+def announce(session: Session) -> None:
+    """Print what is about to be done, before anything is trained.
+
+    Source: none.
+    """
+    runs, missing = len(session.graph.recipes), session.missing()
+    seeds = "until decided" if len(session.counts) > 1 else f"{session.counts[0]} seeds"
+    print(
+        f"\nkdcheck: {session.scale.name} scale, {len(session.scale.tasks)} tasks, {seeds}; "
+        f"{len(session.questions)} claims; {runs} runs ({runs - missing} in the store)"
+    )
+
+
+def with_processes(workers: int | None) -> Train:
+    """Train by worker processes of this machine, with a display.
+
+    Args:
+        workers: how many; by default one per device or core.
+
+    Source: none.
+
+    >>> callable(with_processes(2))
+    True
+    """
+
+    def train(job: Job, store: Store) -> None:
+        wanted = {order.recipe.digest for order in job.orders}
+        with Display(len(wanted), lambda: len(wanted & store.digests()), job.folder) as display:
+            LocalExecutor(workers).run(job, display)
+
+    return train
+
+
+def as_worker(name: str) -> Train:
+    """Train as one of several workers that were started by somebody else, such as pytest-xdist.
+
+    Args:
+        name: of the worker, as ``gw0``; its number picks a device.
+
+    Source: none.
+
+    >>> callable(as_worker("gw0"))
+    True
+    """
+
+    def train(job: Job, store: Store) -> None:
+        devices = cuda_devices()
+        number = int("".join(filter(str.isdigit, name)) or 0)
+        device = devices[number % len(devices)] if devices else None
+        work(job, store, Worker(name, device))
+
+    return train
