@@ -12,7 +12,7 @@ import numpy as np
 
 from kdcheck.evidence.record import Evidence
 from kdcheck.study.graph import Graph, Question
-from kdcheck.study.measures import FLOOR, Measure, Read, Values
+from kdcheck.study.measures import AT_TEMPERATURE, FLOOR, Measure, Read, Values
 from kdcheck.study.scale import Scale
 from kdcheck.theory import smoothing_entropy_floor
 from kdcheck.verdict import Criterion, Measured, TaskEffects, Verdict, judge_family
@@ -61,6 +61,11 @@ class EvidenceView:
             alpha = float(self._evidence.recipe.objective.as_dict()["alpha"])
             classes = self._evidence.final.predictions["test"].logits_NK.shape[1]
             return smoothing_entropy_floor(alpha, classes)
+        plain, _, temperature = name.partition(AT_TEMPERATURE)
+        if temperature:
+            split = plain.partition("/")[0]
+            logits_NK = self._evidence.final.predictions[split].logits_NK.astype(np.float64)
+            return mean_entropy(logits_NK / float(temperature))
         return self._evidence.final.values[name]
 
     def curve(self, name: str) -> Values:
@@ -72,6 +77,25 @@ class EvidenceView:
         """Whether the finished model puts (almost) every test example in one class."""
         predicted_N = self._evidence.final.predictions["test"].logits_NK.argmax(axis=1)
         return bool(np.bincount(predicted_N).max() >= DEGENERATE_SHARE * len(predicted_N))
+
+
+def mean_entropy(logits_NK: Values) -> float:
+    """Mean posterior entropy from logits, in nats, without torch.
+
+    Args:
+        logits_NK: shape (N, K), float64.
+
+    Returns:
+        Nats, from 0 to log K.
+
+    Source: H(p) of section 3, averaged as in Table 2.
+
+    >>> round(mean_entropy(np.zeros((2, 4))), 4)
+    1.3863
+    """
+    shifted_NK = logits_NK - logits_NK.max(axis=1, keepdims=True)
+    log_p_NK = shifted_NK - np.log(np.exp(shifted_NK).sum(axis=1, keepdims=True))
+    return float(-(np.exp(log_p_NK) * log_p_NK).sum(axis=1).mean())
 
 
 def criterion_of(question: Question, scale: Scale) -> Criterion:

@@ -20,6 +20,8 @@ from kdcheck.errors import EvidenceError
 Values = npt.NDArray[np.float64]
 FLOOR = "smoothing_floor_nats"
 """A reading that no seed changes: the closed-form entropy floor of a label-smoothing run."""
+AT_TEMPERATURE = "@"
+"""Stands between the name of an entropy and the temperature that its logits are divided by."""
 
 
 class RunView(Protocol):

@@ -8,7 +8,15 @@ from kdcheck.claims import Claim
 from kdcheck.errors import ClaimError
 from kdcheck.study.arms import Arm
 from kdcheck.study.graph import Question
-from kdcheck.study.measures import FLOOR, Constant, Measure, Read, Reduction, Relation
+from kdcheck.study.measures import (
+    AT_TEMPERATURE,
+    FLOOR,
+    Constant,
+    Measure,
+    Read,
+    Reduction,
+    Relation,
+)
 
 ENTROPY, ACCURACY = "mean_entropy_nats", "accuracy"
 Judge = Callable[[Question], None]
@@ -43,14 +51,16 @@ class Study:
         self._judge = judge
         self._arms: dict[str, Arm] = {}
 
-    def entropy(self, arm: Arm, *, split: str = "test") -> Measure:
+    def entropy(self, arm: Arm, *, split: str = "test", temperature: float = 1.0) -> Measure:
         """Mean posterior entropy of the finished model, in nats.
 
         Args:
             arm: which training.
             split: ``test``, ``validation`` or ``train_sample``.
+            temperature: what the logits are divided by first; as a teacher was shown, say.
         """
-        return self._read(arm, f"{split}/{ENTROPY}")
+        scaled = f"{AT_TEMPERATURE}{temperature:g}" if temperature != 1.0 else ""
+        return self._read(arm, f"{split}/{ENTROPY}{scaled}")
 
     def accuracy(self, arm: Arm, *, split: str = "test") -> Measure:
         """Accuracy of the finished model, in percentage points."""
