@@ -7,7 +7,6 @@ Every public function of the core checks its arguments here once; the formulas t
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -39,17 +38,20 @@ def check_alpha(alpha: float, *, who: str) -> None:
 
 
 def check_temperature(temperature: float, *, who: str) -> None:
-    """Refuse a temperature that is not finite and positive.
+    """Refuse a temperature that is not above 0, or above 1e6.
+
+    Beyond 1e6 the loss tau^2 D_KL has no digits left: rounding alone is tau^2 eps > 1e-4 in float64.
 
     Raises:
-        ParameterError: the temperature is not a finite number above 0; the message gives it.
+        ParameterError: the temperature is not a number above 0 and at most 1e6; the message gives
+            it.
 
     >>> check_temperature(4.0, who="distillation")
     """
-    wanted = "a finite number above 0"
+    wanted = "a number above 0 and at most 1e6"
     next_step = "Logits are divided by it; 1 leaves them as they are."
     value = _as_number(temperature, f"{who}, temperature", wanted, next_step)
-    if not (math.isfinite(value) and value > 0.0):
+    if not 0.0 < value <= 1e6:
         raise ParameterError(f"{who}, temperature", repr(temperature), wanted, next_step)
 
 
@@ -64,8 +66,25 @@ def check_classes(classes: int, *, who: str) -> None:
     wanted = "an integer of at least 2"
     next_step = "With one class nothing is uncertain and every loss is zero."
     value = _as_number(classes, f"{who}, classes", wanted, next_step)
-    if value != int(value) or value < 2:
+    if not (value >= 2.0 and value.is_integer()):
         raise ParameterError(f"{who}, classes", repr(classes), wanted, next_step)
+
+
+def check_flag(value: bool, *, who: str, name: str) -> None:
+    """Refuse anything but True and False: a string such as "false" would count as true.
+
+    Raises:
+        ParameterError: the value is not a bool; the message gives it and its name.
+
+    >>> check_flag(True, who="distillation", name="tau_squared")
+    """
+    if not isinstance(value, bool):
+        raise ParameterError(
+            f"{who}, {name}",
+            f"{value!r} ({type(value).__name__})",
+            "True or False",
+            "Text from a file is not a truth value until it is read as one.",
+        )
 
 
 def check_probability(value: float, *, who: str, name: str) -> None:
@@ -171,7 +190,7 @@ def check_posteriors(
         row = int(np.argmax(off_N))
         raise PosteriorError(
             who,
-            f"row {row} of {rows}, which sums to {sums_N[row]:.6g}",
+            f"row {row} of {rows}, which sums to {sums_N[row]:.6g}, off by {off_N[row]:.2g}",
             "rows that sum to 1",
             f"{next_step} If they were stored in half precision, recompute them in float32.",
         )

@@ -65,8 +65,14 @@ class Objective(ABC):
 
     def as_dict(self) -> dict[str, Scalar]:
         """The name and every parameter as JSON scalars; :func:`from_dict` reads it back."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        values = {f.name: _plain(getattr(self, f.name)) for f in fields}
         return {"name": self.name, **values}
+
+
+def _plain(value: Any) -> Scalar:
+    # 1, 1.0 and numpy's 1.0 are one alpha and must become one JSON text, hence one digest.
+    return value if isinstance(value, (bool, str)) else float(value)
 
 
 def registered() -> dict[str, type[Objective]]:
@@ -232,6 +238,7 @@ class Distillation(Mixture):
     def __post_init__(self) -> None:
         checks.check_alpha(self.alpha, who="distillation")
         checks.check_temperature(self.temperature, who="distillation")
+        checks.check_flag(self.tau_squared, who="distillation", name="tau_squared")
 
     def soft_target(
         self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None
@@ -284,13 +291,16 @@ class VirtualTeacher(Mixture):
             self.correct_probability, who="virtual_teacher", name="correct_probability"
         )
         checks.check_temperature(self.temperature, who="virtual_teacher")
+        checks.check_flag(self.tau_squared, who="virtual_teacher", name="tau_squared")
 
     def soft_target(
         self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None
     ) -> Tensor:
         """softmax(log t / tau) of the hand-made t, as powers, so that a = 1 needs no log 0."""
         top_N = torch.full_like(logits_NK[:, 0], self.correct_probability)
-        softened_NK = peaked(logits_NK, labels_N, top_N).pow(1.0 / self.temperature)
+        made_NK = peaked(logits_NK, labels_N, top_N)
+        # Against the largest entry, so that at small tau not all powers underflow to 0.
+        softened_NK = (made_NK / made_NK.amax(dim=-1, keepdim=True)).pow(1.0 / self.temperature)
         return softened_NK / softened_NK.sum(dim=-1, keepdim=True)
 
 
