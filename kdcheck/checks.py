@@ -192,7 +192,7 @@ def check_posteriors(
             who,
             f"row {row} of {rows}, which sums to {sums_N[row]:.6g}, off by {off_N[row]:.2g}",
             "rows that sum to 1",
-            f"{next_step} If they were stored in half precision, recompute them in float32.",
+            f"{next_step} If they come from a lower precision, pass them in that type.",
         )
 
 
