@@ -47,11 +47,13 @@ class Objective(ABC):
         if not hasattr(cls, "name"):  # a base such as Mixture, not an objective
             return
         taken = _REGISTRY.get(cls.name)
-        # A slotted dataclass is made twice under one name; two objectives are not.
-        if taken is not None and taken.__qualname__ != cls.__qualname__:
+        # A slotted dataclass is made twice, the second time without its full qualified name; a
+        # notebook cell that is run again makes its class anew. Two objectives differ in these.
+        same = taken and (taken.__module__, taken.__name__) == (cls.__module__, cls.__name__)
+        if taken is not None and not same:
             raise ParameterError(
-                f"objective {cls.__qualname__}",
-                f"the name {cls.name!r}, which belongs to {taken.__qualname__}",
+                f"objective {cls.__module__}.{cls.__name__}",
+                f"the name {cls.name!r}, which belongs to {taken.__module__}.{taken.__name__}",
                 "a name of its own",
                 "Recipes are told apart by it: pick another.",
             )
