@@ -29,6 +29,8 @@ def check_alpha(alpha: float, *, who: str) -> None:
     Raises:
         ParameterError: alpha is not a number in [0, 1]; the message gives it.
 
+    Source: Eqs. 1 and 2, whose weights are alpha and 1 - alpha.
+
     >>> check_alpha(0.1, who="label_smoothing")
     """
     wanted = "a number in [0, 1]"
@@ -46,6 +48,8 @@ def check_temperature(temperature: float, *, who: str) -> None:
         ParameterError: the temperature is not a number above 0 and at most 1e6; the message gives
             it.
 
+    Source: Hinton et al. 2014, section 2, where tau is T.
+
     >>> check_temperature(4.0, who="distillation")
     """
     wanted = "a number above 0 and at most 1e6"
@@ -61,6 +65,8 @@ def check_classes(classes: int, *, who: str) -> None:
     Raises:
         ParameterError: classes is not an integer of at least 2; the message gives it.
 
+    Source: section 2, where K counts the classes.
+
     >>> check_classes(3, who="smoothing_entropy_floor")
     """
     wanted = "an integer of at least 2"
@@ -75,6 +81,8 @@ def check_flag(value: bool, *, who: str, name: str) -> None:
 
     Raises:
         ParameterError: the value is not a bool; the message gives it and its name.
+
+    Source: none; a convention of this project.
 
     >>> check_flag(True, who="distillation", name="tau_squared")
     """
@@ -93,6 +101,8 @@ def check_probability(value: float, *, who: str, name: str) -> None:
     Raises:
         ParameterError: the value is not a number in [0, 1]; the message gives it and its name.
 
+    Source: the axioms of probability.
+
     >>> check_probability(0.99, who="virtual_teacher", name="correct_probability")
     """
     wanted = "a probability in [0, 1]"
@@ -104,9 +114,16 @@ def check_probability(value: float, *, who: str, name: str) -> None:
 def check_logits(logits_NK: Array, *, who: str, name: str = "logits") -> None:
     """Refuse logits that are not finite floating-point rows of at least two classes.
 
+    Args:
+        logits_NK: any array; shape (N, K) is wanted.
+        who: the function that checks.
+        name: the argument that is checked.
+
     Raises:
         LogitError: wrong shape, integer type, one class, or a value that is not finite; the
             message names the argument and the first bad row.
+
+    Source: none; the domain of the softmax.
 
     >>> check_logits(np.zeros((2, 3)), who="erm")
     """
@@ -149,7 +166,7 @@ def check_posteriors(
     """Refuse rows that are not probability distributions over at least two classes.
 
     Args:
-        posteriors_NK: shape (N, K).
+        posteriors_NK: any array; shape (N, K) is wanted.
         who: the function that checks.
         name: the argument that is checked.
         eps: machine epsilon of the type the rows were stored in; of their own type by default.
@@ -157,6 +174,8 @@ def check_posteriors(
     Raises:
         PosteriorError: wrong shape, one class, a negative or non-finite value, or a row that does
             not sum to 1; the message names the argument, the row and its sum.
+
+    Source: the axioms of probability; the tolerance is (K + 8) epsilons, see the comment below.
 
     >>> check_posteriors(np.array([[0.5, 0.5]]), who="entropy")
     """
@@ -199,8 +218,16 @@ def check_posteriors(
 def check_labels(labels_N: Array, *, examples: int, classes: int, who: str) -> None:
     """Refuse labels that are not N integers in 0..K-1.
 
+    Args:
+        labels_N: any array; integers of shape (N,) are wanted.
+        examples: N.
+        classes: K.
+        who: the function that checks.
+
     Raises:
         LabelError: wrong type, wrong shape or out of range; the message names the first bad row.
+
+    Source: section 2, where q(k|x) is one-hot over K classes.
 
     >>> check_labels(np.array([0, 2]), examples=2, classes=3, who="erm")
     """
@@ -230,6 +257,8 @@ def check_same_shape(
 
     Raises:
         ShapeError: the shapes differ; the message gives both.
+
+    Source: none; nothing here is broadcast.
 
     >>> check_same_shape((2, 3), (2, 3), who="kl_divergence", names=("first", "second"))
     """

@@ -248,6 +248,12 @@ def posteriors(logits_NK: Tensor, *, temperature: float = 1.0) -> Tensor:
 def widen(values: Tensor) -> Tensor:
     """Half precision as float32, anything else as it is: 8 or 11 bits are too few to add K terms in.
 
+    Args:
+        values: any shape.
+
+    Returns:
+        The same shape; the same tensor where nothing is to be done.
+
     Source: none; a convention of this project, which tests hold against float64.
 
     >>> widen(torch.zeros(1, dtype=torch.bfloat16)).dtype

@@ -49,8 +49,7 @@ class Objective(ABC):
         taken = _REGISTRY.get(cls.name)
         # A slotted dataclass is made twice, the second time without its full qualified name; a
         # notebook cell that is run again makes its class anew. Two objectives differ in these.
-        same = taken and (taken.__module__, taken.__name__) == (cls.__module__, cls.__name__)
-        if taken is not None and not same:
+        if taken and (taken.__module__, taken.__name__) != (cls.__module__, cls.__name__):
             raise ParameterError(
                 f"objective {cls.__module__}.{cls.__name__}",
                 f"the name {cls.name!r}, which belongs to {taken.__module__}.{taken.__name__}",
@@ -383,6 +382,14 @@ def one_hot_like(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
 
 def peaked(logits_NK: Tensor, labels_N: Tensor, top_N: Tensor) -> Tensor:
     """Distributions with top_N on the label and the rest spread evenly over the other K - 1.
+
+    Args:
+        logits_NK: shape (N, K); only shape and type are used.
+        labels_N: class ids, integers of shape (N,).
+        top_N: the label's probability, shape (N,).
+
+    Returns:
+        Shape (N, K), each row sums to 1.
 
     Source: Yuan et al. 2020, the designed teacher of Tf-KD reg.
 
