@@ -7,7 +7,6 @@ Every public function of the core checks its arguments here once; the formulas t
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,8 @@ def check_alpha(alpha: float, *, who: str) -> None:
     Raises:
         ParameterError: alpha is not a number in [0, 1]; the message gives it.
 
+    Source: Eqs. 1 and 2, whose weights are alpha and 1 - alpha.
+
     >>> check_alpha(0.1, who="label_smoothing")
     """
     wanted = "a number in [0, 1]"
@@ -39,17 +40,22 @@ def check_alpha(alpha: float, *, who: str) -> None:
 
 
 def check_temperature(temperature: float, *, who: str) -> None:
-    """Refuse a temperature that is not finite and positive.
+    """Refuse a temperature that is not above 0, or above 1e6.
+
+    Beyond 1e6 the loss tau^2 D_KL has no digits left: rounding alone is tau^2 eps > 1e-4 in float64.
 
     Raises:
-        ParameterError: the temperature is not a finite number above 0; the message gives it.
+        ParameterError: the temperature is not a number above 0 and at most 1e6; the message gives
+            it.
+
+    Source: Hinton et al. 2014, section 2, where tau is T.
 
     >>> check_temperature(4.0, who="distillation")
     """
-    wanted = "a finite number above 0"
+    wanted = "a number above 0 and at most 1e6"
     next_step = "Logits are divided by it; 1 leaves them as they are."
     value = _as_number(temperature, f"{who}, temperature", wanted, next_step)
-    if not (math.isfinite(value) and value > 0.0):
+    if not 0.0 < value <= 1e6:
         raise ParameterError(f"{who}, temperature", repr(temperature), wanted, next_step)
 
 
@@ -59,13 +65,34 @@ def check_classes(classes: int, *, who: str) -> None:
     Raises:
         ParameterError: classes is not an integer of at least 2; the message gives it.
 
+    Source: section 2, where K counts the classes.
+
     >>> check_classes(3, who="smoothing_entropy_floor")
     """
     wanted = "an integer of at least 2"
     next_step = "With one class nothing is uncertain and every loss is zero."
     value = _as_number(classes, f"{who}, classes", wanted, next_step)
-    if value != int(value) or value < 2:
+    if not (value >= 2.0 and value.is_integer()):
         raise ParameterError(f"{who}, classes", repr(classes), wanted, next_step)
+
+
+def check_flag(value: bool, *, who: str, name: str) -> None:
+    """Refuse anything but True and False: a string such as "false" would count as true.
+
+    Raises:
+        ParameterError: the value is not a bool; the message gives it and its name.
+
+    Source: none; a convention of this project.
+
+    >>> check_flag(True, who="distillation", name="tau_squared")
+    """
+    if not isinstance(value, bool):
+        raise ParameterError(
+            f"{who}, {name}",
+            f"{value!r} ({type(value).__name__})",
+            "True or False",
+            "Text from a file is not a truth value until it is read as one.",
+        )
 
 
 def check_probability(value: float, *, who: str, name: str) -> None:
@@ -73,6 +100,8 @@ def check_probability(value: float, *, who: str, name: str) -> None:
 
     Raises:
         ParameterError: the value is not a number in [0, 1]; the message gives it and its name.
+
+    Source: the axioms of probability.
 
     >>> check_probability(0.99, who="virtual_teacher", name="correct_probability")
     """
@@ -85,9 +114,16 @@ def check_probability(value: float, *, who: str, name: str) -> None:
 def check_logits(logits_NK: Array, *, who: str, name: str = "logits") -> None:
     """Refuse logits that are not finite floating-point rows of at least two classes.
 
+    Args:
+        logits_NK: any array; shape (N, K) is wanted.
+        who: the function that checks.
+        name: the argument that is checked.
+
     Raises:
         LogitError: wrong shape, integer type, one class, or a value that is not finite; the
             message names the argument and the first bad row.
+
+    Source: none; the domain of the softmax.
 
     >>> check_logits(np.zeros((2, 3)), who="erm")
     """
@@ -130,7 +166,7 @@ def check_posteriors(
     """Refuse rows that are not probability distributions over at least two classes.
 
     Args:
-        posteriors_NK: shape (N, K).
+        posteriors_NK: any array; shape (N, K) is wanted.
         who: the function that checks.
         name: the argument that is checked.
         eps: machine epsilon of the type the rows were stored in; of their own type by default.
@@ -138,6 +174,8 @@ def check_posteriors(
     Raises:
         PosteriorError: wrong shape, one class, a negative or non-finite value, or a row that does
             not sum to 1; the message names the argument, the row and its sum.
+
+    Source: the axioms of probability; the tolerance is (K + 8) epsilons, see the comment below.
 
     >>> check_posteriors(np.array([[0.5, 0.5]]), who="entropy")
     """
@@ -171,17 +209,25 @@ def check_posteriors(
         row = int(np.argmax(off_N))
         raise PosteriorError(
             who,
-            f"row {row} of {rows}, which sums to {sums_N[row]:.6g}",
+            f"row {row} of {rows}, which sums to {sums_N[row]:.6g}, off by {off_N[row]:.2g}",
             "rows that sum to 1",
-            f"{next_step} If they were stored in half precision, recompute them in float32.",
+            f"{next_step} If they come from a lower precision, pass them in that type.",
         )
 
 
 def check_labels(labels_N: Array, *, examples: int, classes: int, who: str) -> None:
     """Refuse labels that are not N integers in 0..K-1.
 
+    Args:
+        labels_N: any array; integers of shape (N,) are wanted.
+        examples: N.
+        classes: K.
+        who: the function that checks.
+
     Raises:
         LabelError: wrong type, wrong shape or out of range; the message names the first bad row.
+
+    Source: section 2, where q(k|x) is one-hot over K classes.
 
     >>> check_labels(np.array([0, 2]), examples=2, classes=3, who="erm")
     """
@@ -211,6 +257,8 @@ def check_same_shape(
 
     Raises:
         ShapeError: the shapes differ; the message gives both.
+
+    Source: none; nothing here is broadcast.
 
     >>> check_same_shape((2, 3), (2, 3), who="kl_divergence", names=("first", "second"))
     """

@@ -38,7 +38,7 @@ class PosteriorError(InputError):
     """Rows are not probability distributions.
 
     Likely causes: logits were passed where posteriors are wanted (use the ``_from_logits`` form);
-    posteriors were stored in half precision (recompute them in float32); the classes are not on
+    posteriors were widened from a lower precision (pass them in the type they were computed in); the classes are not on
     the last axis.
     """
 

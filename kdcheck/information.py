@@ -15,7 +15,7 @@ from torch.special import entr, xlogy
 
 from kdcheck import checks
 from kdcheck.checks import Array
-from kdcheck.errors import InputError, ParameterError
+from kdcheck.errors import InputError, LabelError, ParameterError
 
 __all__ = [
     "cross_entropy",
@@ -219,15 +219,8 @@ def log_posteriors(
     """
     check_logit_tensor(logits_NK, who=who, name=name)
     checks.check_temperature(temperature, who=who)
-    scaled_NK = widen(logits_NK) / temperature
-    if not bool(torch.isfinite(scaled_NK).all()):
-        raise ParameterError(
-            f"{who}, temperature",
-            f"{temperature!r}, which overflows logits as large as {logits_NK.abs().max():.3g}",
-            "a temperature that keeps logits / temperature finite",
-            "Use a larger temperature or float64 logits.",
-        )
-    return scaled_NK.log_softmax(dim=-1)
+    check_scaled(logits_NK, temperature, who=who)
+    return (widen(logits_NK) / temperature).log_softmax(dim=-1)
 
 
 def posteriors(logits_NK: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -255,6 +248,12 @@ def posteriors(logits_NK: Tensor, *, temperature: float = 1.0) -> Tensor:
 def widen(values: Tensor) -> Tensor:
     """Half precision as float32, anything else as it is: 8 or 11 bits are too few to add K terms in.
 
+    Args:
+        values: any shape.
+
+    Returns:
+        The same shape; the same tensor where nothing is to be done.
+
     Source: none; a convention of this project, which tests hold against float64.
 
     >>> widen(torch.zeros(1, dtype=torch.bfloat16)).dtype
@@ -263,7 +262,7 @@ def widen(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def check_logit_tensor(logits_NK: Tensor, *, who: str, name: str = "logits") -> None:
+def check_logit_tensor(logits_NK: Tensor | None, *, who: str, name: str = "logits") -> None:
     """Apply :func:`kdcheck.checks.check_logits` to a tensor of shape (N, K).
 
     Raises:
@@ -287,7 +286,43 @@ def check_posterior_tensor(posteriors_NK: Tensor, *, who: str, name: str = "post
     checks.check_posteriors(array_NK, who=who, name=name, eps=eps)
 
 
-def _as_array(values: Tensor, who: str, name: str) -> Array:
+def check_label_tensor(labels_N: Tensor, *, examples: int, classes: int, who: str) -> None:
+    """Apply :func:`kdcheck.checks.check_labels` to a tensor of shape (N,).
+
+    Raises:
+        LabelError: not a tensor, or see there.
+
+    >>> check_label_tensor(torch.tensor([0, 2]), examples=2, classes=3, who="erm")
+    """
+    if not isinstance(labels_N, Tensor):
+        raise LabelError(
+            f"{who}, labels",
+            f"a {type(labels_N).__name__}",
+            f"a torch.Tensor of shape ({examples},)",
+            "Wrap it with torch.as_tensor(...).",
+        )
+    labels = np.asarray(labels_N.detach().cpu())
+    checks.check_labels(labels, examples=examples, classes=classes, who=who)
+
+
+def check_scaled(logits_NK: Tensor, temperature: float, *, who: str) -> None:
+    """Refuse a temperature so small that logits / temperature overflows.
+
+    Raises:
+        ParameterError: the quotient is not finite; the message gives both.
+
+    >>> check_scaled(torch.zeros(2, 3), 0.5, who="distillation")
+    """
+    if not bool(torch.isfinite(widen(logits_NK) / temperature).all()):
+        raise ParameterError(
+            f"{who}, temperature",
+            f"{temperature!r}, which overflows logits as large as {logits_NK.abs().max():.3g}",
+            "a temperature that keeps logits / temperature finite",
+            "Use a larger temperature or float64 logits.",
+        )
+
+
+def _as_array(values: Tensor | None, who: str, name: str) -> Array:
     if not isinstance(values, Tensor):
         raise InputError(
             f"{who}, {name}",

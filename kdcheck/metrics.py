@@ -8,17 +8,18 @@ divergences and likelihoods are in nats, accuracies are fractions. :func:`summar
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.special import xlogy
 
 from kdcheck import checks
 from kdcheck.errors import InputError, ParameterError
 from kdcheck.information import (
+    check_label_tensor,
+    check_logit_tensor,
     check_posterior_tensor,
     entropy,
     entropy_from_logits,
-    kl_divergence,
     log_posteriors,
 )
 
@@ -152,9 +153,12 @@ def expected_calibration_error(posteriors_NK: Tensor, labels_N: Tensor, *, bins:
     0.1
     """
     _check(posteriors_NK, labels_N, "expected_calibration_error")
-    if bins < 1:
+    if not isinstance(bins, int) or bins < 1:
         raise ParameterError(
-            "expected_calibration_error, bins", repr(bins), "at least 1 bin", "15 is usual."
+            "expected_calibration_error, bins",
+            repr(bins),
+            "an integer of at least 1",
+            "15 is usual.",
         )
     confidence_N, predicted_N = posteriors_NK.double().max(dim=-1)
     correct_N = (predicted_N == labels_N).double()
@@ -184,10 +188,7 @@ def agreement(posteriors_NK: Tensor, teacher_NK: Tensor) -> float:
     >>> agreement(torch.tensor([[0.9, 0.1]]), torch.tensor([[0.6, 0.4]]))
     1.0
     """
-    _check_some(posteriors_NK, "agreement")
-    check_posterior_tensor(teacher_NK, who="agreement", name="teacher")
-    shapes = tuple(posteriors_NK.shape), tuple(teacher_NK.shape)
-    checks.check_same_shape(*shapes, who="agreement", names=("posteriors", "teacher"))
+    _check_pair(posteriors_NK, teacher_NK, "agreement")
     same_N = posteriors_NK.argmax(dim=-1) == teacher_NK.argmax(dim=-1)
     return float(same_N.double().mean())
 
@@ -211,8 +212,9 @@ def mean_kl_from_teacher(posteriors_NK: Tensor, teacher_NK: Tensor) -> float:
     >>> mean_kl_from_teacher(torch.tensor([[0.5, 0.5]]), torch.tensor([[0.5, 0.5]]))
     0.0
     """
-    _check_some(posteriors_NK, "mean_kl_from_teacher")
-    return float(kl_divergence(teacher_NK.double(), posteriors_NK.double()).mean())
+    _check_pair(posteriors_NK, teacher_NK, "mean_kl_from_teacher")
+    p_NK, teacher_NK = posteriors_NK.double(), teacher_NK.double()
+    return float((xlogy(teacher_NK, teacher_NK) - xlogy(teacher_NK, p_NK)).sum(dim=-1).mean())
 
 
 def summary(logits_NK: Tensor, labels_N: Tensor) -> dict[str, float]:
@@ -234,7 +236,8 @@ def summary(logits_NK: Tensor, labels_N: Tensor) -> dict[str, float]:
     >>> summary(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))["accuracy"]
     1.0
     """
-    log_p_NK = log_posteriors(logits_NK.double(), who="summary")
+    check_logit_tensor(logits_NK, who="summary")  # before integers become floating-point
+    log_p_NK = log_posteriors(logits_NK.double())
     p_NK = log_p_NK.exp()
     _check(p_NK, labels_N, "summary")
     return {
@@ -258,5 +261,11 @@ def _check_some(posteriors_NK: Tensor, who: str) -> None:
 def _check(posteriors_NK: Tensor, labels_N: Tensor, who: str) -> None:
     _check_some(posteriors_NK, who)
     examples, classes = posteriors_NK.shape
-    labels = np.asarray(labels_N.detach().cpu())
-    checks.check_labels(labels, examples=examples, classes=classes, who=who)
+    check_label_tensor(labels_N, examples=examples, classes=classes, who=who)
+
+
+def _check_pair(posteriors_NK: Tensor, teacher_NK: Tensor, who: str) -> None:
+    _check_some(posteriors_NK, who)
+    check_posterior_tensor(teacher_NK, who=who, name="teacher")
+    shapes = tuple(posteriors_NK.shape), tuple(teacher_NK.shape)
+    checks.check_same_shape(*shapes, who=who, names=("posteriors", "teacher"))

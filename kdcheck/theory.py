@@ -326,7 +326,7 @@ def large_temperature_distillation(
         teacher_logits_NK: the teacher's v, shape (N, K), finite.
 
     Returns:
-        Shape (N,), at least 0.
+        Shape (N,), at least 0, in nats.
 
     Raises:
         LogitError, ShapeError: see :mod:`kdcheck.checks`.

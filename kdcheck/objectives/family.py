@@ -47,11 +47,12 @@ class Objective(ABC):
         if not hasattr(cls, "name"):  # a base such as Mixture, not an objective
             return
         taken = _REGISTRY.get(cls.name)
-        # A slotted dataclass is made twice under one name; two objectives are not.
-        if taken is not None and taken.__qualname__ != cls.__qualname__:
+        # A slotted dataclass is made twice, the second time without its full qualified name; a
+        # notebook cell that is run again makes its class anew. Two objectives differ in these.
+        if taken and (taken.__module__, taken.__name__) != (cls.__module__, cls.__name__):
             raise ParameterError(
-                f"objective {cls.__qualname__}",
-                f"the name {cls.name!r}, which belongs to {taken.__qualname__}",
+                f"objective {cls.__module__}.{cls.__name__}",
+                f"the name {cls.name!r}, which belongs to {taken.__module__}.{taken.__name__}",
                 "a name of its own",
                 "Recipes are told apart by it: pick another.",
             )
@@ -65,8 +66,14 @@ class Objective(ABC):
 
     def as_dict(self) -> dict[str, Scalar]:
         """The name and every parameter as JSON scalars; :func:`from_dict` reads it back."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        values = {f.name: _plain(getattr(self, f.name)) for f in fields}
         return {"name": self.name, **values}
+
+
+def _plain(value: Any) -> Scalar:
+    # 1, 1.0 and numpy's 1.0 are one alpha and must become one JSON text, hence one digest.
+    return value if isinstance(value, (bool, str)) else float(value)
 
 
 def registered() -> dict[str, type[Objective]]:
@@ -232,6 +239,7 @@ class Distillation(Mixture):
     def __post_init__(self) -> None:
         checks.check_alpha(self.alpha, who="distillation")
         checks.check_temperature(self.temperature, who="distillation")
+        checks.check_flag(self.tau_squared, who="distillation", name="tau_squared")
 
     def soft_target(
         self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None
@@ -284,13 +292,16 @@ class VirtualTeacher(Mixture):
             self.correct_probability, who="virtual_teacher", name="correct_probability"
         )
         checks.check_temperature(self.temperature, who="virtual_teacher")
+        checks.check_flag(self.tau_squared, who="virtual_teacher", name="tau_squared")
 
     def soft_target(
         self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None
     ) -> Tensor:
         """softmax(log t / tau) of the hand-made t, as powers, so that a = 1 needs no log 0."""
         top_N = torch.full_like(logits_NK[:, 0], self.correct_probability)
-        softened_NK = peaked(logits_NK, labels_N, top_N).pow(1.0 / self.temperature)
+        made_NK = peaked(logits_NK, labels_N, top_N)
+        # Against the largest entry, so that at small tau not all powers underflow to 0.
+        softened_NK = (made_NK / made_NK.amax(dim=-1, keepdim=True)).pow(1.0 / self.temperature)
         return softened_NK / softened_NK.sum(dim=-1, keepdim=True)
 
 
@@ -371,6 +382,14 @@ def one_hot_like(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
 
 def peaked(logits_NK: Tensor, labels_N: Tensor, top_N: Tensor) -> Tensor:
     """Distributions with top_N on the label and the rest spread evenly over the other K - 1.
+
+    Args:
+        logits_NK: shape (N, K); only shape and type are used.
+        labels_N: class ids, integers of shape (N,).
+        top_N: the label's probability, shape (N,).
+
+    Returns:
+        Shape (N, K), each row sums to 1.
 
     Source: Yuan et al. 2020, the designed teacher of Tf-KD reg.
 

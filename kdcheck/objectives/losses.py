@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor
 
 from kdcheck import checks
-from kdcheck.errors import LabelError
-from kdcheck.information import check_logit_tensor
+from kdcheck.information import check_label_tensor, check_logit_tensor, check_scaled
 from kdcheck.objectives.family import (
     ERM,
     ConfidencePenalty,
     Distillation,
     InstanceSmoothing,
     LabelSmoothing,
+    Mixture,
     Objective,
     SelfTraining,
     VirtualTeacher,
@@ -103,7 +102,8 @@ def distillation(
         LogitError: logits of the wrong shape or type, or not finite; the message names the row.
         ShapeError: teacher and student logits of different shapes.
         LabelError: labels of the wrong shape or type, or out of range; the message names the row.
-        ParameterError: alpha outside [0, 1], or a temperature that is not above 0.
+        ParameterError: alpha outside [0, 1], or a temperature that is not above 0 or is
+            so small that logits / temperature overflows.
 
     Source: Eq. 2; temperature and tau^2 from Hinton et al. 2014, section 2.
 
@@ -142,7 +142,8 @@ def self_training_distillation(
         LogitError: logits of the wrong shape or type, or not finite; the message names the row.
         ShapeError: teacher and student logits of different shapes.
         LabelError: labels of the wrong shape or type, or out of range; the message names the row.
-        ParameterError: alpha outside [0, 1], or a temperature that is not above 0.
+        ParameterError: alpha outside [0, 1], or a temperature that is not above 0 or is
+            so small that logits / temperature overflows.
 
     Source: Yuan et al. 2020, Tf-KD self; Eq. 2.
 
@@ -183,7 +184,8 @@ def virtual_teacher_distillation(
     Raises:
         LogitError: logits of the wrong shape or type, or not finite; the message names the row.
         LabelError: labels of the wrong shape or type, or out of range; the message names the row.
-        ParameterError: alpha or a outside [0, 1], or a temperature that is not above 0.
+        ParameterError: alpha or a outside [0, 1], or a temperature that is not above 0 or is
+            so small that logits / temperature overflows.
 
     Source: Yuan et al. 2020, Tf-KD reg; Eq. 2.
 
@@ -268,18 +270,13 @@ def _checked(
 ) -> Tensor:
     check_logit_tensor(logits_NK, who=who)
     examples, classes = logits_NK.shape
-    if not isinstance(labels_N, Tensor):
-        raise LabelError(
-            f"{who}, labels",
-            f"a {type(labels_N).__name__}",
-            f"a torch.Tensor of {examples} integers",
-            "Wrap it with torch.as_tensor(...).",
-        )
-    labels = np.asarray(labels_N.detach().cpu())
-    checks.check_labels(labels, examples=examples, classes=classes, who=who)
+    check_label_tensor(labels_N, examples=examples, classes=classes, who=who)
+    temperature = objective.temperature if isinstance(objective, Mixture) else 1.0
+    check_scaled(logits_NK, temperature, who=who)
     if objective.needs_teacher:
-        assert teacher_logits_NK is not None
         check_logit_tensor(teacher_logits_NK, who=who, name="teacher logits")
+        assert teacher_logits_NK is not None  # or the check above would have refused it
+        check_scaled(teacher_logits_NK, temperature, who=who)
         checks.check_same_shape(
             tuple(logits_NK.shape),
             tuple(teacher_logits_NK.shape),
