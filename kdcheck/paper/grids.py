@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from kdcheck.paper.tables import Tables, tables
+from kdcheck.paper.tables import Tables, load_tables
 
 ERM_POINTS = 70
 SOFT_POINTS = 630
@@ -96,4 +96,4 @@ def tuned_ls_grid(source: Tables | None = None) -> Iterator[Point]:
 
 
 def _values(source: Tables | None, number: str, name: str) -> list[float]:
-    return [cell.value for cell in (source or tables()).table(number).row(name)]
+    return [cell.value for cell in (source or load_tables()).table(number).row(name)]

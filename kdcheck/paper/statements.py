@@ -35,12 +35,12 @@ class Statement:
 
 
 @cache
-def statements() -> tuple[Statement, ...]:
+def all_statements() -> tuple[Statement, ...]:
     """All statements, in the order of the audit.
 
     Source: ``statements.toml``; each names its own place.
 
-    >>> len({s.id for s in statements()}) == len(statements())
+    >>> len({s.id for s in all_statements()}) == len(all_statements())
     True
     """
     file = resources.files("kdcheck.paper") / "statements.toml"
@@ -59,7 +59,7 @@ def statement(name: str) -> Statement:
     >>> statement("grid_sizes").kind
     'stated'
     """
-    for found in statements():
+    for found in all_statements():
         if found.id == name:
             return found
     raise InputError(

@@ -140,7 +140,7 @@ class Tables:
 
     Source: Tables 1 to 12 and the grid of appendix A.3.
 
-    >>> tables().entropy("mnli", "self_kd", "smaller").value
+    >>> load_tables().entropy("mnli", "self_kd", "smaller").value
     0.2758
     """
 
@@ -154,7 +154,7 @@ class Tables:
 
         Source: that table.
 
-        >>> tables().table("A.3").row("alpha")[0].value
+        >>> load_tables().table("A.3").row("alpha")[0].value
         0.25
         """
         try:
@@ -171,7 +171,7 @@ class Tables:
 
         Source: Tables 2, 4, 8 and 10.
 
-        >>> tables().entropy("sst2", "ls", "larger").value
+        >>> load_tables().entropy("sst2", "ls", "larger").value
         0.4376
         """
         return self.table(_number(ENTROPY_TABLES, size, tuned)).cell(method, task)
@@ -184,7 +184,7 @@ class Tables:
 
         Source: Tables 3, 5, 9 and 11.
 
-        >>> tables().accuracy("sst2", "ls", "larger").value
+        >>> load_tables().accuracy("sst2", "ls", "larger").value
         94.6
         """
         return self.table(_number(ACCURACY_TABLES, size, tuned)).cell(method, task)
@@ -199,7 +199,7 @@ class Tables:
 
         Source: Tables 7 and 12.
 
-        >>> tables().setting("mrpc", "ls", "smaller", "alpha").value
+        >>> load_tables().setting("mrpc", "ls", "smaller", "alpha").value
         0.9
         """
         table = self.table(SETTING_TABLES[tuned])
@@ -218,7 +218,7 @@ class Tables:
 
         Source: none.
 
-        >>> tables().changed(2, "ls", "mrpc", 0.01).entropy("mrpc", "ls", "smaller").value
+        >>> load_tables().changed(2, "ls", "mrpc", 0.01).entropy("mrpc", "ls", "smaller").value
         0.01
         """
         table = self.table(number)
@@ -232,12 +232,12 @@ class Tables:
 
 
 @cache
-def tables() -> Tables:
+def load_tables() -> Tables:
     """The paper's tables, read once.
 
     Source: Tables 1 to 12 and the grid of appendix A.3.
 
-    >>> list(tables().tables)[:3], len(tables().tables)
+    >>> list(load_tables().tables)[:3], len(load_tables().tables)
     (['1', '2', '3'], 13)
     """
     text = resources.files("kdcheck.paper").joinpath("tables.toml").read_text(encoding="utf-8")
@@ -255,7 +255,7 @@ def table(number: int | str) -> Table:
     >>> table(4).cell("reverse_kd", "qnli").value
     0.0834
     """
-    return tables().table(number)
+    return load_tables().table(number)
 
 
 def _number(numbers: Mapping[tuple[str, bool], int], size: str, tuned: bool) -> int:
