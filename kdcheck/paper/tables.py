@@ -68,7 +68,9 @@ class Cell:
             return f"{self.value:.4f}".removeprefix("0")
         if self.unit == "%":
             return f"{self.value:.1f}"
-        return f"{self.value:,g}" if self.value < 1000 else f"{self.value:,.0f}"
+        if self.unit == "examples":
+            return f"{self.value:,.0f}"
+        return f"{self.value:g}".removeprefix("0").replace("e-0", "e-")
 
     def __str__(self) -> str:
         names = [LABELS.get(name, name) for name in (*self.row.split("/"), self.column)]

@@ -16,7 +16,7 @@ from kdcheck.paper.audit.finding import (
     listed,
 )
 from kdcheck.paper.audit.sampling import beyond_paired_least, beyond_unpaired
-from kdcheck.paper.tables import TASKS, Tables
+from kdcheck.paper.tables import TASKS, Cell, Tables
 
 METHODS = ("standard_kd", "self_kd")
 
@@ -65,7 +65,8 @@ def _ls_lags_erm(tables: Tables) -> Judgement:
 
 @decides("kd_beats_ls")
 def _kd_beats_ls(tables: Tables) -> Judgement:
-    texts, shares, cells = [], [], []
+    texts, shares = [], []
+    cells: list[Cell] = []
     for tuned in TUNED:
         gaps = _both(tables, "ls", tuned=tuned)
         broken = [g for g in gaps if g.value <= 0]
@@ -118,7 +119,8 @@ def _kd_improves_accuracy(tables: Tables) -> Judgement:
 
 @decides("reverse_gain_is_smaller")
 def _reverse_gain_is_smaller(tables: Tables) -> Judgement:
-    texts, margins, cells = [], [], []
+    texts, margins = [], []
+    cells: list[Cell] = []
     for baseline in ("erm", "ls"):
         reverse = accuracy_gaps(tables, "reverse_kd", baseline, "larger", tuned=False)
         ours = fmean(g.value for g in reverse)
@@ -168,12 +170,9 @@ def _reverse_kd_clearly_beats_ls(tables: Tables) -> Judgement:
     ahead = [g for g in gaps if g.value > 0]
     clear = [g for g in ahead if beyond_unpaired(g, tables)]
     possible = [g for g in ahead if beyond_paired_least(g, tables)]
-    if len(ahead) < len(gaps):
-        outcome = FAILS
-    else:
-        outcome = HOLDS if len(clear) == len(gaps) else SUSPICIOUS
+    seen = HOLDS if len(clear) == len(gaps) else SUSPICIOUS
     return Judgement(
-        outcome=outcome,
+        outcome=seen if len(ahead) == len(gaps) else FAILS,
         by_how_much=f"ahead on {len(ahead)} of {len(gaps)}: {listed(gaps)}; {len(clear)} exceed the "
         f"unpaired 95 % bound of their test set, {len(possible)} the least that pairing could ask",
         margin=float(len(clear) - len(gaps)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kdcheck.paper.audit.finding import (
+    CANNOT_BE_DECIDED,
     FAILS,
     HOLDS,
     SUSPICIOUS,
@@ -13,7 +14,7 @@ from kdcheck.paper.audit.finding import (
     listed,
     signed,
 )
-from kdcheck.paper.tables import LABELS, SIZES, TASKS, Tables
+from kdcheck.paper.tables import LABELS, SIZES, TASKS, Cell, Tables
 
 KD_INTO_SMALLER = ("standard_kd", "self_kd")
 TUNED = (False, True)
@@ -184,7 +185,8 @@ def _standard_kd_is_surer_when_tuned(tables: Tables) -> Judgement:
 
 @decides("reverse_kd_raises_entropy")
 def _reverse_kd_raises_entropy(tables: Tables) -> Judgement:
-    raised, texts, cells = [], [], []
+    raised, texts = [], []
+    cells: list[Cell] = []
     for tuned in TUNED:
         gaps = entropy_gaps(tables, "reverse_kd", "erm", "larger", tuned=tuned)
         raised.append(sum(g.value > 0 for g in gaps))
@@ -257,4 +259,24 @@ def _only_larger_students_gain_entropy(tables: Tables) -> Judgement:
         margin=-most.value,
         unit="nats",
         cells=cells_of(raised or [most]),
+    )
+
+
+@decides("kd_stays_below_throughout")
+def _kd_stays_below_throughout(tables: Tables) -> Judgement:
+    gaps = [
+        gap
+        for baseline in ("erm", "ls")
+        for method in KD_INTO_SMALLER
+        for gap in entropy_gaps(tables, method, baseline, "smaller", tuned=False)
+    ]
+    above, most = [g for g in gaps if g.value >= 0], max(gaps, key=lambda g: g.value)
+    # Being below at the end is necessary for it, not sufficient: the curves are not in our copy.
+    return Judgement(
+        outcome=FAILS if above else CANNOT_BE_DECIDED,
+        by_how_much=f"at the end of training {len(gaps) - len(above)} of {len(gaps)} are below; "
+        f"not {listed(above)} nats. What happens before the end is in the figures alone",
+        margin=-most.value,
+        unit="nats",
+        cells=cells_of(above or [most]),
     )

@@ -32,6 +32,8 @@ class Judgement:
     """Above 0 by how much it holds, below 0 by how much it fails or strains, in ``unit``."""
     unit: str
     cells: tuple[Cell, ...] = ()
+    details: tuple[str, ...] = ()
+    """One line each: the comparisons behind the outcome, where one sentence cannot hold them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Finding:
     unit: str
     cells: tuple[Cell, ...]
     """The cells that decide: all of a flagged finding, the tightest ones of one that holds."""
+    details: tuple[str, ...]
+    """One line each: the comparisons behind the outcome, where one sentence cannot hold them."""
 
 
 Check = Callable[[Tables], Judgement]
@@ -114,9 +118,11 @@ def find(name: str, tables: Tables) -> Finding:
         kind=said.kind,
         outcome=judgement.outcome,
         by_how_much=judgement.by_how_much,
-        margin=judgement.margin,
+        # Adding 0.0 turns -0.0 into 0.0.
+        margin=None if judgement.margin is None else round(judgement.margin, 6) + 0.0,
         unit=judgement.unit,
         cells=judgement.cells,
+        details=judgement.details,
     )
 
 
@@ -153,11 +159,12 @@ class Gap:
 
     @property
     def names(self) -> str:
-        """Task and methods, as printed."""
-        same = self.first.row == self.second.row
-        first, second = (f"Table {c.table}" if same else LABELS[c.row] for c in self.cells)
-        task = LABELS[self.first.column]
-        return f"{task} {LABELS[self.first.row]}, {first} - {second}" if same else f"{task} {first} - {second}"  # fmt: skip
+        """Task and methods, as printed; the tables too where they differ."""
+        differ = self.first.table != self.second.table
+        first, second = (
+            f"{LABELS[c.row]} (Table {c.table})" if differ else LABELS[c.row] for c in self.cells
+        )
+        return f"{LABELS[self.first.column]} {first} - {second}"
 
     def __str__(self) -> str:
         return f"{self.names} {signed(self.value, self.first.unit)}"

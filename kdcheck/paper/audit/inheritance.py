@@ -85,9 +85,9 @@ def _student_follows_teacher(tables: Tables) -> Judgement:
         by_how_much=f"{len(outside)} of {len(every)} students lie outside the range of their own "
         f"and their teacher's entropy, {len(below)} of them below it; {len(own_kind)} are self-KD, "
         f"whose teacher is no surer than ERM; {len(against)} move away from their teacher. "
-        "Something besides the teacher moves entropy: the process, its epochs, or the seed. "
-        + "; ".join(map(str, outside)),
+        "Something besides the teacher moves entropy: the process, its epochs, or the seed",
         margin=-worst,
         unit="nats",
         cells=tuple(dict.fromkeys(c for t in outside for c in (t.student, t.own, t.teacher))),
+        details=tuple(map(str, outside)),
     )

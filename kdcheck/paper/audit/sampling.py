@@ -16,7 +16,6 @@ from kdcheck.paper.audit.finding import (
     Judgement,
     cells_of,
     decides,
-    listed,
 )
 from kdcheck.paper.tables import TASKS, Tables
 
@@ -105,19 +104,18 @@ def _judge(gaps: list[Gap], tables: Tables) -> Judgement:
     between = [g for g in gaps if g not in clear and g not in never]
     return Judgement(
         outcome=HOLDS if len(clear) == len(gaps) else SUSPICIOUS,
-        by_how_much=f"{len(clear)} of {len(gaps)} exceed the unpaired 95 % half-width: "
-        f"{listed(_with_bound(g, tables) for g in clear)}. {len(between)} would need a favourable "
-        f"pairing: {listed(_with_bound(g, tables) for g in between)}. {len(never)} are significant "
-        f"under no pairing: {listed(_with_bound(g, tables) for g in never)}",
+        by_how_much=f"{len(clear)} of {len(gaps)} exceed the unpaired 95 % half-width, "
+        f"{len(between)} would need a favourable pairing, {len(never)} are significant under none",
         margin=float(len(clear) - len(gaps)),
-        unit="gains short of all",
+        unit="differences short of all",
         cells=cells_of(g for g in gaps if g not in clear),
+        details=tuple(
+            f"{word}: Table {g.first.table} {g} (unpaired ±{unpaired_half_width(g, tables):.1f}, "
+            f"paired at least {paired_least(g, tables):.2f})"
+            for word, some in (("exceeds", clear), ("may", between), ("cannot", never))
+            for g in some
+        ),
     )
-
-
-def _with_bound(gap: Gap, tables: Tables) -> str:
-    bound, least = unpaired_half_width(gap, tables), paired_least(gap, tables)
-    return f"Table {gap.first.table} {gap} (±{bound:.1f}, at least {least:.2f})"
 
 
 @decides("kd_over_erm_beyond_sampling")

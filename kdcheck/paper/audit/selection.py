@@ -81,10 +81,11 @@ def _selected_inside_grid(tables: Tables) -> Judgement:
     return Judgement(
         outcome=SUSPICIOUS if edge else HOLDS,
         by_how_much=f"{len(edge)} of {len(cells)} values lie at an end that could have been "
-        f"extended: {listed(f'{what} in {n}' for what, n in counts.items())}",
+        "extended",
         margin=float(-len(edge)),
         unit="values at an end",
         cells=tuple(edge),
+        details=tuple(f"{what} in {n}" for what, n in counts.items()),
     )
 
 

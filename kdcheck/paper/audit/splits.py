@@ -1,4 +1,4 @@
-"""Checks of the sizes of splits and grids, and of what our copy of GLUE's counts says."""
+"""Checks of the sizes of splits and grids against GLUE's published counts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ The two test sets that the paper takes from published validation sets are QNLI's
 """
 
 # Published split -> the paper's splits that make it up, appendix A.1.
-MADE_OF = {
+MADE_OF: dict[str, dict[str, tuple[str, ...]]] = {
     "mrpc": {"train": ("train",), "validation": ("validation",), "test": ("test",)},
     "qnli": {"train": ("train", "validation"), "validation": ("test",)},
     "sst2": {"train": ("train", "test"), "validation": ("validation",)},
@@ -35,7 +35,7 @@ def _table_6_fits_glue(tables: Tables) -> Judgement:
             gap = sum(cell.value for cell in cells) - GLUE[task][split]
             if len(cells) > 1 or gap:
                 sum_of = " + ".join(cell.printed for cell in cells)
-                texts.append(f"{LABELS[task]} {sum_of} - {GLUE[task][split]:,} = {gap:+,.0f}")
+                texts.append(f"{LABELS[task]} {sum_of} - {GLUE[task][split]:,} = {gap:,.0f}")
             if gap:
                 wrong += cells
                 off = max(off, abs(gap))
