@@ -22,7 +22,7 @@ class Triple:
     Source: Tables 2 and 4, or 8 and 10.
 
     >>> from kdcheck.paper import load_tables
-    >>> triples(load_tables(), tuned=False)[2].outside
+    >>> triples(load_tables(), tuned=False)[5].outside
     -0.0384
     """
 
