@@ -1,0 +1,69 @@
+"""Test the paper's statements against its own tables, published split sizes and theory.
+
+Nothing is trained. Findings are not errors: the exit code is 0 whenever the audit ran, unless
+--strict asks for 1 when a statement of the paper fails.
+
+Example:
+  kdcheck audit --format markdown --output audit.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kdcheck.errors import OptionError
+
+HELP = "test the paper's statements against its own tables, without training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args([]).format
+    'table'
+    """
+    parser.add_argument(
+        "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there, not to stdout")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if a statement of the paper fails"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print or write the audit; 1 if a statement fails and ``--strict`` is given, else 0.
+
+    Raises:
+        OptionError: the output file cannot be written.
+
+    Source: none.
+
+    >>> run(argparse.Namespace(format="json", output=Path("/no/such/folder/a.json"), strict=False))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.OptionError: --output: got '/no/such/folder/a.json' (No such file or directory); \
+wanted a file that can be written. Create its folder, or choose another place.
+    """
+    from kdcheck.paper.audit import FAILS, rendering, run_audit
+
+    findings = run_audit()
+    text = rendering.RENDERERS[args.format](findings)
+    if args.output is None:
+        print(text)
+    else:
+        try:
+            args.output.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OptionError(
+                "--output",
+                f"{str(args.output)!r} ({error.strerror})",
+                "a file that can be written",
+                "Create its folder, or choose another place.",
+            ) from error
+    return int(args.strict and any(finding.outcome == FAILS for finding in findings))

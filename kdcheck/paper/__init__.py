@@ -1,0 +1,35 @@
+"""The paper as data: its tables, grids and statements, what it leaves open, and the audit."""
+
+from kdcheck.paper.audit import Finding, run_audit
+from kdcheck.paper.grids import (
+    Point,
+    erm_grid,
+    soft_grid,
+    tuned_kd_grid,
+    tuned_ls_alphas,
+    tuned_ls_grid,
+)
+from kdcheck.paper.settings import OpenSetting, open_settings
+from kdcheck.paper.statements import Statement, all_statements, statement
+from kdcheck.paper.tables import Cell, Table, Tables, load_tables, table
+
+__all__ = [
+    "Cell",
+    "Finding",
+    "OpenSetting",
+    "Point",
+    "Statement",
+    "Table",
+    "Tables",
+    "all_statements",
+    "erm_grid",
+    "load_tables",
+    "open_settings",
+    "run_audit",
+    "soft_grid",
+    "statement",
+    "table",
+    "tuned_kd_grid",
+    "tuned_ls_alphas",
+    "tuned_ls_grid",
+]

@@ -1,0 +1,181 @@
+"""Checks of the selected settings of Tables 7 and 12, and of figures that they should repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kdcheck.paper import grids
+from kdcheck.paper.audit.finding import (
+    FAILS,
+    HOLDS,
+    SUSPICIOUS,
+    Gap,
+    Judgement,
+    cells_of,
+    decides,
+    listed,
+)
+from kdcheck.paper.tables import LABELS, Cell, Table, Tables
+
+KD = ("standard_kd", "self_kd", "reverse_kd")
+LIMITS = {"alpha": 1.0, "temperature": 1.0, "epochs": 1.0}
+"""Ends of a grid that are no choice: alpha cannot pass 1, nor epochs fall below 1; a temperature
+below 1 would sharpen, which the paper does not set out to do."""
+
+
+def _domain(tables: Tables, cell: Cell) -> list[float]:
+    """Values of the grid that the cell's setting was chosen from."""
+    if cell.table == "7":
+        return [c.value for c in tables.table("1").row(cell.column)]
+    if cell.column == "alpha" and cell.row.endswith("/ls"):
+        return list(grids.tuned_ls_alphas())
+    return [c.value for c in tables.table("A.3").row(cell.column)]
+
+
+def _selected(table: Table) -> list[Cell]:
+    return [cell for row in table.cells for cell in table.row(row)]
+
+
+def _distance(tables: Tables, cell: Cell) -> float:
+    return min(abs(cell.value - value) for value in _domain(tables, cell))
+
+
+def _on_grid(tables: Tables, number: int) -> Judgement:
+    cells = _selected(tables.table(number))
+    off = [c for c in cells if _distance(tables, c) > c.half_width + 1e-9]
+    worst = max(_distance(tables, c) for c in cells)
+    return Judgement(
+        outcome=FAILS if off else HOLDS,
+        by_how_much=f"{len(cells) - len(off)} of {len(cells)} values; off the grid: {listed(off)}",
+        margin=0.0 - worst if off else 0.0,
+        unit="in the setting's unit",
+        cells=tuple(off),
+    )
+
+
+@decides("table_7_on_grid")
+def _table_7_on_grid(tables: Tables) -> Judgement:
+    return _on_grid(tables, 7)
+
+
+@decides("table_12_on_grid")
+def _table_12_on_grid(tables: Tables) -> Judgement:
+    return _on_grid(tables, 12)
+
+
+@decides("selected_inside_grid")
+def _selected_inside_grid(tables: Tables) -> Judgement:
+    cells = [*_selected(tables.table(7)), *_selected(tables.table(12))]
+    edge = [
+        c
+        for c in cells
+        if c.value in {min(_domain(tables, c)), max(_domain(tables, c))}
+        and c.value != LIMITS.get(c.column)
+    ]
+    counts = {
+        f"{LABELS.get(name, name)} {value:g}": sum(
+            c.column == name and c.value == value for c in edge
+        )
+        for name, value in sorted({(c.column, c.value) for c in edge})
+    }
+    return Judgement(
+        outcome=SUSPICIOUS if edge else HOLDS,
+        by_how_much=f"{len(edge)} of {len(cells)} values lie at an end that could have been "
+        "extended",
+        margin=float(-len(edge)),
+        unit="values at an end",
+        cells=tuple(edge),
+        details=tuple(f"{what} in {n}" for what, n in counts.items()),
+    )
+
+
+@decides("erm_settings_agree")
+def _erm_settings_agree(tables: Tables) -> Judgement:
+    pairs = [
+        (tables.table(7).cell(row, name), tables.table(12).cell(row, name))
+        for row in tables.table(7).cells
+        if row.endswith("/erm")
+        for name in ("learning_rate", "epochs")
+    ]
+    differ = [(a, b) for a, b in pairs if a.value != b.value]
+    return Judgement(
+        outcome=SUSPICIOUS if differ else HOLDS,
+        by_how_much=f"{len(pairs) - len(differ)} of {len(pairs)} pairs agree; "
+        f"others: {listed(f'{a}, {b}' for a, b in differ)}",
+        margin=float(-len(differ)),
+        unit="pairs that differ",
+        cells=tuple(c for pair in differ for c in pair),
+    )
+
+
+def _settings(table: Table, row: str) -> tuple[float, ...]:
+    """Alpha, temperature (1 where not searched), rate and epochs of a row; no alpha counts as 0."""
+    found = {cell.column: cell.value for cell in table.row(row)}
+    return tuple(
+        found.get(name, default)
+        for name, default in (
+            ("alpha", 0.0),
+            ("temperature", 1.0),
+            ("learning_rate", 0.0),
+            ("epochs", 0.0),
+        )
+    )
+
+
+def _twins(tables: Tables) -> Iterable[Gap]:
+    """Figures of models that both experiments trained with one and the same setting."""
+    before, after = tables.table(7), tables.table(12)
+    for row in before.cells:
+        if row in after.cells and _settings(before, row) == _settings(after, row):
+            task, size, method = row.split("/")
+            for figure in (tables.entropy, tables.accuracy):
+                yield Gap(
+                    first=figure(task, method, size, tuned=True),
+                    second=figure(task, method, size),
+                )
+
+
+@decides("same_settings_same_figures")
+def _same_settings_same_figures(tables: Tables) -> Judgement:
+    gaps = list(_twins(tables))
+    differ = [g for g in gaps if g.value != 0]
+    texts = (f"{a.second} but {a.first}" for a in differ)
+    return Judgement(
+        outcome=SUSPICIOUS if differ else HOLDS,
+        by_how_much=f"{len(gaps) - len(differ)} of {len(gaps)} pairs are equal; "
+        f"others: {listed(texts)}. One figure rounded once cannot print as two: those models were "
+        "trained or evaluated twice, so repeated runs need not agree, or a digit was mistyped"
+        if differ
+        else f"{len(gaps)} of {len(gaps)} pairs are equal",
+        margin=0.0 - max((abs(g.value) for g in differ), default=0.0),
+        unit="nats or points",
+        cells=cells_of(differ),
+    )
+
+
+@decides("budgets_match")
+def _budgets_match(tables: Tables) -> Judgement:
+    texts, cells, longer = [], [], 0
+    for number in (7, 12):
+        table = tables.table(number)
+        pairs = [
+            (table.cell(row, "epochs"), table.cell(f"{row.rpartition('/')[0]}/erm", "epochs"))
+            for row in table.cells
+            if row.rpartition("/")[2] in KD
+        ]
+        more, fewer = ([p for p in pairs if (p[0].value - p[1].value) * s > 0] for s in (1, -1))
+        longer += len(more)
+        cells += [c for p in [*more, *fewer] for c in p]
+        texts.append(
+            f"Table {number}: KD trained for more epochs than ERM in {len(more)} of {len(pairs)}, "
+            f"fewer in {len(fewer)} (in all {sum(a.value for a, _ in pairs):.0f} against "
+            f"{sum(b.value for _, b in pairs):.0f})"
+        )
+    return Judgement(
+        outcome=SUSPICIOUS if cells else HOLDS,
+        by_how_much=f"{'. '.join(texts)}. More epochs lower entropy by themselves, so part of KD's "
+        "fall may be theirs",
+        margin=float(-longer),
+        unit="KD models trained longer",
+        cells=tuple(dict.fromkeys(cells)),
+    )
