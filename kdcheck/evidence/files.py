@@ -1,11 +1,8 @@
 """Evidence as files: parquet and JSON in a folder, sealed by a manifest of sha256 sums."""
 
-# Shapes: N examples, K classes; R rows of a trajectory: points x splits x examples.
-
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -15,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kdcheck.errors import EvidenceError, KdcheckError
+from kdcheck.evidence import parquet
 from kdcheck.evidence.layout import COST
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.source import ClaimRecord
@@ -139,9 +137,9 @@ def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True)
     ]
     write_json(folder / "points.json", {"points": points, "notes": list(evidence.notes)})
     for split, predictions in sorted(evidence.final.predictions.items()):
-        _write_parquet(folder / f"posteriors/{split}.parquet", _columns(predictions))
+        parquet.write_predictions(folder / f"posteriors/{split}.parquet", predictions)
     if trajectory:
-        _write_parquet(folder / TRAJECTORY, _trajectory_columns(evidence.points))
+        parquet.write_trajectory(folder / TRAJECTORY, evidence.points)
 
 
 def check_evidence(evidence: Evidence) -> None:
@@ -187,8 +185,8 @@ def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
     by_step: Mapping[int, Mapping[str, Predictions]] = {}
     if trajectory:
         _require_trajectory(sealed, record["points"])
-        by_step = _read_trajectory(sealed.read(TRAJECTORY))
-    final = {s: _read_predictions(sealed.read(f"posteriors/{s}.parquet")) for s in splits}
+        by_step = parquet.read_trajectory(sealed.read(TRAJECTORY))
+    final = {s: parquet.read_predictions(sealed.read(f"posteriors/{s}.parquet")) for s in splits}
     values = record["points"]
     points = [
         EvaluationPoint(**point, predictions=by_step.get(point["step"], {}))
@@ -260,81 +258,3 @@ def read_claim(sealed: SealedFiles) -> ClaimRecord:
     """Read back what :func:`write_claim` wrote."""
     names = [name for name in sealed.names if name != CLAIM]
     return ClaimRecord.from_dict(sealed.read_json(CLAIM), files=names)
-
-
-def _columns(predictions: Predictions) -> dict[str, Any]:
-    logits_NK = predictions.logits_NK
-    columns: dict[str, Any] = {"id": list(predictions.ids), "label": predictions.labels_N}
-    return columns | {f"logit_{k}": logits_NK[:, k] for k in range(logits_NK.shape[1])}
-
-
-def _trajectory_columns(points: Sequence[EvaluationPoint]) -> dict[str, Any]:
-    parts = [
-        (point.step, split, predictions)
-        for point in points
-        for split, predictions in sorted(point.predictions.items())
-    ]
-    logits_RK = np.concatenate([p.logits_NK for _, _, p in parts])
-    columns: dict[str, Any] = {
-        "step": np.concatenate([np.full(len(p.ids), step, np.int64) for step, _, p in parts]),
-        "split": [split for _, split, p in parts for _ in p.ids],
-        "id": [example for _, _, p in parts for example in p.ids],
-        "label": np.concatenate([p.labels_N for _, _, p in parts]),
-    }
-    return columns | {f"logit_{k}": logits_RK[:, k] for k in range(logits_RK.shape[1])}
-
-
-def _write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Ids, labels, splits and steps repeat: dictionaries. Logits do not, so bytes are grouped by
-    # place instead, which zstd then packs a third better.
-    floats = [name for name in columns if name.startswith("logit_")]
-    pq.write_table(
-        pa.table(dict(columns)),
-        path,
-        compression="zstd",
-        use_dictionary=[name for name in columns if name not in floats],
-        use_byte_stream_split=floats,
-        write_statistics=False,
-    )
-
-
-def _read_parquet(content: bytes) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(content), use_threads=False)
-
-
-def _read_predictions(content: bytes) -> Predictions:
-    table = _read_parquet(content)
-    ids = tuple(table.column("id").to_pylist())
-    return Predictions(ids=ids, labels_N=_labels(table), logits_NK=_logits(table))
-
-
-def _read_trajectory(content: bytes) -> dict[int, dict[str, Predictions]]:
-    table = _read_parquet(content)
-    step_R = table.column("step").to_numpy()
-    split_R = np.asarray(table.column("split").to_pylist(), dtype=str)
-    ids, labels_R, logits_RK = table.column("id").to_pylist(), _labels(table), _logits(table)
-    changes_R = (step_R[1:] != step_R[:-1]) | (split_R[1:] != split_R[:-1])
-    edges = [0, *(np.flatnonzero(changes_R) + 1).tolist(), len(step_R)]
-    by_step: dict[int, dict[str, Predictions]] = {}
-    for start, end in pairwise(edges):
-        rows = slice(start, end)
-        by_step.setdefault(int(step_R[start]), {})[str(split_R[start])] = Predictions(
-            ids=tuple(ids[rows]), labels_N=labels_R[rows], logits_NK=logits_RK[rows]
-        )
-    return by_step
-
-
-def _labels(table: Any) -> Any:
-    return table.column("label").to_numpy()
-
-
-def _logits(table: Any) -> Any:
-    names = [name for name in table.column_names if name.startswith("logit_")]
-    columns = [table.column(f"logit_{k}").to_numpy() for k in range(len(names))]
-    return np.stack(columns, axis=1).astype(np.float32, copy=False)
