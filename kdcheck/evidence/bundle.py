@@ -1,0 +1,173 @@
+"""A bundle: evidence as a folder of small files that needs no MLflow to be read.
+
+It has relative paths and sha256 sums throughout, and the same evidence gives the same bytes, so it
+can be committed, mailed and compared.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.files import (
+    FORMAT,
+    MANIFEST,
+    SealedFiles,
+    final_metrics,
+    read_checked,
+    read_claim,
+    seal,
+    write_claim,
+    write_evidence,
+    write_json,
+)
+from kdcheck.evidence.record import Evidence
+from kdcheck.evidence.source import ClaimRecord, EvidenceSource
+
+WANTED = "a bundle of kdcheck"
+NEXT_STEP = "Give the folder that holds manifest.json, or export the bundle again."
+
+
+def export_bundle(
+    source: EvidenceSource,
+    folder: Path,
+    digests: Iterable[str] | None = None,
+    *,
+    trajectory: bool = False,
+) -> Path:
+    """Write trainings, and the claims that rest on no others, into a new bundle.
+
+    The folder appears when it is complete; an older bundle of the same name is replaced then.
+
+    Args:
+        source: where to read from.
+        folder: the bundle to write.
+        digests: which trainings; by default all.
+        trajectory: also the logits of the points before the last, many times as large.
+
+    Returns:
+        The folder.
+
+    Raises:
+        EvidenceError: evidence is missing or damaged, or the folder holds something else.
+    """
+    wanted = sorted(source.digests() if digests is None else set(digests))
+    if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
+        raise EvidenceError(
+            f"bundle {folder}",
+            "a folder with other files in it",
+            "a new folder, or an older bundle to replace",
+            "Name another folder.",
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kdcheck-") as temporary:
+            new = Path(temporary) / "new"
+            _write(source, new, wanted, trajectory=trajectory)
+            if folder.exists():
+                folder.rename(Path(temporary) / "old")
+            new.rename(folder)
+    except OSError as error:
+        next_step = "Name a folder that you may write to, on a disk with room."
+        raise EvidenceError(f"bundle {folder}", str(error), WANTED, next_step) from error
+    return folder
+
+
+def _write(source: EvidenceSource, new: Path, digests: list[str], *, trajectory: bool) -> None:
+    trainings: dict[str, dict[str, str]] = {}
+    claims: list[dict[str, str]] = []
+    new.mkdir(mode=0o755)
+    for digest in digests:
+        # Sixteen digits are unique enough for a name and short enough for any file system.
+        place = f"trainings/{digest[:16]}"
+        write_evidence(
+            new / place, source.get(digest, trajectory=trajectory), trajectory=trajectory
+        )
+        trainings[digest] = {"folder": place, "manifest": seal(new / place)}
+    for number, record in enumerate(_covered(source, set(digests))):
+        place = f"claims/{number:03d}"
+        files = {name: source.claim_file(record, name) for name in record.files}
+        write_claim(new / place, record, files)
+        claims.append({"folder": place, "manifest": seal(new / place)})
+    contents = {"format": FORMAT, "trainings": trainings, "claims": claims}
+    write_json(new / MANIFEST, contents)
+
+
+def _covered(source: EvidenceSource, digests: set[str]) -> list[ClaimRecord]:
+    records = [record for record in source.claims() if digests.issuperset(record.evidence)]
+    return sorted(records, key=lambda record: (record.claim_id, record.scale))
+
+
+class Bundle:
+    """A bundle, read. The same interface as the store.
+
+    Raises:
+        EvidenceError: the folder is no bundle, or of another format.
+
+    >>> Bundle(Path("/nowhere"))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: bundle /nowhere: got no manifest.json in it; wanted a bundle of \
+kdcheck. Give the folder that holds manifest.json, or export the bundle again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            contents = json.loads((folder / MANIFEST).read_bytes())
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise self._refused("no manifest.json in it") from error
+        except ValueError as error:
+            raise self._refused(f"a manifest.json that is no JSON ({error})") from error
+        if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+            raise self._refused(f"a manifest.json without format {FORMAT}")
+        self._trainings: Mapping[str, Mapping[str, str]] = contents["trainings"]
+        self._claims: list[Mapping[str, str]] = contents["claims"]
+
+    def _refused(self, got: str) -> EvidenceError:
+        return EvidenceError(f"bundle {self._folder}", got, WANTED, NEXT_STEP)
+
+    def digests(self) -> set[str]:
+        """Digests of all trainings in the bundle."""
+        return set(self._trainings)
+
+    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
+        """Evidence of one training; see :meth:`EvidenceSource.get`."""
+        return read_checked(self._training(digest), digest, trajectory=trajectory)
+
+    def metrics(self, digests: Iterable[str]) -> dict[str, Mapping[str, float]]:
+        """Final metrics by digest; see :meth:`EvidenceSource.metrics`."""
+        return {digest: final_metrics(self._training(digest)) for digest in digests}
+
+    def claims(self) -> tuple[ClaimRecord, ...]:
+        """The record of each claim in the bundle."""
+        return tuple(read_claim(self._open(entry)) for entry in self._claims)
+
+    def claim_file(self, record: ClaimRecord, name: str) -> bytes:
+        """One of the files stored with a claim."""
+        for entry in self._claims:
+            sealed = self._open(entry)
+            found = read_claim(sealed)
+            if (found.claim_id, found.scale) == (record.claim_id, record.scale):
+                return sealed.read(name)
+        got = f"no claim {record.claim_id} at scale {record.scale}"
+        raise EvidenceError(f"bundle {self._folder}", got, "one that it holds", NEXT_STEP)
+
+    def _training(self, digest: str) -> SealedFiles:
+        entry = self._trainings.get(digest)
+        if entry is None:
+            raise EvidenceError(
+                f"bundle {self._folder}",
+                f"no training {digest[:8]} among {len(self._trainings)}",
+                "one that it holds",
+                "Export the bundle again from the store that has it.",
+            )
+        return self._open(entry)
+
+    def _open(self, entry: Mapping[str, str]) -> SealedFiles:
+        folder = self._folder / entry["folder"]
+        who = f"bundle {self._folder}, {entry['folder']}"
+        return SealedFiles(lambda name: (folder / name).read_bytes(), entry["manifest"], who)

@@ -1,0 +1,184 @@
+"""The sqlite database of a local store: created whole or not at all, checked, and moved."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.faults import explain, gone
+from kdcheck.evidence.location import SQLITE, Location
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+CREATE_TIMEOUT_SECONDS = 120
+SERVER_TIMEOUT_SECONDS = 10
+
+
+def connect(location: Location) -> MlflowClient:
+    """A client of its own for the store; nothing of MLflow's global state is read or set.
+
+    The import costs two to three seconds once. The client opens the database at once.
+    """
+    _quieten()
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
+
+
+def _quieten() -> None:
+    # Read by MLflow when it is imported or first used: no telemetry, no bars in a log.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow.store.db.utils", "alembic"):
+        # It prints a traceback for each error that it also raises, and a line per migration.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def create_database(location: Location) -> None:
+    """Create and migrate the database if there is none, and switch it to write-ahead logging.
+
+    MLflow's own first use is not safe: two processes that open the same new file break it for
+    good, and so does one that is killed on the way. So one process at a time makes it under
+    another name and moves it into place when it is complete. It takes three to eight seconds.
+    """
+    from filelock import FileLock
+
+    assert location.database is not None
+    location.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(location.folder / "create.lock", timeout=CREATE_TIMEOUT_SECONDS):
+        if not location.database.exists():
+            _make(location.database, location.artifacts)
+        check_schema(location)
+
+
+def _make(database: Path, artifacts: Path) -> None:
+    _quieten()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    partial = database.with_name(f"creating-{os.getpid()}.db")
+    try:
+        SqlAlchemyStore(f"{SQLITE}{partial}", str(artifacts)).engine.dispose()
+        with closing(sqlite3.connect(partial)) as connection:
+            # Kept in the file; halves the time of a write and lets readers in meanwhile.
+            connection.execute("PRAGMA journal_mode = WAL")
+        partial.replace(database)
+    finally:
+        for leftover in database.parent.glob(f"{partial.name}*"):
+            leftover.unlink()
+
+
+def check_schema(location: Location) -> None:
+    """Refuse a database that MLflow would try to migrate, or one that is none.
+
+    MLflow migrates an older file on first use, in each process that opens it, which breaks it.
+
+    Raises:
+        EvidenceError: another schema; the message names the upgrade command.
+        sqlite3.Error: the file is no database.
+    """
+    found = schema_version(location)
+    wanted = _installed_schema()
+    if found != wanted:
+        raise EvidenceError(
+            f"store {location}",
+            f"database schema {found}",
+            f"{wanted}, that of the installed MLflow",
+            f"Back the store up, then run 'mlflow db upgrade {location.uri}', or install the "
+            "MLflow that wrote it.",
+        )
+
+
+def schema_version(location: Location) -> str:
+    """Revision of the schema that the file has, or ``none``."""
+    with read_only(location) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+        ).fetchall()
+        if not tables:
+            return "none"
+        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        return str(rows[0][0]) if rows else "none"
+
+
+def _installed_schema() -> str:
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+
+    script = Path(utils.__file__).parents[1] / "db_migrations"
+    return str(ScriptDirectory(str(script)).get_current_head())
+
+
+@contextmanager
+def read_only(location: Location) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot create the file by opening it."""
+    assert location.database is not None
+    with closing(sqlite3.connect(f"{location.database.as_uri()}?mode=ro", uri=True)) as connection:
+        yield connection
+
+
+def move_artifacts(location: Location, experiment_id: str, old: str, new: str) -> None:
+    """Tell MLflow that the files of an experiment are elsewhere: the folder was moved or copied.
+
+    MLflow keeps absolute paths and has no call for this; without it new files would go to the old
+    place and old ones would be missing in the UI.
+    """
+    assert location.database is not None
+    with closing(sqlite3.connect(location.database, timeout=20)) as connection, connection:
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+            (new, experiment_id),
+        )
+        connection.execute(
+            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
+            " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+            (new, len(old) + 1, experiment_id, len(old), old),
+        )
+
+
+class Presence:
+    """Remembers which file the database is, since sqlite goes on writing into a deleted one.
+
+    >>> Presence(Location.parse("http://127.0.0.1:1")).check("finish")
+    """
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._identity = self._look()
+
+    def check(self, action: str) -> None:
+        """Raise an EvidenceError if the database is not the file that it was."""
+        if self._look() != self._identity:
+            got = f"no database {self._location.database} as it was when the run began"
+            raise gone(self._location, action, got)
+
+    def _look(self) -> Any:
+        if self._location.database is None:
+            return None
+        try:
+            stat = self._location.database.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return "missing"
+        return stat.st_dev, stat.st_ino
+
+
+def check_server(location: Location) -> None:
+    """Ask the server for a sign of life; MLflow's own client would retry for minutes.
+
+    Raises:
+        EvidenceError: nothing answers at the address.
+    """
+    try:
+        urllib.request.urlopen(f"{location.uri}/health", timeout=SERVER_TIMEOUT_SECONDS).close()  # noqa: S310 - Location admits http and https alone
+    except urllib.error.HTTPError:
+        return  # it answers; not every server has that page
+    except OSError as error:
+        raise explain(error, location, "connect") from error

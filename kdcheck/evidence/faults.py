@@ -1,0 +1,129 @@
+"""What a broken store says, turned into one error that names the next step."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.location import Location
+
+
+@dataclass(frozen=True)
+class _Fault:
+    signs: tuple[str, ...]
+    """Words of which one stands in the message, in lower case."""
+    wanted: str
+    next_step: str
+
+
+FAULTS = (
+    _Fault(
+        ("readonly", "read-only", "permission denied"),
+        "a store that this user may write to",
+        "Make it writable (chmod -R u+w), copy it to a place of yours, or choose another with "
+        "--store. A bundle can be read without writing.",
+    ),
+    _Fault(
+        ("database schema", "can't locate revision", "no such column", "no such table"),
+        "the database schema of the installed MLflow",
+        "Back the store up, then run 'mlflow db upgrade {uri}', or install the MLflow that wrote "
+        "it.",
+    ),
+    _Fault(
+        ("not a database", "malformed", "disk image"),
+        "an intact sqlite database",
+        "Restore it from a copy, or move it away and run again.",
+    ),
+    _Fault(
+        ("database is locked",),
+        "the database within 20 s",
+        "Another process holds it; is the folder on a network file system? Put the store on a "
+        "local disk or use an MLflow server.",
+    ),
+    _Fault(
+        ("no space left", "disk is full"),
+        "room on the disk",
+        "Free some space, or choose another place with --store.",
+    ),
+    _Fault(
+        ("not a directory", "file exists"),
+        "a folder",
+        "A file is in the way; choose another place with --store.",
+    ),
+    _Fault(
+        (
+            "max retries exceeded",
+            "connection refused",
+            "api request to",
+            "timed out",
+            "unreachable",
+        ),
+        "a tracking server that answers",
+        "Start it (mlflow server), correct its address, or unset MLFLOW_TRACKING_URI to use a "
+        "local store. Runs that were finished are safe; run again to go on.",
+    ),
+    _Fault(
+        ("401", "403", "unauthorized", "forbidden"),
+        "a tracking server that lets us in",
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+    ),
+)
+OTHER = _Fault(
+    (),
+    "a store that works",
+    "Look at the store with 'kdcheck ui'; if it is broken, choose another with --store.",
+)
+GONE = _Fault(
+    (),
+    "the database it had at the start",
+    "Somebody deleted, moved or replaced the store during the run. Put it back, or run again; "
+    "what is missing will be trained anew.",
+)
+
+
+@contextmanager
+def explained(location: Location, action: str) -> Iterator[None]:
+    """Turn what MLflow, sqlite or the file system raise into one EvidenceError.
+
+    >>> with explained(Location.parse("/data/store"), "finish run 4f9b7251"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: store /data/store, finish run 4f9b7251: got [Errno 28] No space \
+left on device; wanted room on the disk. Free some space, or choose another place with --store.
+    """
+    try:
+        yield
+    except _raised_by_stores() as error:
+        raise explain(error, location, action) from error
+
+
+def explain(error: BaseException, location: Location, action: str) -> EvidenceError:
+    """The error with its next step, by the words of its message."""
+    message = str(error).strip().split("\n")[0][:300]
+    lower = message.lower()
+    fault = next((f for f in FAULTS if any(sign in lower for sign in f.signs)), OTHER)
+    next_step = fault.next_step.format(uri=location.uri)
+    return EvidenceError(f"store {location}, {action}", message, fault.wanted, next_step)
+
+
+def gone(location: Location, action: str, got: str) -> EvidenceError:
+    """The error for a store that disappeared while it was in use."""
+    return EvidenceError(f"store {location}, {action}", got, GONE.wanted, GONE.next_step)
+
+
+def _raised_by_stores() -> tuple[type[BaseException], ...]:
+    # Evaluated only once something was raised; before MLflow is loaded it cannot have raised.
+    import sys
+
+    types: list[type[BaseException]] = [OSError, sqlite3.Error]
+    for module, name in (
+        ("mlflow.exceptions", "MlflowException"),
+        ("sqlalchemy.exc", "SQLAlchemyError"),
+    ):
+        if module in sys.modules:
+            types.append(getattr(sys.modules[module], name))
+    return tuple(types)

@@ -1,0 +1,260 @@
+"""Evidence as files: parquet and JSON in a folder, sealed by a manifest of sha256 sums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdcheck.errors import EvidenceError, KdcheckError
+from kdcheck.evidence import parquet
+from kdcheck.evidence.layout import COST
+from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.source import ClaimRecord
+from kdcheck.recipe import Recipe
+
+FORMAT = 1
+"""Version of the layout; readers refuse another."""
+MANIFEST = "manifest.json"
+TRAJECTORY = "posteriors/trajectory.parquet"
+CLAIM = "claim.json"
+DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
+
+
+class SealedFiles:
+    """Files that are checked against their manifest as they are read.
+
+    Args:
+        read: gives the content of a file by its name.
+        seal: sha256 of the manifest, kept elsewhere.
+        who: how errors name it.
+
+    Raises:
+        EvidenceError: the manifest is missing, damaged or of another format.
+
+    >>> SealedFiles({}.__getitem__, "0" * 64, "run 4f9b7251")
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: run 4f9b7251: got no file manifest.json; wanted the file as it \
+was written. Delete this run (kdcheck ui, or the folder of the bundle) and run again.
+    """
+
+    def __init__(self, read: Callable[[str], bytes], seal: str, who: str) -> None:
+        self._read = read
+        self._who = who
+        self._sums = {MANIFEST: seal}
+        manifest = json.loads(self.read(MANIFEST))
+        if manifest.get("format") != FORMAT:
+            raise EvidenceError(
+                who,
+                f"evidence of format {manifest.get('format')!r}",
+                f"format {FORMAT}",
+                "Read it with the version of kdcheck that wrote it.",
+            )
+        self._sums.update(manifest["files"])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files, sorted, without the manifest."""
+        return sorted(self._sums.keys() - {MANIFEST})
+
+    def read(self, name: str) -> bytes:
+        """Content of one file.
+
+        Raises:
+            EvidenceError: it is missing, or its sha256 is not the manifest's.
+        """
+        wanted = self._sums.get(name)
+        if wanted is None:
+            raise self._damaged(f"no file {name} in the manifest", f"one of {self.names}")
+        try:
+            content = self._read(name)
+        except (FileNotFoundError, NotADirectoryError, KeyError) as error:
+            raise self._damaged(f"no file {name}", "the file as it was written") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != wanted:
+            got = f"{name} with sha256 {found[:12]} ({len(content)} bytes)"
+            raise self._damaged(got, f"sha256 {wanted[:12]}, as it was written")
+        return content
+
+    def read_json(self, name: str) -> Any:
+        """Content of one JSON file."""
+        return json.loads(self.read(name))
+
+    def _damaged(self, got: str, wanted: str) -> EvidenceError:
+        return EvidenceError(self._who, got, wanted, DAMAGED)
+
+
+def seal(folder: Path) -> str:
+    """Write the manifest over every file in ``folder`` and return the manifest's sha256."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    sums = {name: _sum_of(folder / name) for name in names if name != MANIFEST}
+    return write_json(folder / MANIFEST, {"format": FORMAT, "files": sums})
+
+
+def _sum_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, values: Any) -> str:
+    """Write JSON with sorted keys, the same bytes for the same values; return its sha256."""
+    text = json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    content = f"{text}\n".encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True) -> None:
+    """Write evidence into ``folder``, the same bytes for the same evidence.
+
+    Args:
+        folder: an empty folder.
+        evidence: what to write.
+        trajectory: also the logits of every point, not of the last alone.
+
+    Raises:
+        EvidenceError: there is no point, steps do not rise, or a number is not finite.
+    """
+    check_evidence(evidence)
+    write_json(folder / "recipe.json", evidence.recipe.to_dict())
+    write_json(folder / "environment.json", dict(evidence.environment))
+    write_json(folder / "cost.json", dict(evidence.cost))
+    points = [
+        {
+            "step": point.step,
+            "epoch": point.epoch,
+            "values": dict(point.values),
+            "weights_digest": point.weights_digest,
+        }
+        for point in evidence.points
+    ]
+    write_json(folder / "points.json", {"points": points, "notes": list(evidence.notes)})
+    for split, predictions in sorted(evidence.final.predictions.items()):
+        parquet.write_predictions(folder / f"posteriors/{split}.parquet", predictions)
+    if trajectory:
+        parquet.write_trajectory(folder / TRAJECTORY, evidence.points)
+
+
+def check_evidence(evidence: Evidence) -> None:
+    """Refuse evidence that could not be read back as it is or that a verdict could not use."""
+    who = f"evidence of recipe {evidence.recipe.short}"
+    steps = [point.step for point in evidence.points]
+    if not steps or any(b <= a for a, b in pairwise(steps)):
+        wanted = "at least one evaluation point, steps rising"
+        raise EvidenceError(who, f"points at steps {steps}", wanted, "Record each point once.")
+    if not evidence.final.predictions:
+        got = f"no logits at the last step, {steps[-1]}"
+        raise EvidenceError(who, got, "logits of at least one split", "Evaluate at the end.")
+    numbers = {f"cost {name}": value for name, value in evidence.cost.items()}
+    for point in evidence.points:
+        named = point.values.items()
+        numbers |= {f"{name} at step {point.step}": value for name, value in named}
+        for split, predictions in point.predictions.items():
+            if not np.isfinite(predictions.logits_NK).all():
+                numbers[f"logits of {split} at step {point.step}"] = float("nan")
+    for name, value in numbers.items():
+        if not np.isfinite(value):
+            raise EvidenceError(
+                who,
+                f"{name} = {value}",
+                "finite numbers",
+                "The run diverged; lower the learning rate, or leave a metric out that this "
+                "split does not have.",
+            )
+
+
+def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
+    """Read back what :func:`write_evidence` wrote, with or without the earlier points' logits.
+
+    Raises:
+        EvidenceError: a file is missing or damaged.
+    """
+    splits = [
+        name.removeprefix("posteriors/").removesuffix(".parquet")
+        for name in sealed.names
+        if name.startswith("posteriors/") and name != TRAJECTORY
+    ]
+    record = sealed.read_json("points.json")
+    by_step: Mapping[int, Mapping[str, Predictions]] = {}
+    if trajectory:
+        _require_trajectory(sealed, record["points"])
+        by_step = parquet.read_trajectory(sealed.read(TRAJECTORY))
+    final = {s: parquet.read_predictions(sealed.read(f"posteriors/{s}.parquet")) for s in splits}
+    values = record["points"]
+    points = [
+        EvaluationPoint(**point, predictions=by_step.get(point["step"], {}))
+        for point in values[:-1]
+    ]
+    points.append(EvaluationPoint(**values[-1], predictions=final))
+    return Evidence(
+        recipe=Recipe.from_dict(sealed.read_json("recipe.json")),
+        points=tuple(points),
+        cost=sealed.read_json("cost.json"),
+        environment=sealed.read_json("environment.json"),
+        notes=tuple(record["notes"]),
+    )
+
+
+def _require_trajectory(sealed: SealedFiles, points: Sequence[Any]) -> None:
+    if TRAJECTORY not in sealed.names:
+        raise EvidenceError(
+            "trajectory",
+            f"the logits of the last of {len(points)} points only",
+            "those of every point",
+            "Export the bundle with the trajectory, or read the store it came from.",
+        )
+
+
+def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evidence:
+    """:func:`read_evidence`, and its recipe must have the digest asked for."""
+    try:
+        evidence = read_evidence(sealed, trajectory=trajectory)
+        found = evidence.recipe.digest
+    except EvidenceError:
+        raise
+    except (KdcheckError, KeyError, TypeError) as error:
+        # Files that match their sums but not our classes: another version of kdcheck wrote them.
+        raise EvidenceError(
+            f"evidence of recipe {digest[:8]}",
+            f"files that cannot be read: {error}",
+            "evidence of this version of kdcheck",
+            "Read it with the version that wrote it, or train again into another store.",
+        ) from error
+    if found != digest:
+        raise EvidenceError(
+            f"evidence of recipe {digest[:8]}",
+            f"files of recipe {found[:8]}",
+            "the recipe that its label names",
+            DAMAGED,
+        )
+    return evidence
+
+
+def final_metrics(sealed: SealedFiles) -> dict[str, float]:
+    """The last value of each metric, and the cost as ``total/...``, as MLflow shows them."""
+    metrics: dict[str, float] = {}
+    for point in sealed.read_json("points.json")["points"]:
+        metrics |= point["values"]
+    return metrics | {f"{COST}{name}": v for name, v in sealed.read_json("cost.json").items()}
+
+
+def write_claim(folder: Path, record: ClaimRecord, files: Mapping[str, bytes | Path]) -> None:
+    """Write a claim's record and its files into ``folder``."""
+    write_json(folder / CLAIM, record.to_dict())
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+
+
+def read_claim(sealed: SealedFiles) -> ClaimRecord:
+    """Read back what :func:`write_claim` wrote."""
+    names = [name for name in sealed.names if name != CLAIM]
+    return ClaimRecord.from_dict(sealed.read_json(CLAIM), files=names)

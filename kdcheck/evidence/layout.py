@@ -1,0 +1,156 @@
+"""How a recipe, its evidence and a claim lie in MLflow: names, parameters, tags and metrics."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.record import Evidence
+from kdcheck.evidence.source import ClaimRecord
+from kdcheck.recipe import Recipe
+
+T = TypeVar("T")
+
+TRAININGS = "kdcheck/trainings"
+CLAIMS = "kdcheck/claims"
+
+SEAL = "kdcheck.manifest"
+"""Tag with the sha256 of the manifest over the run's files."""
+REASON = "kdcheck.reason"
+"""Tag that says why a run failed or was killed."""
+COST = "total/"
+"""Prefix of cost metrics: a section of charts that comes after ``test``, not first."""
+ATTEMPT = "kdcheck.attempt"
+"""Tag that changes each time a training is taken up."""
+CURRENT = "current"
+"""Tag of claim runs: ``true`` for the newest record of a claim at a scale."""
+
+# MLflow cuts longer values without a word.
+MAX_PARAMETER, MAX_TAG = 6000, 8000
+METRICS_PER_BATCH = 1000
+TAGS_PER_BATCH = 100
+
+
+def parameters(recipe: Recipe) -> dict[str, str]:
+    """The recipe's fields as MLflow parameters; the objective's are ``objective.alpha``, ...
+
+    >>> from kdcheck.objectives import LabelSmoothing
+    >>> recipe = Recipe(task="mrpc", task_digest="t", encoder="tiny-2", encoder_digest="e",
+    ...     objective=LabelSmoothing(alpha=0.3), learning_rate=5e-5, epochs=4, seed=0)
+    >>> parameters(recipe)["objective.alpha"], parameters(recipe)["learning_rate"]
+    ('0.3', '5e-05')
+    """
+    flat: dict[str, str] = {}
+    for name, value in recipe.canonical().items():
+        parts = value.items() if isinstance(value, Mapping) else ()
+        flat |= {f"{name}.{part}": _shown(inner) for part, inner in parts}
+        if not isinstance(value, Mapping):
+            flat[name] = _shown(value)
+    flat["objective"] = flat.pop("objective.name")
+    return checked_lengths(flat, MAX_PARAMETER, "parameter")
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str, str]:
+    """Tags of a training: what it is, and which claims it serves."""
+    tags = {
+        "digest": recipe.digest,
+        "prefix_digest": recipe.prefix_digest or "none",
+        "role": role,
+        "task": recipe.task,
+        "encoder": recipe.encoder,
+        "objective": recipe.objective.name,
+        "seed": str(recipe.seed),
+        "teacher": recipe.teacher.digest if recipe.teacher else "none",
+        "mlflow.runName": f"{recipe.objective.name} {recipe.task} {role} {recipe.seed}",
+        "mlflow.source.name": "kdcheck",
+        "mlflow.note.content": recipe.summary(),
+    }
+    return checked_lengths(tags | claim_tags(claims), MAX_TAG, "tag")
+
+
+def claim_tags(claims: Iterable[str]) -> dict[str, str]:
+    """Tags that tie a training to the claims it is evidence for.
+
+    >>> claim_tags(["ls_raises_entropy[sst2]"])
+    {'claims': 'ls_raises_entropy[sst2]', 'claim.ls_raises_entropy.sst2': 'evidence'}
+    """
+    ids = sorted(set(claims))
+    tags = {"claims": ", ".join(ids)} if ids else {}
+    tags |= {claim_tag(claim_id): "evidence" for claim_id in ids}
+    return checked_lengths(tags, MAX_TAG, "tag")
+
+
+def claim_tag(claim_id: str) -> str:
+    """Name of the tag for one claim; MLflow allows no brackets there."""
+    return "claim." + re.sub(r"[^\w.-]+", ".", claim_id, flags=re.ASCII).strip(".")
+
+
+def record_tags(record: ClaimRecord) -> dict[str, str]:
+    """Tags of a claim's run, checked together with its other values.
+
+    Raises:
+        EvidenceError: a metric is not finite, or a value is longer than MLflow keeps.
+    """
+    who = f"claim {record.claim_id}"
+    check_finite(record.metrics, who)
+    checked_lengths(record.params, MAX_PARAMETER, f"{who}, parameter")
+    tags = {
+        **record.tags,
+        "claim": record.claim_id,
+        "scale": record.scale,
+        "mlflow.runName": f"{record.claim_id} {record.tags.get('verdict', '')}".strip(),
+        "mlflow.source.name": "kdcheck",
+        "mlflow.note.content": record.note,
+    }
+    return checked_lengths(tags, MAX_TAG, f"{who}, tag")
+
+
+def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
+    """All metrics as (name, value, step): the curves, and the cost as totals at the last step.
+
+    Raises:
+        EvidenceError: a value is not finite; MLflow would store infinity as 1.8e308.
+    """
+    rows = [(n, v, p.step) for p in evidence.points for n, v in p.values.items()]
+    last = evidence.final.step
+    rows += [(f"{COST}{name}", value, last) for name, value in evidence.cost.items()]
+    check_finite({name: value for name, value, _ in rows}, f"recipe {evidence.recipe.short}")
+    return rows
+
+
+def check_finite(metrics: Mapping[str, float], who: str) -> None:
+    """Refuse NaN and infinity, and name the metric."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise EvidenceError(
+                f"{who}, metric {name!r}", f"{value}", "a finite number", "Leave it out instead."
+            )
+
+
+def checked_lengths(values: Mapping[str, str], longest: int, kind: str) -> dict[str, str]:
+    """The values, unless one is so long that MLflow would cut it."""
+    for name, value in values.items():
+        if len(value) > longest:
+            raise EvidenceError(
+                f"{kind} {name!r}",
+                f"{len(value)} characters",
+                f"at most {longest}, since MLflow cuts the rest off",
+                "Put it in a file of the run and keep a digest of it here.",
+            )
+    return dict(values)
+
+
+def chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The values in pieces of at most ``size``.
+
+    >>> chunks([1, 2, 3], 2)
+    [[1, 2], [3]]
+    """
+    return [values[start : start + size] for start in range(0, len(values), size)]

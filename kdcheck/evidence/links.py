@@ -1,0 +1,71 @@
+"""Deep links into the MLflow UI that open where the evidence is.
+
+A bare link to an experiment opens MLflow's pages for language-model traces, which are empty here;
+``workflowType=machine_learning`` asks for the classic table of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+WORKFLOW = "workflowType=machine_learning"
+
+
+def runs_link(
+    experiment_id: str,
+    *,
+    search: str | None = None,
+    chart: bool = False,
+    view: str | None = None,
+    base: str = "",
+) -> str:
+    """Link to the runs of an experiment.
+
+    Args:
+        experiment_id: of the experiment.
+        search: a filter in MLflow's language, as ``tags.claim = 'x'``.
+        chart: the charts of the runs' metrics instead of their table.
+        view: key of a saved view, which brings its own filter and columns.
+        base: address of the server; empty for links inside the UI, such as in a note.
+
+    >>> runs_link("1", search="tags.seed = '3'", base="http://127.0.0.1:5000")
+    'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&\
+searchFilter=tags.seed%20%3D%20%273%27'
+    """
+    parts = [WORKFLOW]
+    if search is not None:
+        parts.append(f"searchFilter={quote(search, safe='')}")
+    if chart:
+        parts.append("compareRunsMode=CHART")
+    if view is not None:
+        parts.append(f"viewStateShareKey={quote(view, safe='')}")
+    return f"{_root(base)}/experiments/{experiment_id}/runs?{'&'.join(parts)}"
+
+
+def run_link(
+    experiment_id: str, run_id: str, *, artifact: str | None = None, base: str = ""
+) -> str:
+    """Link to one run, or to one of its files.
+
+    >>> run_link("1", "ab12", artifact="report.html")
+    '#/experiments/1/runs/ab12/artifacts/report.html?workflowType=machine_learning'
+    """
+    page = f"/artifacts/{quote(artifact)}" if artifact else ""
+    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}{page}?{WORKFLOW}"
+
+
+def compare_link(experiment_id: str, run_ids: Sequence[str], *, base: str = "") -> str:
+    """Link that lays some runs side by side.
+
+    >>> compare_link("1", ["a", "b"])
+    '#/compare-runs?runs=%5B%22a%22%2C%22b%22%5D&experiments=%5B%221%22%5D&\
+workflowType=machine_learning'
+    """
+    runs = quote("[" + ",".join(f'"{run_id}"' for run_id in run_ids) + "]", safe="")
+    experiments = quote(f'["{experiment_id}"]', safe="")
+    return f"{_root(base)}/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}"
+
+
+def _root(base: str) -> str:
+    return f"{base.rstrip('/')}/#" if base else "#"

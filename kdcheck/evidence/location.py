@@ -1,0 +1,108 @@
+"""Where a store is: a folder on this machine, or a tracking server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdcheck.errors import EvidenceError
+
+DEFAULT = Path(".kdcheck/store")
+DATABASE = "mlflow.db"
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A store's address.
+
+    >>> Location.parse("http://127.0.0.1:5000").is_local
+    False
+    >>> Location.parse("/data/store").uri
+    'sqlite:////data/store/mlflow.db'
+    """
+
+    uri: str
+    """What MLflow calls the tracking URI."""
+    database: Path | None
+    """The sqlite file, or none for a server."""
+    origin: str = "given"
+    """Who chose it: an option, a variable of the environment, or nobody."""
+
+    @classmethod
+    def parse(cls, place: Path | str, *, origin: str = "given") -> Location:
+        """A folder, an ``sqlite:///`` file, or the http(s) address of a tracking server.
+
+        Raises:
+            EvidenceError: another kind of address.
+        """
+        text = str(place)
+        if text.startswith(SQLITE):
+            database = Path(text.removeprefix(SQLITE)).absolute()
+        elif text.startswith(("http://", "https://")):
+            return cls(uri=text.rstrip("/"), database=None, origin=origin)
+        elif not text or ":" in text.split("/", maxsplit=1)[0]:
+            raise EvidenceError(
+                f"store ({origin})",
+                repr(text),
+                "a folder, sqlite:///FILE, or http(s)://HOST:PORT",
+                "For another database start 'mlflow server' on it and give its http address.",
+            )
+        else:
+            database = Path(text).expanduser().absolute() / DATABASE
+        return cls(uri=f"{SQLITE}{database}", database=database, origin=origin)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is an sqlite file on this machine."""
+        return self.database is not None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a local store."""
+        assert self.database is not None
+        return self.database.parent
+
+    @property
+    def artifacts(self) -> Path:
+        """Where a local store keeps the files of its runs."""
+        return self.folder / "artifacts"
+
+    def __str__(self) -> str:
+        if self.database is None or self.database.name != DATABASE:
+            return self.uri
+        return str(self.folder)
+
+
+def choose_location(
+    option: Path | str | None = None, environment: Mapping[str, str] = os.environ
+) -> Location:
+    """The store to use: the option, else KDCHECK_STORE, else MLFLOW_TRACKING_URI, else a folder.
+
+    ``origin`` of the result says which, so that the user can be told.
+
+    Raises:
+        EvidenceError: the address cannot be used.
+
+    >>> choose_location(environment={"MLFLOW_TRACKING_URI": "http://tracker:5000"}).origin
+    'MLFLOW_TRACKING_URI'
+    >>> choose_location("here", {"KDCHECK_STORE": "there"}).origin
+    '--store'
+    """
+    if option is not None:
+        return Location.parse(option, origin="--store")
+    if environment.get("KDCHECK_STORE"):
+        return Location.parse(environment["KDCHECK_STORE"], origin="KDCHECK_STORE")
+    tracking = environment.get("MLFLOW_TRACKING_URI")
+    if not tracking:
+        return Location.parse(DEFAULT, origin="default")
+    if "://" not in tracking:
+        raise EvidenceError(
+            "store (MLFLOW_TRACKING_URI)",
+            repr(tracking),
+            "sqlite:///FILE or http(s)://HOST:PORT",
+            "MLflow no longer keeps runs in plain folders; unset it, or give --store FOLDER.",
+        )
+    return Location.parse(tracking, origin="MLFLOW_TRACKING_URI")

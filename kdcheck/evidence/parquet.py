@@ -1,0 +1,102 @@
+"""Posteriors as parquet: logits at temperature 1, readable by anything that reads tables."""
+
+# Shapes: N examples, K classes; R rows of a trajectory: points x splits x examples.
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kdcheck.evidence.record import EvaluationPoint, Predictions
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """One row per example: ``id``, ``label`` and ``logit_0`` to ``logit_{K-1}``, float32."""
+    logits_NK = predictions.logits_NK
+    columns: dict[str, Any] = {"id": list(predictions.ids), "label": predictions.labels_N}
+    _write(path, columns | _logit_columns(logits_NK))
+
+
+def write_trajectory(path: Path, points: Sequence[EvaluationPoint]) -> None:
+    """The predictions of all points below one another, with their ``step`` and ``split``."""
+    parts = [
+        (point.step, split, predictions)
+        for point in points
+        for split, predictions in sorted(point.predictions.items())
+    ]
+    logits_RK = np.concatenate([p.logits_NK for _, _, p in parts])
+    columns: dict[str, Any] = {
+        "step": np.concatenate([np.full(len(p.ids), step, np.int64) for step, _, p in parts]),
+        "split": [split for _, split, p in parts for _ in p.ids],
+        "id": [example for _, _, p in parts for example in p.ids],
+        "label": np.concatenate([p.labels_N for _, _, p in parts]),
+    }
+    _write(path, columns | _logit_columns(logits_RK))
+
+
+def _write(path: Path, columns: Mapping[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Ids, labels, splits and steps repeat: dictionaries. Logits do not, so bytes are grouped by
+    # place instead, which zstd then packs a third better.
+    floats = [name for name in columns if name.startswith("logit_")]
+    pq.write_table(
+        pa.table(dict(columns)),
+        path,
+        compression="zstd",
+        use_dictionary=[name for name in columns if name not in floats],
+        use_byte_stream_split=floats,
+        write_statistics=False,
+    )
+
+
+def _read(content: bytes) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(content), use_threads=False)
+
+
+def read_predictions(content: bytes) -> Predictions:
+    """Read back what :func:`write_predictions` wrote."""
+    table = _read(content)
+    ids = tuple(table.column("id").to_pylist())
+    return Predictions(ids=ids, labels_N=_labels(table), logits_NK=_logits(table))
+
+
+def read_trajectory(content: bytes) -> dict[int, dict[str, Predictions]]:
+    """Predictions by step and split, as :func:`write_trajectory` wrote them."""
+    table = _read(content)
+    step_R = table.column("step").to_numpy()
+    split_R = np.asarray(table.column("split").to_pylist(), dtype=str)
+    ids, labels_R, logits_RK = table.column("id").to_pylist(), _labels(table), _logits(table)
+    changes_R = (step_R[1:] != step_R[:-1]) | (split_R[1:] != split_R[:-1])
+    edges = [0, *(np.flatnonzero(changes_R) + 1).tolist(), len(step_R)]
+    by_step: dict[int, dict[str, Predictions]] = {}
+    for start, end in pairwise(edges):
+        rows = slice(start, end)
+        by_step.setdefault(int(step_R[start]), {})[str(split_R[start])] = Predictions(
+            ids=tuple(ids[rows]), labels_N=labels_R[rows], logits_NK=logits_RK[rows]
+        )
+    return by_step
+
+
+def _logit_columns(logits_NK: npt.NDArray[np.float32]) -> dict[str, Any]:
+    return {f"logit_{k}": logits_NK[:, k] for k in range(logits_NK.shape[1])}
+
+
+def _labels(table: Any) -> Any:
+    return table.column("label").to_numpy()
+
+
+def _logits(table: Any) -> Any:
+    names = [name for name in table.column_names if name.startswith("logit_")]
+    columns = [table.column(f"logit_{k}").to_numpy() for k in range(len(names))]
+    return np.stack(columns, axis=1).astype(np.float32, copy=False)

@@ -1,0 +1,394 @@
+"""The store: evidence on MLflow, in a folder of this machine or on a tracking server."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence import files, layout, owner
+from kdcheck.evidence.database import Presence
+from kdcheck.evidence.faults import explained
+from kdcheck.evidence.files import SealedFiles
+from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
+from kdcheck.evidence.links import run_link, runs_link
+from kdcheck.evidence.location import Location
+from kdcheck.evidence.record import Evidence
+from kdcheck.evidence.runs import NO_STORE, Runs
+from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.views import CURVES, VIEWS
+from kdcheck.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+FINISHED = "attributes.status = 'FINISHED'"
+LOCK_TIMEOUT_SECONDS = 300
+"""Long enough for another process to copy a large checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A training that was announced to the store and has not ended."""
+
+    run_id: str
+    recipe: Recipe
+    attempt: str
+    """Changes when another process takes the training up."""
+
+
+class Store:
+    """Evidence by digest, kept in MLflow.
+
+    The controlling process calls :meth:`create` once, workers :meth:`open`. A training is in the
+    store only when all of it is: its run is FINISHED last. No call reads or sets MLflow's global
+    state, so MLFLOW_RUN_ID and a user's own active run are not touched.
+
+    >>> Store.open("/nowhere/store")
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
+store. Name the right one with --store, or make one by running pytest claims/.
+    """
+
+    def __init__(self, location: Location, runs: Runs) -> None:
+        self.location = location
+        self.session = uuid.uuid4().hex[:12]
+        """Tag ``kdcheck.session`` of what this object writes; set it to share one."""
+        self._runs = runs
+        self._presence = Presence(location)
+        self._known: dict[str, Run] = {}
+
+    @classmethod
+    def create(cls, place: Location | Path | str) -> Store:
+        """Open the store, made first if there is none; also after its folder was moved.
+
+        Raises:
+            EvidenceError: it cannot be made or used; the message names the next step.
+        """
+        location = place if isinstance(place, Location) else Location.parse(place)
+        with explained(location, "create"):
+            return cls(location, Runs.create(location))
+
+    @classmethod
+    def open(cls, place: Location | Path | str) -> Store:
+        """Open a store that exists.
+
+        Raises:
+            EvidenceError: there is none, or it cannot be used; the message names the next step.
+        """
+        location = place if isinstance(place, Location) else Location.parse(place)
+        with explained(location, "open"):
+            return cls(location, Runs.open(location))
+
+    # Reading
+
+    def digests(self) -> set[str]:
+        """Digests of all finished trainings; one search per thousand."""
+        with self._use("list the trainings"):
+            found = self._runs.search(TRAININGS, FINISHED)
+        # The oldest stays the one that is read, should two sessions on a server have raced.
+        self._known = {run.data.tags["digest"]: run for run in reversed(found)}
+        return set(self._known)
+
+    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
+        """Evidence of one training; see :meth:`EvidenceSource.get`."""
+        with self._use(f"read recipe {digest[:8]}"):
+            sealed = self._sealed(self._training(digest))
+            return files.read_checked(sealed, digest, trajectory=trajectory)
+
+    def artifact(self, digest: str, name: str) -> bytes:
+        """One file of a training, checked; those given to :meth:`finish` too."""
+        with self._use(f"read {name} of recipe {digest[:8]}"):
+            return self._sealed(self._training(digest)).read(name)
+
+    def metrics(self, digests: Iterable[str]) -> dict[str, Mapping[str, float]]:
+        """Final metrics by digest, from MLflow alone; see :meth:`EvidenceSource.metrics`."""
+        wanted = sorted(set(digests))
+        if not self._known.keys() >= set(wanted):
+            self.digests()
+        with self._use("read the metrics"):
+            return {digest: dict(self._training(digest).data.metrics) for digest in wanted}
+
+    def claims(self) -> tuple[ClaimRecord, ...]:
+        """The current record of each claim at each scale."""
+        with self._use("list the claims"):
+            found = [files.read_claim(self._sealed(run)) for run in self._current_claims()]
+        newest = {(record.claim_id, record.scale): record for record in reversed(found)}
+        return tuple(newest[key] for key in sorted(newest))
+
+    def claim_file(self, record: ClaimRecord, name: str) -> bytes:
+        """One of the files stored with a claim, checked."""
+        with self._use(f"read {name} of claim {record.claim_id}"):
+            found = self._current_claims(record)
+            if not found:
+                raise self._missing(f"claim {record.claim_id} at scale {record.scale}")
+            return self._sealed(found[0]).read(name)
+
+    # Writing
+
+    def begin(self, recipe: Recipe, *, role: str, claims: Sequence[str], worker: str) -> Begun:
+        """Announce a training: a RUNNING run with parameters and tags.
+
+        An unfinished run of the same recipe is taken up again instead of making another.
+
+        Args:
+            recipe: what is trained.
+            role: ``teacher``, ``student``, ...; what charts group by.
+            claims: ids of the claims it is evidence for.
+            worker: which worker trains it, for people to read.
+
+        Raises:
+            EvidenceError: it is finished already, or a living process is training it.
+        """
+        attempt = uuid.uuid4().hex
+        tags = layout.recipe_tags(recipe, role=role, claims=claims) | owner.this_process()
+        tags |= {"kdcheck.session": self.session, "kdcheck.worker": worker, ATTEMPT: attempt}
+        params = layout.parameters(recipe)
+        action = f"begin recipe {recipe.short}"
+        with self._use(action), self._lock():
+            earlier = self._runs.search(TRAININGS, f"tags.digest = '{recipe.digest}'")
+            for run in earlier:
+                _require_free(run, f"store {self.location}, {action}")
+            if earlier:
+                run = earlier[0]
+                self._runs.restart(run.info.run_id)
+                self._runs.log(run, params=params, tags=tags)
+            else:
+                run = self._runs.add(TRAININGS, tags)
+                self._runs.log(run, params=params)
+        return Begun(run_id=run.info.run_id, recipe=recipe, attempt=attempt)
+
+    def finish(
+        self, begun: Begun, evidence: Evidence, artifacts: Mapping[str, Path] | None = None
+    ) -> str:
+        """Store what a training left: files first, then its metrics, FINISHED last.
+
+        Args:
+            begun: what :meth:`begin` gave.
+            evidence: of that recipe.
+            artifacts: more files to keep, by name, such as a checkpoint.
+
+        Returns:
+            The id of the run.
+
+        Raises:
+            EvidenceError: it could not be stored in full; the run is then not in the store.
+        """
+        recipe = begun.recipe
+        extra = dict(artifacts or {})
+        _check_finish(evidence, recipe, extra)
+        rows = layout.metric_rows(evidence)
+        with (
+            self._use(f"finish recipe {recipe.short}"),
+            tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary,
+        ):
+            folder = Path(temporary)
+            files.write_evidence(folder, evidence)
+            for name, path in extra.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                # A link, since MLflow copies the file once more anyway; checkpoints are large.
+                (folder / name).symlink_to(path.resolve())
+            tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
+            with self._lock():
+                run = self._require_own(begun)
+                self._runs.put(begun.run_id, folder)
+                self._runs.log(run, tags=tags, metrics=rows)
+                self._runs.end(begun.run_id, "FINISHED")
+        return begun.run_id
+
+    def fail(self, begun: Begun, reason: str, *, status: str = "FAILED") -> None:
+        """Mark a training FAILED (or KILLED) and say why; :meth:`begin` takes it up again."""
+        with self._use(f"mark recipe {begun.recipe.short} as {status}"), self._lock():
+            self._require_own(begun)
+            self._runs.end(begun.run_id, status, reason)
+
+    def reap(
+        self, alive: Callable[[Mapping[str, str]], bool | None] = owner.owner_is_alive
+    ) -> list[str]:
+        """Mark as KILLED what dead processes left RUNNING.
+
+        Args:
+            alive: whether the owner named by a run's tags lives; none if unknown, and then the
+                run is left alone. By default processes of this machine are looked up.
+
+        Returns:
+            Digests of the trainings that were reaped.
+        """
+        reaped = []
+        with self._use("look for runs of dead processes"), self._lock():
+            for name in (TRAININGS, CLAIMS):
+                for run in self._runs.search(name, "attributes.status = 'RUNNING'"):
+                    tags = run.data.tags
+                    if alive(tags) is False:
+                        reason = f"process {tags.get(owner.PID)} died"
+                        self._runs.end(run.info.run_id, "KILLED", reason)
+                        reaped += [tags["digest"]] if name == TRAININGS else []
+        return reaped
+
+    def record_claim(
+        self, record: ClaimRecord, contents: Mapping[str, bytes | Path] | None = None
+    ) -> str:
+        """Store what was judged of a claim; nothing is written if the store says so already.
+
+        A record that differs becomes a new run with the tag ``current`` = ``true``; the older
+        ones of the same claim and scale stay, with ``false``.
+
+        Args:
+            record: the verdict, its criterion and what it rests on.
+            contents: files to keep with it, by name.
+
+        Returns:
+            The id of the current run.
+        """
+        tags = layout.record_tags(record) | owner.this_process()
+        tags |= {"kdcheck.session": self.session}
+        with (
+            self._use(f"record claim {record.claim_id}"),
+            tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary,
+        ):
+            folder = Path(temporary)
+            files.write_claim(folder, record, contents or {})
+            sealed = files.seal(folder)
+            with self._lock():
+                older = self._current_claims(record)
+                if older and older[0].data.tags[SEAL] == sealed:
+                    run, *older = older
+                else:
+                    run = self._add_claim(record, folder, {**tags, SEAL: sealed})
+                for superseded in older:
+                    self._runs.tag(superseded.info.run_id, CURRENT, "false")
+        return str(run.info.run_id)
+
+    def tag_claims(self, claims: Mapping[str, Iterable[str]]) -> None:
+        """Tie finished trainings to the claims they are evidence for; only news is written.
+
+        Args:
+            claims: ids of claims, by digest of a training.
+        """
+        self.digests()
+        with self._use("tag the trainings"):
+            for digest, ids in claims.items():
+                run = self._training(digest)
+                earlier = [c for c in run.data.tags.get("claims", "").split(", ") if c]
+                tags = layout.claim_tags([*earlier, *ids])
+                if not tags.items() <= run.data.tags.items():
+                    self._runs.log(run, tags=tags)
+
+    # Links; without a base they work inside the UI, as in a note
+
+    def run_url(self, digest: str, *, artifact: str | None = None, base: str = "") -> str:
+        """Link to a training, or to one of its files."""
+        run_id = self._training(digest).info.run_id
+        return run_link(self._runs.experiments[TRAININGS], run_id, artifact=artifact, base=base)
+
+    def trainings_url(
+        self, claim_id: str | None = None, *, chart: bool = False, base: str = ""
+    ) -> str:
+        """Link to all trainings, or to those that a claim rests on; as charts on demand."""
+        search = f"tags.`{layout.claim_tag(claim_id)}` = 'evidence'" if claim_id else None
+        view = None if claim_id else CURVES if chart else VIEWS[TRAININGS]
+        experiment = self._runs.experiments[TRAININGS]
+        return runs_link(experiment, search=search, chart=chart, view=view, base=base)
+
+    def claims_url(self, claim_id: str | None = None, *, base: str = "") -> str:
+        """Link to the current verdicts, or to every record of one claim."""
+        search = f"tags.claim = '{claim_id}'" if claim_id else None
+        view = None if claim_id else VIEWS[CLAIMS]
+        return runs_link(self._runs.experiments[CLAIMS], search=search, view=view, base=base)
+
+    # Helpers
+
+    @contextmanager
+    def _use(self, action: str) -> Iterator[None]:
+        self._presence.check(action)
+        try:
+            with explained(self.location, action):
+                yield
+        finally:
+            # sqlite writes into a deleted file without a word, so look once more; and where
+            # something was raised, this is the better explanation.
+            self._presence.check(action)
+
+    def _lock(self) -> AbstractContextManager[Any]:
+        """One writer at a time on this machine, so that looking and writing are one step."""
+        if not self.location.is_local:
+            return nullcontext()
+        from filelock import FileLock
+
+        return FileLock(self.location.folder / "write.lock", timeout=LOCK_TIMEOUT_SECONDS)
+
+    def _training(self, digest: str) -> Run:
+        if digest not in self._known:
+            found = self._runs.search(TRAININGS, f"{FINISHED} AND tags.digest = '{digest}'")
+            if not found:
+                raise self._missing(f"finished training {digest[:8]}")
+            self._known[digest] = found[0]
+        return self._known[digest]
+
+    def _missing(self, what: str) -> EvidenceError:
+        next_step = f"Run pytest claims/ to make it. {NO_STORE}"
+        return EvidenceError(f"store {self.location}", f"no {what}", "one", next_step)
+
+    def _sealed(self, run: Run) -> SealedFiles:
+        who = f"store {self.location}, run {run.info.run_id}"
+        return SealedFiles(self._runs.reader(run), run.data.tags[SEAL], who)
+
+    def _require_own(self, begun: Begun) -> Run:
+        run = self._runs.look(begun.run_id)
+        if run.info.status != "RUNNING" or run.data.tags.get(ATTEMPT) != begun.attempt:
+            raise EvidenceError(
+                f"store {self.location}, recipe {begun.recipe.short}",
+                f"a run that is {run.info.status} and was taken up by another process",
+                "the run as it was begun",
+                "Let the other process end; its evidence is the same.",
+            )
+        return run
+
+    def _current_claims(self, record: ClaimRecord | None = None) -> list[Run]:
+        """Runs of current claims, the newest first."""
+        condition = f"{FINISHED} AND tags.{CURRENT} = 'true'"
+        if record is not None:
+            condition += f" AND tags.claim = '{record.claim_id}' AND tags.scale = '{record.scale}'"
+        return self._runs.search(CLAIMS, condition)[::-1]
+
+    def _add_claim(self, record: ClaimRecord, folder: Path, tags: Mapping[str, str]) -> Run:
+        run = self._runs.add(CLAIMS, tags)
+        self._runs.put(run.info.run_id, folder)
+        rows = [(name, value, 0) for name, value in record.metrics.items()]
+        self._runs.log(run, params=record.params, metrics=rows, tags={CURRENT: "true"})
+        self._runs.end(run.info.run_id, "FINISHED")
+        return run
+
+
+def _require_free(run: Run, who: str) -> None:
+    """Refuse a recipe that is finished or that another living process trains."""
+    if run.info.status == "FINISHED":
+        next_step = "Read it with Store.get; digests() lists all."
+        raise EvidenceError(who, "a recipe that is in the store", "one that is not", next_step)
+    tags = run.data.tags
+    busy = run.info.status == "RUNNING" and not owner.is_this_process(tags)
+    if busy and owner.owner_is_alive(tags):
+        raise EvidenceError(
+            who,
+            f"a recipe that process {tags[owner.PID]} is training",
+            "one that is free",
+            "Wait for it, or end that process and run again.",
+        )
+
+
+def _check_finish(evidence: Evidence, recipe: Recipe, artifacts: Mapping[str, Path]) -> None:
+    who = f"finish recipe {recipe.short}"
+    if evidence.recipe.digest != recipe.digest:
+        got = f"evidence of recipe {evidence.recipe.short}"
+        raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
+    files.check_evidence(evidence)
+    missing = [str(path) for path in artifacts.values() if not path.is_file()]
+    if missing:
+        next_step = "Write it before the run is finished."
+        raise EvidenceError(who, f"no file {missing[0]}", "every artifact", next_step)

@@ -1,0 +1,103 @@
+"""What a reader of the MLflow UI meets first: a note on each experiment and a saved view.
+
+The table of runs shows no metric and no tag by default. A saved view does; MLflow keeps it in an
+experiment tag that is not documented, so nothing else relies on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+
+from kdcheck.evidence.layout import CLAIMS, CURRENT, TRAININGS
+from kdcheck.evidence.links import runs_link
+
+VIEWS = {CLAIMS: "kdcheck-verdicts", TRAININGS: "kdcheck-trainings"}
+"""Key of the saved view of each experiment, for links."""
+CURVES = "kdcheck-curves"
+"""Key of the view of the trainings that averages the curves over seeds."""
+ALL_FINISHED = "attributes.status = 'FINISHED'"
+
+
+def experiment_tags(ids: Mapping[str, str], name: str) -> dict[str, str]:
+    """Tags that give an experiment its note and its saved views.
+
+    Args:
+        ids: experiment id by name.
+        name: of the experiment.
+    """
+    if name == CLAIMS:
+        note, views = _claims_note(ids), {VIEWS[CLAIMS]: _verdicts_view()}
+    else:
+        views = {VIEWS[TRAININGS]: _trainings_view(), CURVES: _curves_view()}
+        note = _trainings_note(ids)
+    saved = {f"mlflow.sharedViewState.{key}": view for key, view in views.items()}
+    return {"mlflow.note.content": note, **saved}
+
+
+def _claims_note(ids: Mapping[str, str]) -> str:
+    # Links first: only the first line shows without a click.
+    claims, trainings = ids[CLAIMS], ids[TRAININGS]
+    refuted = f"tags.verdict = 'REFUTED' AND tags.{CURRENT} = 'true'"
+    return (
+        f"[Verdicts]({runs_link(claims, view=VIEWS[CLAIMS])}) | "
+        f"[refuted]({runs_link(claims, search=refuted)}) | "
+        f"[trainings]({runs_link(trainings, view=VIEWS[TRAININGS])})\n\n"
+        "One run per claim and scale: its verdict, effect and interval, and links to the trainings "
+        f"it rests on. Older records of a claim stay, with the tag {CURRENT} = false."
+    )
+
+
+def _trainings_note(ids: Mapping[str, str]) -> str:
+    claims, trainings = ids[CLAIMS], ids[TRAININGS]
+    return (
+        f"[Table]({runs_link(trainings, view=VIEWS[TRAININGS])}) | "
+        f"[curves, mean over seeds]({runs_link(trainings, chart=True, view=CURVES)}) | "
+        f"[verdicts]({runs_link(claims, view=VIEWS[CLAIMS])})\n\n"
+        "One run per training: the recipe as parameters, the entropy curves as step metrics, the "
+        "posteriors of every example as parquet files. A training serves every claim in its tag "
+        "`claims`."
+    )
+
+
+def _verdicts_view() -> str:
+    columns = ["attributes.`Created`", "tags.`claim`", "tags.`scale`", "tags.`verdict`"]
+    columns += [f"metrics.`{m}`" for m in ("effect", "ci_low", "ci_high", "n_seeds")]
+    state = _state(f"tags.{CURRENT} = 'true'", order="tags.`claim`", columns=columns)
+    return saved_view("Verdicts", state)
+
+
+def _trainings_view() -> str:
+    columns = [f"tags.`{tag}`" for tag in ("role", "task", "objective", "seed")]
+    columns += [f"metrics.`test/{m}`" for m in ("mean_entropy_nats", "accuracy", "nll_nats")]
+    state = _state(ALL_FINISHED, order="tags.`role`", columns=columns)
+    return saved_view("Trainings", state)
+
+
+def _curves_view() -> str:
+    keys = [{"mode": "tag", "groupByData": tag} for tag in ("task", "role")]
+    groups = {"aggregateFunction": "average", "groupByKeys": keys}
+    state = _state(ALL_FINISHED, order="tags.`role`", columns=[])
+    return saved_view("Curves, mean over seeds", {**state, "groupBy": groups})
+
+
+def _state(search: str, *, order: str, columns: Sequence[str]) -> dict[str, object]:
+    return {
+        "searchFilter": search,
+        "orderByKey": order,
+        "orderByAsc": True,
+        "selectedColumns": list(columns),
+    }
+
+
+def saved_view(name: str, state: Mapping[str, object]) -> str:
+    """Value of the tag in which MLflow keeps a saved view.
+
+    >>> saved_view("Verdicts", {})
+    '{"name": "Verdicts", "createdAt": 0, "updatedAt": 0, "state": "deflate;eJyrrgUAAXUA+Q=="}'
+    """
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    view = {"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
+    return json.dumps(view)

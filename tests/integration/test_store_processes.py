@@ -1,0 +1,110 @@
+"""Several processes on one store: none locked out, no run lost, the dead told from the living."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from kdcheck.evidence import database
+from kdcheck.evidence.samples import sample_evidence, sample_recipe
+from kdcheck.evidence.store import Store
+
+PROCESSES, RUNS = 4, 5
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Processes that never saw this one's connections, and share one costly import."""
+    context = multiprocessing.get_context("forkserver")
+    costly = ("mlflow.store.tracking.sqlalchemy_store", "alembic.script", "pyarrow.parquet")
+    context.set_forkserver_preload([*costly, "kdcheck.evidence.store"])
+    return context
+
+
+def log_runs(folder, first_seed, started, errors):
+    try:
+        store = Store.open(folder)
+        started.wait()
+        for seed in range(first_seed, first_seed + RUNS):
+            begun = store.begin(
+                sample_recipe(seed), role="x", claims=["c"], worker=str(os.getpid())
+            )
+            store.finish(begun, sample_evidence(seed, points=20))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test counts it
+        errors.put(repr(error))
+
+
+def test_four_processes_at_once_lose_no_run_and_lock_nobody_out(store, fresh):
+    started, errors = fresh.Barrier(PROCESSES), fresh.SimpleQueue()
+    workers = [
+        fresh.Process(target=log_runs, args=(store.location.folder, n * RUNS, started, errors))
+        for n in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    found = [] if errors.empty() else [errors.get()]
+    assert found == []
+    assert [worker.exitcode for worker in workers] == [0] * PROCESSES
+    digests = store.digests()
+    assert digests == {sample_recipe(seed).digest for seed in range(PROCESSES * RUNS)}
+    assert len(digests) == 20
+    for digest in digests:
+        store.get(digest)
+    metrics = store.metrics(digests)
+    assert all(len(values) == 5 for values in metrics.values())
+
+
+def begin_and_hang(folder, begun):
+    store = Store.open(folder)
+    begun.put(store.begin(sample_recipe(), role="x", claims=[], worker="doomed").run_id)
+    time.sleep(600)
+
+
+def test_a_killed_process_is_reaped_and_its_training_taken_up(store, fresh):
+    queue = fresh.SimpleQueue()
+    doomed = fresh.Process(target=begin_and_hang, args=(store.location.folder, queue))
+    doomed.start()
+    run_id = queue.get()
+    assert store.reap() == [], "it lives"
+    os.kill(doomed.pid, signal.SIGKILL)
+    doomed.join()
+    assert store.reap() == [sample_recipe().digest]
+    run = store._runs.look(run_id)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["kdcheck.reason"] == f"process {doomed.pid} died"
+    begun = store.begin(sample_recipe(), role="x", claims=[], worker="next")
+    assert begun.run_id == run_id
+    store.finish(begun, sample_evidence())
+    assert store.digests() == {sample_recipe().digest}
+
+
+def create(folder, template, errors):
+    def slowly(target, _):
+        with (folder / "made").open("a") as log:
+            log.write("once ")
+        time.sleep(0.3)
+        shutil.copy(template, target)
+
+    try:
+        database._make = slowly
+        Store.create(folder)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test counts it
+        errors.put(repr(error))
+
+
+def test_two_controllers_that_make_one_store_at_once_make_it_once(tmp_path, store_template, fresh):
+    """With MLflow alone this breaks the database for good."""
+    folder, errors = tmp_path / "store", fresh.SimpleQueue()
+    makers = [fresh.Process(target=create, args=(folder, store_template, errors)) for _ in range(2)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join(120)
+    assert errors.empty(), errors.get()
+    assert (folder / "made").read_text() == "once "
+    assert Store.open(folder).digests() == set()

@@ -1,0 +1,146 @@
+"""kdcheck ui: its links, its port, and that it leaves no process behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from kdcheck.cli import main, ui
+from kdcheck.errors import EvidenceError, OptionError
+from kdcheck.evidence.location import Location
+
+# Stands for 'mlflow server': takes its time to come up and has a child of its own.
+SERVER = """#!{python} -S
+import http.server, os, subprocess, sys, time
+assert sys.argv[1:4] == ["-m", "mlflow", "server"], sys.argv
+assert not [k for k in os.environ if k == "MLFLOW_RUN_ID"]
+port = int(sys.argv[sys.argv.index("--port") + 1])
+child = subprocess.Popen(["sleep", "600"])
+with open("pids", "w") as file:
+    file.write(f"{{os.getpid()}} {{child.pid}}")
+if os.path.exists("broken"):
+    sys.exit("no such table: experiments")
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/cmdline").exists(), reason="looks processes up in /proc"
+)
+
+
+@pytest.fixture
+def location(tmp_path, monkeypatch):
+    server = tmp_path / "python"
+    server.write_text(SERVER.format(python=sys.executable))
+    server.chmod(0o755)
+    monkeypatch.setattr(ui.sys, "executable", str(server))
+    monkeypatch.setenv("MLFLOW_RUN_ID", "leak")
+    return Location.parse(tmp_path)
+
+
+def alive(folder: Path) -> list[bool]:
+    """Of the server and its child; a zombie has no command line any more."""
+    files = [Path(f"/proc/{pid}/cmdline") for pid in (folder / "pids").read_text().split()]
+    return [file.exists() and file.read_bytes() != b"" for file in files]
+
+
+@needs_proc
+def test_the_server_is_up_inside_the_block_and_gone_with_its_children_after_it(location):
+    port = ui.free_port(0)
+    with ui.serve(location, port):
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health").status == 200
+        assert alive(location.folder) == [True, True]
+    assert alive(location.folder) == [False, False]
+
+
+@needs_proc
+def test_sigterm_stops_the_server_and_its_children(location):
+    with pytest.raises(KeyboardInterrupt), ui.serve(location, ui.free_port(0)):
+        signal.raise_signal(signal.SIGTERM)
+    assert alive(location.folder) == [False, False]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@needs_proc
+def test_a_server_that_does_not_come_up_says_why(location):
+    (location.folder / "broken").touch()
+    with (
+        pytest.raises(EvidenceError, match=r"ended with status 1: no such table: experiments"),
+        ui.serve(location, ui.free_port(0)),
+    ):
+        pass
+    assert alive(location.folder) == [False, False]
+
+
+def test_a_server_that_ends_on_its_own_is_an_error():
+    with pytest.raises(EvidenceError, match=r"ended with status 3; wanted it up until Ctrl-C"):
+        ui._wait(subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
+
+
+def test_a_port_in_use_is_an_error_with_a_way_out():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OptionError, match=rf"--port: got {port} .*--port 0 for any"):
+            ui.free_port(port)
+    with pytest.raises(OptionError, match="wanted a free port"):
+        ui.free_port(70000)
+
+
+def test_print_url_prints_deep_links_and_starts_nothing(store, capsys, monkeypatch):
+    monkeypatch.setattr(ui, "serve", None)
+    arguments = ["ui", "--store", str(store.location.folder), "--port", "5001", "--print-url"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"{store.location.folder} (--store)" in printed
+    assert f"http://127.0.0.1:5001/{store.claims_url()}" in printed
+    assert printed.count("workflowType=machine_learning") == 3
+
+
+def test_a_store_named_by_mlflow_is_honoured_and_said(store, capsys, monkeypatch):
+    monkeypatch.delenv("KDCHECK_STORE", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.location.uri)
+    assert main(["ui", "--print-url"]) == 0
+    assert f"{store.location} (MLFLOW_TRACKING_URI)" in capsys.readouterr().out
+
+
+def test_no_store_is_one_line_with_a_next_step_and_exit_code_2(tmp_path, capsys):
+    assert main(["ui", "--store", str(tmp_path / "absent"), "--print-url"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "make one by running pytest claims/" in error
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.skipif(
+    "KDCHECK_SLOW" not in os.environ,
+    reason="starts a real MLflow server, 10 to 30 s; set KDCHECK_SLOW=1",
+)
+def test_a_real_server_serves_the_store_and_is_a_store_itself(store):
+    from kdcheck.evidence.samples import sample_evidence, sample_recipe
+    from kdcheck.evidence.store import Store
+
+    port = ui.free_port(0)
+    with ui.serve(store.location, port):
+        address = f"http://127.0.0.1:{port}"
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+        assert b"<html" in page
+        remote = Store.create(address)
+        begun = remote.begin(sample_recipe(), role="x", claims=[], worker="main")
+        remote.finish(begun, sample_evidence())
+        back = Store.open(address).get(sample_recipe().digest)
+        assert back.final.values == sample_evidence().final.values
+    assert store.digests() == {sample_recipe().digest}
