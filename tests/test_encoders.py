@@ -216,6 +216,7 @@ def test_tiny_encoders_have_projected_word_embeddings_and_all_else_from_the_seed
     layer = "bert.encoder.layer.1.intermediate.dense"
     assert one[f"{layer}.weight"].std().item() == pytest.approx(0.02, rel=0.02)
     assert one[f"{layer}.bias"].abs().max() == 0
+    assert torch.equal(one["bert.encoder.layer.0.output.LayerNorm.weight"], torch.ones(128))
     source = load_file(minilm / "model.safetensors")["embeddings.word_embeddings.weight"]
     assert torch.equal(one[table], catalogue.project(source, 128))
 
@@ -233,17 +234,30 @@ def test_projection_keeps_the_best_inner_products_that_so_few_dimensions_allow()
     )
 
 
-def test_a_digest_names_the_files_the_slice_and_the_shape(packaged, models):
+def test_every_encoder_has_a_digest_of_its_own_and_keeps_it(packaged):
     names = [*PAIRS["minilm"], *PAIRS["tiny"]]
     digests = [load_encoder(name).digest for name in names]
     assert len(set(digests)) == len(names)
     assert digests == [load_encoder(name).digest for name in names]
-    before = load_encoder("bert-base-uncased", model_dir=models).digest
-    path = models / "bert-base-uncased" / "model.safetensors"
-    tensors = load_file(path)
-    tensors["embeddings.LayerNorm.bias"][0] += 1e-3
-    save_file(tensors, path)
-    assert load_encoder("bert-base-uncased", model_dir=models).digest != before
+    slices = {
+        catalogue._minilm("minilm-3", None, layers=layers).digest
+        for layers in ((1, 3, 5), (0, 2, 4))
+    }
+    assert len(slices) == 2
+
+
+@pytest.mark.parametrize("name", ["minilm-6", "tiny-2"])
+def test_one_changed_weight_changes_the_digest(name, minilm, tmp_path, monkeypatch):
+    digests = []
+    for change in (0.0, 1e-3):
+        folder = shutil.copytree(minilm, tmp_path / str(change))
+        tensors = load_file(folder / "model.safetensors")
+        tensors["embeddings.LayerNorm.bias"][0] += change
+        save_file(tensors, folder / "model.safetensors")
+        files = {file: folder / file for file in catalogue.FILES}
+        monkeypatch.setattr(catalogue, "_minilm_files", lambda _cache_dir, files=files: files)
+        digests.append(load_encoder(name).digest)
+    assert digests[0] != digests[1]
 
 
 # Teacher and student, encoder and task.
