@@ -1,6 +1,20 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
 from kdcheck.encoders.catalogue import PAIRS, load_encoder
-from kdcheck.encoders.model import Encoder, Tokenized, check_pair
+from kdcheck.encoders.model import (
+    Encoder,
+    Tokenized,
+    check_label_map,
+    check_pair,
+    restore_vocabulary,
+)
 
-__all__ = ["PAIRS", "Encoder", "Tokenized", "check_pair", "load_encoder"]
+__all__ = [
+    "PAIRS",
+    "Encoder",
+    "Tokenized",
+    "check_label_map",
+    "check_pair",
+    "load_encoder",
+    "restore_vocabulary",
+]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 INITIAL_STD = 0.02
 """Standard deviation of new weights, as in BERT's own initialisation."""
+HEADS = ("classifier.", "pre_classifier.", "bert.pooler.")
+"""Parts of a classifier that the file of a pre-trained encoder may lack."""
 
 
 @dataclass(frozen=True)
@@ -135,32 +137,56 @@ class Encoder:
             A Hugging Face sequence classifier on the CPU, in train mode.
 
         Raises:
-            EncoderError: a weight has another shape than the configuration says.
+            EncoderError: a weight has another shape than the configuration says, or another name.
         """
         config = _with_head(self.config, num_classes, dropout)
         if vocabulary is not None:
             config.vocab_size = len(vocabulary)
             config.pad_token_id = None  # its row may be gone, and nothing is padded
-        model = _classifier_class(config)(config)
+        with torch.random.fork_rng(devices=[]):  # the library draws weights too; they are replaced
+            model = _classifier_class(config)(config)
         generator = torch.Generator().manual_seed(seed)
-        base = f"{model.base_model_prefix}."
+        given = self._given(f"{model.base_model_prefix}.", vocabulary)
+        self._check_names(set(given), {name for name, _ in model.named_parameters()})
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                given = self.weights.get(name.removeprefix(base)) if base in name else None
-                if given is None:
+                if name not in given:
                     _initialise(name, parameter, generator)
                     continue
-                if name.endswith(WORD_EMBEDDINGS) and vocabulary is not None:
-                    given = given[torch.from_numpy(vocabulary)]
-                if given.shape != parameter.shape:
+                if given[name].shape != parameter.shape:
                     raise EncoderError(
                         f"encoder {self.name!r}, {name}",
-                        f"shape {tuple(given.shape)}",
+                        f"shape {tuple(given[name].shape)}",
                         f"shape {tuple(parameter.shape)}, as its configuration says",
                         "The weights belong to another configuration; fetch both anew.",
                     )
-                parameter.copy_(given)
+                parameter.copy_(given[name])
         return model.train()
+
+    def _given(self, base: str, vocabulary: npt.NDArray[np.int64] | None) -> Mapping[str, Tensor]:
+        """The pre-trained weights by their names in the classifier, the table cut to the vocabulary."""
+        given = {f"{base}{name}": value for name, value in self.weights.items()}
+        given.pop(f"{base}embeddings.position_ids", None)  # a buffer in files of old
+        if vocabulary is not None:
+            table = f"{base}{WORD_EMBEDDINGS}"
+            given[table] = given[table][torch.from_numpy(vocabulary)]
+        return given
+
+    def _check_names(self, given: set[str], wanted: set[str]) -> None:
+        """A pre-trained encoder may lack its head, one of a new shape all but its embeddings."""
+        unknown, missing = sorted(given - wanted), sorted(wanted - given)
+        if len(self.weights) > 1:
+            missing = [name for name in missing if not name.startswith(HEADS)]
+        else:
+            missing = []
+        if unknown or missing:
+            what, names = ("unknown", unknown) if unknown else ("missing", missing)
+            raise EncoderError(
+                f"encoder {self.name!r}",
+                f"{len(names)} {what} weights, first {names[0]}",
+                "the weights that its configuration speaks of",
+                "The weights belong to another configuration; fetch both anew.",
+            )
 
 
 def restore_vocabulary(
@@ -214,6 +240,28 @@ def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
         blind = student if teacher.reads_token_types else teacher
         return [f"{blind.name} does not read token types: it tells two texts apart by [SEP] alone"]
     return []
+
+
+def check_label_map(encoder: Encoder, classes: Sequence[str]) -> None:
+    """Refuse an encoder that was fine-tuned with other labels, or with these in another order.
+
+    Args:
+        encoder: what a task is to be trained on.
+        classes: the task's class names, in the order of their ids.
+
+    Raises:
+        EncoderError: its configuration names labels, and they are not these.
+
+    Source: none.
+    """
+    labels, wanted = _label_map(encoder), {name: label for label, name in enumerate(classes)}
+    if labels is not None and dict(labels) != wanted:
+        raise EncoderError(
+            f"encoder {encoder.name!r}, label2id",
+            f"{dict(labels)}",
+            f"{wanted}, as in the task, or none",
+            "Use the encoder as it was before fine-tuning, or take label2id out of config.json.",
+        )
 
 
 def _tokenizer_facts(encoder: Encoder) -> dict[str, object]:

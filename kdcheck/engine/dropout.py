@@ -7,10 +7,37 @@ what is kept is divided by exactly the probability of being kept, so the mean is
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 LEVELS = 2**16
+
+
+def keep_mask(shape: Sequence[int], p: float, dtype: torch.dtype) -> Tensor:
+    """A CPU tensor that is 0 with probability p and 1 / (1 - p) elsewhere.
+
+    Args:
+        shape: any shape.
+        p: 0 to below 1, rounded to a multiple of 2**-16; the same p is in both places.
+        dtype: of the mask; in a half type 1 / (1 - p) is rounded once, as in torch's own dropout.
+
+    Returns:
+        The mask, drawn from torch's default CPU generator, whatever the number of threads.
+
+    Source: Srivastava et al. 2014, in the form that scales while training.
+
+    >>> _ = torch.manual_seed(0)
+    >>> sorted(set(keep_mask((100,), 0.5, torch.float32).tolist()))
+    [0.0, 2.0]
+    """
+    dropped, count = round(p * LEVELS), math.prod(shape)
+    # The whole range of int64, its ends included, so that all 16-bit parts are uniform.
+    draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.int16)[:count] >= dropped - LEVELS // 2
+    return kept.view(tuple(shape)).to(dtype).mul_(LEVELS / (LEVELS - dropped))
 
 
 def dropout(values: Tensor, p: float) -> Tensor:
@@ -18,7 +45,7 @@ def dropout(values: Tensor, p: float) -> Tensor:
 
     Args:
         values: any shape.
-        p: 0 to 1, rounded to a multiple of 2**-16 on the CPU.
+        p: 0 to below 1, rounded to a multiple of 2**-16 on the CPU.
 
     Returns:
         The same shape; the expected value of each element is itself.
@@ -33,12 +60,7 @@ def dropout(values: Tensor, p: float) -> Tensor:
         return values
     if values.device.type != "cpu":
         return nn.functional.dropout(values, p)
-    dropped = round(p * LEVELS)
-    count = values.numel()
-    # The whole range of int64, its ends included, so that all 16-bit parts are uniform.
-    draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    kept = (draws.view(torch.int16)[:count] >= dropped - LEVELS // 2).view(values.shape)
-    return torch.where(kept, values, 0.0) * (LEVELS / (LEVELS - dropped))
+    return values * keep_mask(values.shape, p, values.dtype)
 
 
 class Dropout(nn.Module):
@@ -78,5 +100,5 @@ def replace_dropout(model: nn.Module) -> nn.Module:
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout):
-                setattr(module, name, Dropout(child.p))
+                setattr(module, name, Dropout(child.p).train(child.training))
     return model

@@ -2,12 +2,12 @@
 
 Hidden states travel through the Hugging Face modules as (1, T, width), T being the real tokens of the
 whole batch. Only the attention function, registered with transformers, lays queries, keys and values
-out as (B, heads, L, head width), and takes the result back. The heads gather the first token of each
-example. Without the function the modules would mix the examples of a flattened batch silently.
+out with padding (:mod:`kdcheck.engine.attention`), and takes the result back. The heads gather the
+first token of each example. Without the function the modules would mix the examples of a flattened
+batch silently.
 """
 
-# Shapes: B examples, T real tokens of the batch, L tokens of its longest example, H heads,
-# D width of a head, K classes.
+# Shapes: B examples, T real tokens of the batch, H heads, D width of a head, K classes.
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from kdcheck.engine.dropout import dropout
+from kdcheck.engine.attention import LengthGroup, attend, lay_out, length_group
+from kdcheck.errors import EncoderError
 
 if TYPE_CHECKING:
     from kdcheck.encoders import Tokenized
@@ -35,10 +35,12 @@ ATTENTION = "kdcheck_packed"
 class PackedBatch:
     """Some examples, end to end. Sizes are known on the host, so nothing waits for the device.
 
+    Inside, examples lie by length; what comes out is in the order that was asked for.
+
     Source: none.
 
-    >>> PackedBatch.__dataclass_fields__["longest"].type
-    'int'
+    >>> sorted(PackedBatch.__dataclass_fields__)
+    ['first', 'groups', 'input_ids', 'lengths_B', 'position_ids', 'token_type_ids']
     """
 
     input_ids: Tensor
@@ -48,21 +50,22 @@ class PackedBatch:
     position_ids: Tensor
     """Position of each token inside its example, shape (1, T)."""
     first: Tensor
-    """Where each example starts in T, shape (B,)."""
-    places: Tensor
-    """Where each token stands in a padded batch, example * L + position, shape (T,)."""
-    mask: Tensor
-    """True at real tokens of a padded batch, shape (B, 1, 1, L)."""
-    examples: int
-    longest: int
+    """Where each example starts in T, shape (B,), in the order asked for."""
+    lengths_B: npt.NDArray[np.int64]
+    """Tokens of each example, in the order in which they lie; stays on the host."""
+    groups: tuple[LengthGroup, ...]
+    """Layouts for attention."""
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on a device; the copies do not wait."""
+        if device.type == "cpu":
+            return self
         tensors = {
             name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("input_ids", "token_type_ids", "position_ids", "first", "places", "mask")
+            for name in ("input_ids", "token_type_ids", "position_ids", "first")
         }
-        return PackedBatch(**tensors, examples=self.examples, longest=self.longest)
+        groups = tuple(group.to(device) for group in lay_out(self.lengths_B, on_cpu=False))
+        return PackedBatch(**tensors, lengths_B=self.lengths_B, groups=groups)
 
 
 def pack(
@@ -85,24 +88,23 @@ def pack(
     >>> pack(texts, np.array([1, 0]), np.arange(8)).input_ids
     tensor([[7, 5, 6]])
     """
-    ids = np.concatenate([tokenized.ids[row] for row in rows_B])
-    types = np.concatenate([tokenized.types[row] for row in rows_B])
-    lengths_B = tokenized.lengths[rows_B]
-    longest = int(lengths_B.max())
+    order_B = np.argsort(length_group(tokenized.lengths[rows_B]), kind="stable")
+    lying_B = rows_B[order_B]
+    ids = np.concatenate([tokenized.ids[row] for row in lying_B])
+    types = np.concatenate([tokenized.types[row] for row in lying_B])
+    lengths_B = tokenized.lengths[lying_B]
     starts_B = np.cumsum(lengths_B) - lengths_B
-    example_T = np.repeat(np.arange(len(rows_B)), lengths_B)
-    position_T = np.arange(len(ids)) - starts_B[example_T]
+    first_B = np.empty_like(starts_B)
+    first_B[order_B] = starts_B
     table_rows_T = row_of_token[ids]
     assert table_rows_T.min() >= 0, "a token outside the trained vocabulary"
     return PackedBatch(
         input_ids=torch.from_numpy(table_rows_T)[None],
         token_type_ids=torch.from_numpy(types.astype(np.int64))[None],
-        position_ids=torch.from_numpy(position_T)[None],
-        first=torch.from_numpy(starts_B),
-        places=torch.from_numpy(example_T * longest + position_T),
-        mask=torch.from_numpy(np.arange(longest) < lengths_B[:, None])[:, None, None, :],
-        examples=len(rows_B),
-        longest=longest,
+        position_ids=torch.from_numpy(np.arange(len(ids)) - np.repeat(starts_B, lengths_B))[None],
+        first=torch.from_numpy(first_B),
+        lengths_B=lengths_B,
+        groups=lay_out(lengths_B, on_cpu=True),
     )
 
 
@@ -168,8 +170,8 @@ def packed_attention(
     value_1HTD: Tensor,
     attention_mask: Tensor | None,
     *,
-    packed: PackedBatch,
-    scaling: float | None = None,
+    scaling: float,
+    packed: PackedBatch | None = None,
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
@@ -178,39 +180,20 @@ def packed_attention(
     Returns:
         Shape (1, T, H, D), and no weights.
 
+    Raises:
+        EncoderError: the model was called with a padded batch instead of by ``packed_logits``.
+
     Source: Vaswani et al. 2017, section 3.2; dropout on the weights as in BERT.
     """
-    query, key, value = (_lay_out(each, packed) for each in (query_1HTD, key_1HTD, value_1HTD))
-    attend = _attend_on_cpu if query.device.type == "cpu" and dropout else _attend
-    out_BHLD = attend(query, key, value, packed.mask, scaling, dropout)
-    flat = out_BHLD.transpose(1, 2).reshape(-1, *out_BHLD.shape[1::2])
-    return flat.index_select(0, packed.places)[None], None
-
-
-def _lay_out(packed_1HTD: Tensor, batch: PackedBatch) -> Tensor:
-    """(1, H, T, D) to (B, H, L, D), zeros where there is no token."""
-    tokens_THD = packed_1HTD[0].transpose(0, 1)
-    padded = tokens_THD.new_zeros(batch.examples * batch.longest, *tokens_THD.shape[1:])
-    padded = padded.index_copy(0, batch.places, tokens_THD)
-    return padded.view(batch.examples, batch.longest, *tokens_THD.shape[1:]).transpose(1, 2)
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None, p: float
-) -> Tensor:
-    return scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=p, scale=scaling
-    )
-
-
-def _attend_on_cpu(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None, p: float
-) -> Tensor:
-    """The same by hand: the CPU's fused kernel refuses dropout, and its fallback draws slowly."""
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores_BHLL = (query * scale) @ key.transpose(-1, -2)
-    weights_BHLL = scores_BHLL.masked_fill(~mask, float("-inf")).softmax(dim=-1)
-    return dropout(weights_BHLL, p) @ value
+    if packed is None:
+        raise EncoderError(
+            "packed attention",
+            "a batch without its layout",
+            "a call by packed_logits",
+            'For padded batches call model.set_attn_implementation("sdpa") first.',
+        )
+    query, key, value = (each[0].transpose(0, 1) for each in (query_1HTD, key_1HTD, value_1HTD))
+    return attend(query, key, value, packed.groups, scaling, dropout)[None], None
 
 
 AttentionInterface.register(ATTENTION, packed_attention)

