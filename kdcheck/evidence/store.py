@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from kdcheck.recipe import Recipe
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+CRITERION = "kdcheck.criterion."
+"""What the names of experiment tags begin with that hold a criterion's digest."""
 FINISHED = "attributes.status = 'FINISHED'"
 LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
@@ -280,6 +283,32 @@ store. Name the right one with --store, or make one by running pytest claims/.
                 if not tags.items() <= run.data.tags.items():
                     self._runs.log(run, tags=tags)
 
+    # Criteria
+
+    def register_criteria(self, scale: str, digests: Mapping[str, str]) -> None:
+        """Write down the digest of each claim's criterion, before its first run.
+
+        Args:
+            scale: the scale they are judged at.
+            digests: of the criteria, by claim id.
+        """
+        with self._use("register the criteria"), self._lock():
+            earlier = self._criteria(scale)
+            for claim, digest in digests.items():
+                if earlier.get(claim) != digest:
+                    self._runs.tag_experiment(CLAIMS, _criterion_tag(scale, claim), digest)
+
+    def registered_criteria(self, scale: str) -> dict[str, str]:
+        """Digests of the criteria as written down before the first run, by claim id."""
+        with self._use("read the criteria"):
+            return self._criteria(scale)
+
+    def _criteria(self, scale: str) -> dict[str, str]:
+        prefix = _criterion_tag(scale, "")
+        found = self._runs.experiment_tags(CLAIMS).items()
+        named = {k.removeprefix(prefix): v for k, v in found if k.startswith(prefix)}
+        return {re.sub(r":(.*)", r"[\1]", name): digest for name, digest in named.items()}
+
     # Links; without a base they work inside the UI, as in a note
 
     def run_url(self, digest: str, *, artifact: str | None = None, base: str = "") -> str:
@@ -392,3 +421,8 @@ def _check_finish(evidence: Evidence, recipe: Recipe, artifacts: Mapping[str, Pa
     if missing:
         next_step = "Write it before the run is finished."
         raise EvidenceError(who, f"no file {missing[0]}", "every artifact", next_step)
+
+
+def _criterion_tag(scale: str, claim: str) -> str:
+    """MLflow allows no brackets in the name of a tag: ``c[x]`` is written ``c:x``."""
+    return f"{CRITERION}{scale}.{claim.replace('[', ':').removesuffix(']')}"
