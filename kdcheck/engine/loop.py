@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from kdcheck import metrics
 from kdcheck.engine import resume
+from kdcheck.engine.export import export
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.predict import predict
@@ -65,6 +66,7 @@ def train(
     workdir: Path | None = None,
     checkpoint_seconds: float = 30.0,
     predict_train: bool = False,
+    model_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
     """Train one recipe and return what it leaves behind.
@@ -77,6 +79,7 @@ def train(
         workdir: where checkpoints go and where an earlier try is resumed from; none for neither.
         checkpoint_seconds: time between checkpoints; it changes no result.
         predict_train: whether to leave logits on the training split too, as a teacher must.
+        model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
 
     Returns:
@@ -85,7 +88,8 @@ def train(
     Raises:
         RecipeError: inputs or teacher are not those of the recipe.
         TrainingError: a loss that is not finite, or memory that does not suffice for one example.
-        CheckpointError: a checkpoint cannot be written.
+        CheckpointError: a checkpoint cannot be written, or is another recipe's.
+        EvidenceError: the teacher lacks an example, or the model folder cannot be written.
 
     Source: section 4 and Table 1; Eqs. 1 and 2 by way of the recipe's objective.
 
@@ -127,6 +131,8 @@ def train(
         run.guard.look()
         if predict_train:
             run.points[-1] = _with_train_logits(run, recipe, inputs, device)
+        if model_folder is not None:
+            export(run.model, inputs, model_folder)
         run.cost["seconds"] = clock.seconds()
     return _evidence(run, recipe, inputs, schedule, device)
 
