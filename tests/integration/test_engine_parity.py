@@ -12,6 +12,7 @@ has no meaning there; they must be below the tolerance absolutely, in float64.
 
 from __future__ import annotations
 
+import tempfile
 from functools import lru_cache
 
 import pytest
@@ -39,7 +40,7 @@ def inputs_of(kind: str) -> Inputs:
 def recipe_of(kind: str, precision: str, **changes) -> Recipe:
     inputs = inputs_of(kind)
     settings = {"epochs": 5, "batch_size": 4, "dropout": 0.0, "clip_norm": 0.5, "max_length": 48}
-    more = {"objective": OBJECTIVES[kind], "precision": precision, "learning_rate": 1e-2}
+    more = {"objective": OBJECTIVES[kind], "precision": precision, "learning_rate": 3e-3}
     return tiny_recipe(inputs.task, inputs.encoder, **settings | more | changes)
 
 
@@ -73,25 +74,26 @@ def trainers_model(kind: str, precision: str):
     model = inputs.encoder.build(
         num_classes=inputs.task.num_classes, seed=stream_seed(recipe.seed, "init"), dropout=0.0
     ).to(DTYPES[precision])
-    arguments = TrainingArguments(
-        output_dir="unused",
-        max_steps=STEPS,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=0,
-        weight_decay=0.0,
-        max_grad_norm=recipe.clip_norm,
-        label_smoothing_factor=getattr(recipe.objective, "alpha", 0.0),
-        optim="adamw_torch",
-        save_strategy="no",
-        logging_strategy="no",
-        report_to=[],
-        use_cpu=True,
-        disable_tqdm=True,
-    )
     batches = [padded(inputs, schedule.rows(step)) for step in range(STEPS)]
-    FixedOrderTrainer(model=model, args=arguments, train_dataset=batches).train()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            max_steps=STEPS,
+            per_device_train_batch_size=recipe.batch_size,
+            learning_rate=recipe.learning_rate,
+            lr_scheduler_type="linear",
+            warmup_steps=0,
+            weight_decay=0.0,
+            max_grad_norm=recipe.clip_norm,
+            label_smoothing_factor=getattr(recipe.objective, "alpha", 0.0),
+            optim="adamw_torch",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        FixedOrderTrainer(model=model, args=arguments, train_dataset=batches).train()
     return model.eval()
 
 
