@@ -121,6 +121,7 @@ def train(
             run.step += 1
             if run.step in schedule.evaluation_steps:
                 run.guard.look()
+                _check_scale(run, recipe)
                 run.points.append(_evaluate(run, recipe, inputs, schedule, device))
             if workdir is not None and clock.checkpoint_is_due():
                 run.guard.look()
@@ -276,6 +277,17 @@ def _step(run: Run) -> None:
         return
     run.optimizer.grad_scale, run.optimizer.found_inf = None, run.guard.blocked
     run.optimizer.step()
+
+
+def _check_scale(run: Run, recipe: Recipe) -> None:
+    """A loss scaler that has backed off below 1 has skipped step after step in silence."""
+    if _scales(run) and run.scaler.get_scale() < 1.0:
+        raise TrainingError(
+            f"step {run.step}, seed {recipe.seed}",
+            "gradients that overflow float16 even without a loss scale",
+            "gradients within its range",
+            "Lower the learning rate, or use bfloat16 or float32 in place of float16.",
+        )
 
 
 def _evaluate(
