@@ -118,7 +118,15 @@ def test_an_altered_cell_changes_the_outcome_and_the_margin(name):
 def test_a_closed_form_that_goes_wrong_changes_the_outcome(monkeypatch):
     rate = theory.entropy_rate_towards_uniform
     monkeypatch.setattr(theory, "entropy_rate_towards_uniform", lambda p: -rate(p))
-    assert find("uniform_target_raises_entropy", load_tables()).outcome == FAILS
+    found = find("uniform_target_raises_entropy", load_tables())
+    assert found.outcome == FAILS
+    assert found.margin < 0
+
+
+def test_the_margin_of_a_failing_statement_is_its_worst_cell():
+    altered, _ = PLANTED["kd_lowers_entropy"]
+    # The planted rise of .1500 - .1419 exceeds that of self-KD on MNLI.
+    assert find("kd_lowers_entropy", altered).margin == pytest.approx(-0.0081)
 
 
 def test_every_statement_has_either_a_check_or_a_reason_why_not():
