@@ -23,6 +23,28 @@ METHODS: Mapping[str, str] = {
 }
 METRICS: Mapping[str, str] = {"test/mean_entropy_nats": "entropy", "test/accuracy": "accuracy"}
 WORDS: tuple[str, ...] = tuple(word.value for word in Word)
+SIGNS: Mapping[str, str] = {
+    "SUPPORTED": "✓",
+    "REFUTED": "✕",
+    "EQUIVALENT": "≈",
+    "UNDECIDED": "?",
+    "INVALID": "!",
+    "NOT_RUN": "○",
+}
+"""A sign before each word, so that colour is never alone."""
+MEANINGS: Mapping[str, str] = {
+    "SUPPORTED": "The effect is as claimed, beyond the margin that was registered beforehand.",
+    "REFUTED": "The effect is the opposite of what is claimed, beyond the margin.",
+    "EQUIVALENT": "The effect is too small to matter: inside the margin, on either side of zero.",
+    "UNDECIDED": "Nothing is shown yet; the card says about how many more seeds would decide.",
+    "INVALID": "The evidence cannot be judged; the card says why and what to do.",
+    "NOT_RUN": "No run of this claim is in the evidence.",
+}
+HOLDS: Mapping[str, str] = {
+    "every": "on every task",
+    "most": "on most tasks",
+    "some": "on some task",
+}
 
 
 def plain_word(word: str) -> str:
@@ -121,3 +143,21 @@ def tally(counts: Mapping[str, int]) -> str:
     """
     present = [word for word in WORDS if counts.get(word)]
     return ", ".join(f"{counts[word]} {plain_word(word)}" for word in present) or "none judged"
+
+
+def criterion(claim: Mapping[str, object]) -> str:
+    """What a claim must show, in a sentence.
+
+    Source: decision 0040.
+
+    >>> criterion({"direction": "not_below", "margin": 0.5, "unit": "times", "holds": "most"})
+    'effect above −0.5 times on most tasks'
+    """
+    margin, unit = float(str(claim["margin"])), str(claim["unit"])
+    up, down = effect(margin, unit), effect(-margin + 0.0, unit)
+    must = {
+        "above": f"above {up}",
+        "not_below": f"above {down}",
+        "within": f"between {down} and {up}",
+    }[str(claim["direction"])]
+    return f"effect {must} {HOLDS[str(claim['holds'])]}"
