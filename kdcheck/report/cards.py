@@ -129,8 +129,8 @@ def _per_task(claim: Record) -> Markup:
         for task in claim["tasks"]
     ]
     head = ["task", "mean", "95 % interval", *(f"seed {seed}" for seed in seeds)]
-    caption = f"Effect by task and seed{f', {claim["unit"]}' if claim['unit'] else ''}"
-    return grid(caption, head, rows)
+    unit = f", {claim['unit']}" if claim["unit"] else ""
+    return grid(f"Effect by task and seed{unit}", head, rows)
 
 
 def _by_seed(task: Record, seeds: Iterable[int]) -> list[str]:
