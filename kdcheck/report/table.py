@@ -20,8 +20,8 @@ def grid(caption: str, head: Sequence[object], rows: Iterable[Sequence[object]])
 
     Source: none.
 
-    >>> grid("c", ["a", "b"], [["x", 1]]).count("<th")
-    3
+    >>> grid("c", ["a", "b"], [["x", 1]]).count("<td")
+    1
     """
     body = [
         tag("tr", tag("th", first, scope="row"), [tag("td", cell) for cell in rest])
