@@ -50,7 +50,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return [round(number * step, 10) + 0.0 for number in range(first, last + 1)]
 
 
-def over(values: Iterable[float], start: float, end: float, *, pad: float = 0.04) -> Axis:
+def over(values: Iterable[float], start: float, end: float) -> Axis:
     """An axis that covers the values with a little room, never of zero length.
 
     Source: none.
@@ -60,7 +60,7 @@ def over(values: Iterable[float], start: float, end: float, *, pad: float = 0.04
     """
     found = list(values)
     low, high = min(found), max(found)
-    room = (high - low) * pad or abs(high) * 0.1 or 1.0
+    room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
     return Axis(low - room, high + room, start, end)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from kdcheck.report import wording
 from kdcheck.report.forest import forest
-from kdcheck.report.markup import Markup, tag
+from kdcheck.report.markup import Markup, join, tag
 from kdcheck.report.table import grid
 
 Record = Mapping[str, Any]
@@ -35,6 +35,18 @@ def link_to(claim_id: str) -> str:
     '#ls_raises_entropy%5Bsmaller%5D'
     """
     return f"#{quote(claim_id)}"
+
+
+def breakable(claim_id: str) -> Markup:
+    """A claim's id that narrow boxes may break after its underscores.
+
+    Source: none.
+
+    >>> str(breakable("a_b"))
+    'a_<wbr>b'
+    """
+    first, *rest = claim_id.split("_")
+    return join([first, [("_", tag("wbr"), part) for part in rest]])
 
 
 def searchable(claim: Record) -> dict[str, str]:
@@ -64,7 +76,7 @@ def card(claim: Record, common: Iterable[str]) -> Markup:
     return tag(
         "article",
         _head(claim),
-        tag("div", _figures(claim), _evidence(claim), class_="body"),
+        tag("div", _findings(claim), _picture(claim), class_="body"),
         _paper(claim),
         _own_deviations(claim, common),
         _criterion(claim),
@@ -76,7 +88,7 @@ def card(claim: Record, common: Iterable[str]) -> Markup:
 
 
 def _head(claim: Record) -> Markup:
-    anchor = tag("a", claim["id"], href=link_to(claim["id"]), class_="id")
+    anchor = tag("a", breakable(claim["id"]), href=link_to(claim["id"]), class_="id")
     place = f"{claim['where']} · must hold {wording.HOLDS[claim['holds']]}"
     return tag(
         "header",
@@ -86,7 +98,7 @@ def _head(claim: Record) -> Markup:
     )
 
 
-def _figures(claim: Record) -> Markup:
+def _findings(claim: Record) -> Markup:
     parts: list[object] = []
     if claim["effect"] is not None:
         number = tag("span", wording.effect(claim["effect"], claim["unit"]), class_="number")
@@ -102,22 +114,17 @@ def _figures(claim: Record) -> Markup:
         f"{claim['seeds']} seeds, {wording.seconds(claim['seconds'])} of training."
     )
     parts.append(tag("p", shown, class_="quiet") if claim["seeds"] else None)
-    return tag("div", parts, class_="findings")
+    return tag("div", parts, _per_task(claim), class_="findings")
 
 
-def _evidence(claim: Record) -> Markup | None:
+def _picture(claim: Record) -> Markup | None:
     drawing = forest(claim)
-    if drawing is None:
+    return tag("figure", drawing, class_="picture") if drawing else None
+
+
+def _per_task(claim: Record) -> Markup | None:
+    if not claim["tasks"]:
         return None
-    key = (
-        "Point and line: mean and 95 % interval. Small dots: seeds. Grey band: too small to "
-        "matter. Dashed: what the claim must pass."
-    )
-    caption = tag("figcaption", key, class_="quiet")
-    return tag("div", tag("figure", drawing, caption), _per_task(claim), class_="evidence")
-
-
-def _per_task(claim: Record) -> Markup:
     seeds = sorted({seed["seed"] for task in claim["tasks"] for seed in task["per_seed"]})
     rows = [
         [

@@ -9,7 +9,7 @@ from kdcheck.report import wording
 from kdcheck.report.axes import Axis, over, tick_text
 from kdcheck.report.markup import Markup, tag
 
-WIDTH, SIDE, TOP, ROW, FOOT = 400, 12, 8, 46, 40
+WIDTH, SIDE, TOP, ROW, FOOT = 400, 24, 8, 46, 40
 """Sizes in units of the drawing; text is 12 units high."""
 
 
@@ -107,7 +107,7 @@ def _row(axis: Axis, task: Mapping[str, Any], top: float) -> Markup:
         for seed in task["per_seed"]
         if seed["effect"] is not None
     ]
-    return tag("g", _text(SIDE, top + 15, task["name"]), dots, _estimate(axis, task, middle))
+    return tag("g", _text(0, top + 15, task["name"]), dots, _estimate(axis, task, middle))
 
 
 def _estimate(axis: Axis, task: Mapping[str, Any], middle: float) -> Markup | None:
@@ -133,7 +133,7 @@ def _claim_row(axis: Axis, claim: Mapping[str, Any], top: float) -> Markup:
     return tag(
         "g",
         tag("title", f"{label}: {shown}"),
-        _text(SIDE, top + 15, label),
+        _text(0, top + 15, label),
         tag("path", d=diamond),
         class_="diamond",
     )

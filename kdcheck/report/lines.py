@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdcheck.report.axes import Axis, over, tick_text
+from kdcheck.report.axes import Axis, tick_text
 from kdcheck.report.markup import Markup, tag
 
 WIDTH, HEIGHT = 380, 250
@@ -30,7 +30,7 @@ def panel(curves: Sequence[Curve], classes_of: Mapping[str, str], top: float, ti
     """
     last = max(point["epoch"] for curve in curves for point in curve["points"])
     x = Axis(0.0, last, LEFT, WIDTH - RIGHT)
-    y = over([0.0, top], HEIGHT - BOTTOM, TOP, pad=0.0)
+    y = Axis(0.0, top, HEIGHT - BOTTOM, TOP)
     return tag(
         "svg",
         tag("title", title),

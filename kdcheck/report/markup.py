@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-VOID = {"br", "hr", "input", "meta"}
+VOID = {"br", "hr", "input", "meta", "wbr"}
 
 
 class Markup(str):

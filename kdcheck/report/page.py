@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from kdcheck.report import wording
-from kdcheck.report.cards import badge, card, link_to, searchable
+from kdcheck.report.cards import badge, breakable, card, link_to, searchable
 from kdcheck.report.figures import figures
 from kdcheck.report.markup import Markup, tag
 from kdcheck.report.reproduce import commands
@@ -128,7 +128,7 @@ def _tile(claim: Record) -> Markup:
     )
     inner = (
         badge(claim["word"]),
-        tag("span", claim["id"], class_="id"),
+        tag("span", breakable(claim["id"]), class_="id"),
         tag("span", figures_shown, class_="quiet"),
     )
     link = tag("a", inner, href=link_to(claim["id"]), title=claim["says"])
@@ -166,7 +166,12 @@ def _how_to_read(record: Record) -> Markup:
 
 def _cards(record: Record) -> Markup:
     cards = [card(claim, _common_deviations(record)) for claim in record["claims"]]
-    return _section("claims", tag("div", cards, class_="cards"))
+    key = (
+        "In each picture, point and line are mean and 95 % interval on a task, small dots its "
+        "seeds, and the diamond the effect on which the claim turns. The grey band holds effects "
+        "too small to matter; the claim must pass the dashed line."
+    )
+    return _section("claims", tag("div", cards, class_="cards"), lead=key)
 
 
 def _common_deviations(record: Record) -> list[str]:

@@ -34,17 +34,18 @@ def finals(record: Record) -> Markup:
     return tag("div", [_tables(record, cells, *key) for key in TITLES], class_="tables")
 
 
-def _tables(record: Record, cells: Mapping[Any, Record], metric: str, size: str) -> list[Markup]:
+def _tables(
+    record: Record, cells: Mapping[Any, Record], metric: str, size: str
+) -> Markup | None:
     arms = [arm for arm in record["arms"] if arm["size"] == size]
     plain = sorted((arm for arm in arms if arm["plain"]), key=_order)
     others = sorted((arm for arm in arms if not arm["plain"]), key=_order)
     title = TITLES[metric, size]
     found = [_table(record, cells, metric, plain, title)] if plain else []
     if others:
-        more = f"{title}: {len(others)} more ways of training"
-        inner = _table(record, cells, metric, others, more)
-        found.append(tag("details", tag("summary", more), inner))
-    return found
+        table = _table(record, cells, metric, others, f"{title}: other ways of training")
+        found.append(tag("details", tag("summary", f"Other ways of training: {len(others)}"), table))
+    return tag("div", found) if found else None
 
 
 def _order(arm: Record) -> tuple[int, str]:

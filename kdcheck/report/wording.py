@@ -68,7 +68,9 @@ def effect(value: float | None, unit: str = "") -> str:
     """
     if value is None:
         return "–"
-    return f"{signed(value).replace('-', MINUS)} {unit}".strip()
+    # An exponent says no more to a reader than a zero at the fourth decimal does.
+    shown = signed(value) if abs(value) >= 0.001 or not value else f"{value:+.4f}"
+    return f"{shown.replace('-', MINUS)} {unit}".strip()
 
 
 def interval(bounds: Sequence[float] | None) -> str:
