@@ -214,7 +214,9 @@ def _runs(record: Record) -> Markup:
         "tokens trained on": f"{cost['train_tokens']:,}",
         **{name: ", ".join(found) for name, found in record["environment"].items()},
     }
-    pairs = [(tag("dt", name.replace("_", " ")), tag("dd", value)) for name, value in values.items()]
+    pairs = [
+        (tag("dt", name.replace("_", " ")), tag("dd", value)) for name, value in values.items()
+    ]
     return _section("runs", tag("dl", pairs, class_="pairs"))
 
 

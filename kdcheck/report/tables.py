@@ -31,12 +31,12 @@ def finals(record: Record) -> Markup:
     Source: Tables 2 to 5 and 8 to 11.
     """
     cells = {(f["arm"], f["task"], f["metric"]): f for f in record["finals"]}
-    return tag("div", [_tables(record, cells, *key) for key in TITLES], class_="tables")
+    wide = len(record["tasks"]) > 2
+    shown = [_tables(record, cells, *key) for key in TITLES]
+    return tag("div", shown, class_="tables wide" if wide else "tables")
 
 
-def _tables(
-    record: Record, cells: Mapping[Any, Record], metric: str, size: str
-) -> Markup | None:
+def _tables(record: Record, cells: Mapping[Any, Record], metric: str, size: str) -> Markup | None:
     arms = [arm for arm in record["arms"] if arm["size"] == size]
     plain = sorted((arm for arm in arms if arm["plain"]), key=_order)
     others = sorted((arm for arm in arms if not arm["plain"]), key=_order)
@@ -44,7 +44,9 @@ def _tables(
     found = [_table(record, cells, metric, plain, title)] if plain else []
     if others:
         table = _table(record, cells, metric, others, f"{title}: other ways of training")
-        found.append(tag("details", tag("summary", f"Other ways of training: {len(others)}"), table))
+        found.append(
+            tag("details", tag("summary", f"Other ways of training: {len(others)}"), table)
+        )
     return tag("div", found) if found else None
 
 

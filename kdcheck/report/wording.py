@@ -21,7 +21,10 @@ METHODS: Mapping[str, str] = {
     "erm_stopped_early": "ERM, stopped early",
     "erm_poorly_trained": "ERM, poorly trained",
 }
-METRICS: Mapping[str, str] = {"test/mean_entropy_nats": "entropy", "test/accuracy": "accuracy"}
+METRICS: Mapping[str, str] = {
+    "test/mean_entropy_nats": "entropy, nats",
+    "test/accuracy": "accuracy, %",
+}
 WORDS: tuple[str, ...] = tuple(word.value for word in Word)
 SIGNS: Mapping[str, str] = {
     "SUPPORTED": "✓",
