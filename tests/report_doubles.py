@@ -57,7 +57,7 @@ class MadeUp:
     def digests(self) -> set[str]:
         return set(self.graph.recipes)
 
-    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
+    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:  # noqa: ARG002
         recipe = self.graph.recipes[digest]
         method = self.graph.roles[digest].partition("/")[0]
         return made_up(recipe, *self.ends[method])

@@ -23,10 +23,13 @@ def markdown(record: Record) -> str:
 
     Source: none.
     """
+    summary = (
+        f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "
+        f"{record['cost']['runs']} trainings, kdcheck {record['kdcheck']}."
+    )
     blocks = [
         f"# Verdicts at {plain(record['scale'])} scale",
-        f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "
-        f"{record['cost']['runs']} trainings, kdcheck {record['kdcheck']}.",
+        summary,
         _verdicts(record["claims"]),
         "## Claims",
         *(block for claim in record["claims"] for block in _claim(claim)),
@@ -80,11 +83,11 @@ def _verdicts(claims: Iterable[Record]) -> str:
 
 
 def _claim(claim: Record) -> list[str]:
-    lines = [
-        f"### {plain(claim['says'])}",
+    verdict = (
         f"**{plain(claim['word'])}** ({plain(claim['id'])}; {plain(claim['where'])}). "
-        f"{plain(claim['reason'])}",
-    ]
+        f"{plain(claim['reason'])}"
+    )
+    lines = [f"### {plain(claim['says'])}", verdict]
     if claim["tasks"]:
         rows = [
             (
