@@ -17,8 +17,9 @@ from kdcheck.study.graph import Graph, Question
 from kdcheck.study.graph import build as build_graph
 from kdcheck.study.judging import judge_all
 from kdcheck.study.measures import Read
-from kdcheck.study.record import Judged, judged
+from kdcheck.study.record import Judged, StoredRuns, judged
 from kdcheck.study.scale import Scale, load
+from kdcheck.verdict import Measured, Verdict, judge
 
 CLASSES = {"tweets": 3, "snippets": 2, "mrpc": 2, "sst2": 2, "qnli": 2, "mnli": 3}
 ENTROPY, ACCURACY = "test/mean_entropy_nats", "test/accuracy"
@@ -147,3 +148,13 @@ def study(
 def record(**arguments: object) -> dict[str, object]:
     """The record of such a study."""
     return build(*study(**arguments))  # type: ignore[arg-type]
+
+
+def judge_anew(each: Judged, measured: Measured) -> Verdict:
+    """The verdict on other measurements by the same criterion."""
+    return judge(each.verdict.criterion, measured)
+
+
+def no_runs(each: Judged) -> StoredRuns:
+    """For a judgement that is shown without its runs."""
+    return StoredRuns(each.runs.tasks, each.runs.seeds, {})

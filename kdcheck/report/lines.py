@@ -51,7 +51,7 @@ def highest(curves: Sequence[Curve]) -> float:
     0.6
     """
     return max(
-        (point["mean"] + (point["sd"] or 0.0) for curve in curves for point in curve["points"])
+        point["mean"] + (point["sd"] or 0.0) for curve in curves for point in curve["points"]
     )
 
 
