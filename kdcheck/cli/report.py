@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kdcheck.evidence.source import EvidenceSource
 
 HELP = "write the report: HTML, Markdown, JSON and a badge"
 
@@ -40,22 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the four files and name them."""
+    from kdcheck.cli.verify import source_of
     from kdcheck.report import build, write
     from kdcheck.study.record import stored_claims
 
-    source = _source(args)
+    source = source_of(args.bundle, args.store)
     record = build(stored_claims(source, args.scale), source)
     for path in write(record, args.output):
         print(path)
     return 0
-
-
-def _source(args: argparse.Namespace) -> EvidenceSource:
-    if args.bundle is not None:
-        from kdcheck.evidence.bundle import Bundle
-
-        return Bundle(args.bundle)
-    from kdcheck.evidence.location import choose_location
-    from kdcheck.evidence.store import Store
-
-    return Store.open(choose_location(args.store))
