@@ -88,6 +88,7 @@ PLANTED = {
     "selected_inside_grid": (selected(alpha=0.5, temperature=8, learning_rate=4e-5, epochs=5), HOLDS),
     "erm_settings_agree": (changed((12, "qnli/larger/erm", "epochs", 3)), SUSPICIOUS),
     "same_settings_same_figures": (changed((10, "erm", "mnli", 0.1845)), HOLDS),
+    "unlike_models_differ": (changed((4, "reverse_kd", "sst2", 0.0955)), HOLDS),
     "budgets_match": (selected(epochs=3), HOLDS),
     "entropies_in_range": (changed((2, "ls", "mrpc", 0.6940)), FAILS),
     "ls_entropy_floor": (changed((2, "ls", "mnli", 1.07)), HOLDS),
@@ -144,6 +145,11 @@ def test_flagged_findings_name_their_cells_and_a_margin():
             assert finding.cells, finding.id
             assert finding.margin < 0, finding.id
             assert finding.unit, finding.id
+
+
+def test_findings_name_each_cell_once():
+    for finding in run_audit():
+        assert len(finding.cells) == len(set(finding.cells)), finding.id
 
 
 def test_undecidable_findings_say_why():
