@@ -97,7 +97,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     study = session.config.stash.get(SESSION, None)
     if study is not None:
         from kdcheck.errors import KdcheckError
-        from kdcheck.study import training
+        from kdcheck.plugin import training
 
         worker = os.environ.get("PYTEST_XDIST_WORKER")
         try:
@@ -114,7 +114,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 @pytest.fixture
 def study(request: pytest.FixtureRequest) -> Study:
     """Readings of arms, and ``judge``: see :class:`kdcheck.study.study.Study`."""
-    from kdcheck.study.outcome import judge_item
+    from kdcheck.plugin.outcome import judge_item
     from kdcheck.study.study import Study
 
     item = request.node
@@ -161,7 +161,7 @@ def pytest_terminal_summary(
         and getattr(report, "when", "") == "call"
     ]
     if lines:
-        from kdcheck.study.outcome import summarise
+        from kdcheck.plugin.outcome import summarise
 
         summarise(terminalreporter, lines, config)
 
