@@ -79,30 +79,38 @@ def test_the_page_is_drawn(page: Path, tmp_path: Path) -> None:
     assert len(rows) > 200, "an empty page has few distinct rows of pixels"
 
 
-@pytest.mark.parametrize(("size", "dark"), [("1280,900", False), ("360,740", True)])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
 def test_nothing_is_wider_than_the_screen_and_a_filter_filters(
-    probed: Path, tmp_path: Path, size: str, dark: bool
+    probed: Path, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    # A headless window is never narrower than 500 pixels, so the phone is a frame within it.
-    frame = tmp_path / "frame.html"
-    width = size.partition(",")[0]
+    wide, view, shown, red = said_of(probed, tmp_path, width, dark=dark)
+    assert wide <= view == width
+    assert shown == "kd_raises_entropy"
+    assert (red < 128) is dark
+
+
+def test_something_wider_than_the_screen_would_be_noticed(probed: Path, tmp_path: Path) -> None:
+    text = probed.read_text(encoding="utf-8")
+    probed.write_text(text.replace("<main>", '<main><div style="width:900px">wide</div>'))
+    wide, view, _, _ = said_of(probed, tmp_path, 360, dark=False)
+    assert wide > view
+
+
+def said_of(page: Path, folder: Path, width: int, *, dark: bool) -> tuple[int, int, str, int]:
+    """What the probe says: width of page and of view, cards shown, how red the paper is."""
+    # A headless window is never narrower than 500 pixels, so a phone is a frame within it.
+    frame = folder / "frame.html"
     frame.write_text(
-        f'<iframe src="{probed.as_uri()}" style="width:{width}px;height:700px;border:0" '
+        f'<iframe src="{page.as_uri()}" style="width:{width}px;height:700px;border:0" '
         'onload="document.title = this.contentDocument.title"></iframe>'
     )
-    dark_mode = ["--blink-settings=preferredColorScheme=0"] if dark else []
     said = browse(
-        tmp_path,
+        folder,
         frame,
-        "--allow-file-access-from-files",
-        "--virtual-time-budget=3000",
-        "--dump-dom",
+        *("--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom"),
         "--window-size=1400,900",
-        *dark_mode,
+        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
     )
     found = re.search(r"wide (\d+) of (\d+); shown (\S*); paper rgb\((\d+)", said)
     assert found, said[:500]
-    wide, view, shown, red = found.groups()
-    assert int(wide) <= int(view) == int(width)
-    assert shown == "kd_raises_entropy"
-    assert (int(red) < 128) is dark
+    return int(found[1]), int(found[2]), found[3], int(found[4])
