@@ -50,10 +50,8 @@ def highest(curves: Sequence[Curve]) -> float:
     >>> highest([{"points": [{"mean": 0.5, "sd": 0.1}, {"mean": 0.4, "sd": None}]}])
     0.6
     """
-    tops: list[float] = [
-        point["mean"] + (point["sd"] or 0.0) for curve in curves for point in curve["points"]
-    ]
-    return max(tops)
+    tops = (point["mean"] + (point["sd"] or 0.0) for curve in curves for point in curve["points"])
+    return float(max(tops))
 
 
 def _axes(x: Axis, y: Axis) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ def commands(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     >>> commands({"kdcheck": "1.0", "scale": "mini", "seeds": [0, 1, 2]})[1][1]
     'pytest claims/ --scale mini --seeds 3'
     """
-    scale, seeds = record["scale"], len(record["seeds"])
+    scale, seeds = shlex.quote(record["scale"]), len(record["seeds"])
     return [
         ("Install the version that wrote this page:", f"pip install kdcheck=={record['kdcheck']}"),
         (
