@@ -21,6 +21,7 @@ ENGINE_VERSION = "1"
 
 SCHEDULES = ("linear", "linear_over_longest", "constant")
 PRECISIONS = ("float32", "bfloat16", "float16", "float64")
+COUNTS = ("max_length", "epochs", "batch_size", "threads", "evaluations_per_epoch", "curve_rows")
 NEXT_STEP = "Correct the field in the recipe file or the call; kdcheck train --help lists all."
 
 
@@ -108,10 +109,14 @@ class Recipe:
     """Version of the engine's arithmetic."""
 
     def __post_init__(self) -> None:
-        for name in ("max_length", "epochs", "batch_size", "threads", "evaluations_per_epoch"):
+        for name in COUNTS:
             self._require(_is_count(getattr(self, name)), name, "an integer of at least 1")
+        for name in ("train_rows", "validation_rows", "test_rows"):
+            value = getattr(self, name)
+            wanted = "an integer of at least 1, or none for all rows"
+            self._require(value is None or _is_count(value), name, wanted)
         self._require(
-            isinstance(self.seed, int) and 0 <= self.seed < 2**32,
+            type(self.seed) is int and 0 <= self.seed < 2**32,
             "seed",
             "an integer from 0 to 2**32 - 1",
         )
@@ -120,7 +125,9 @@ class Recipe:
             self._require(math.isfinite(value) and value > 0, name, "a finite number above 0")
         for name in ("dropout", "beta_1", "beta_2"):
             self._require(0 <= getattr(self, name) < 1, name, "a number in [0, 1)")
-        self._require(self.weight_decay >= 0, "weight_decay", "a number of at least 0")
+        self._require(
+            0 <= self.weight_decay < math.inf, "weight_decay", "a finite number of at least 0"
+        )
         self._require(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}")
         self._require(self.precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}")
         self._check_schedule()
@@ -168,6 +175,8 @@ class Recipe:
     def canonical(self) -> dict[str, Any]:
         """What the digest covers, as JSON values; the teacher stands there by its digest."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        # 0 and 0.0 are one weight decay and must become one JSON text, hence one digest.
+        values |= {name: float(values[name]) for name in _FLOATS}
         values["objective"] = self.objective.as_dict()
         values["teacher"] = self.teacher.digest if self.teacher else None
         return values
@@ -240,6 +249,9 @@ class Recipe:
             return cls(**fields)
         except TypeError as error:
             raise RecipeError("recipe", str(error), "every required field", NEXT_STEP) from error
+
+
+_FLOATS = tuple(f.name for f in dataclasses.fields(Recipe) if f.type == "float")
 
 
 def _check_types(cls: type[Recipe], fields: Mapping[str, Any]) -> None:

@@ -73,7 +73,8 @@ def save(
     temporary = folder / f".writing-{step:010d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        for stale in folder.glob(".writing-*"):  # of tries that were killed
+            shutil.rmtree(stale)
         temporary.mkdir()
         safetensors.torch.save_file(dict(tensors), temporary / TENSORS)
         body = json.dumps({"step": step, "state": state}, separators=(",", ":"))
@@ -84,11 +85,12 @@ def save(
             _flush(temporary / name)
         (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
         _flush(temporary / MANIFEST)
+        _flush(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         _flush(folder)
-        for old in _found(folder)[KEPT:]:
-            shutil.rmtree(old)
+        for other in _superseded(folder, final):
+            shutil.rmtree(other)
     except (OSError, safetensors.SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise _unwritable(folder, step, error) from error
@@ -126,6 +128,13 @@ def load_latest(folder: Path) -> Checkpoint | None:
 def _found(folder: Path) -> list[Path]:
     """Checkpoints by name, the newest first."""
     return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _superseded(folder: Path, newest: Path) -> list[Path]:
+    """All but the last two; later ones were damaged, or the run would have resumed from them."""
+    found = _found(folder)
+    rank = found.index(newest)
+    return [*found[:rank], *found[rank + KEPT :]]
 
 
 def _verify(checkpoint: Path) -> None:

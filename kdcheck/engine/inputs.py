@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from kdcheck.encoders import Encoder, Tokenized
+from kdcheck.encoders import Encoder, Tokenized, check_label_map
 from kdcheck.engine.dropout import replace_dropout
 from kdcheck.engine.packing import PackedBatch, pack, packed_logits, use_packing
 from kdcheck.engine.streams import stream_seed
@@ -26,11 +26,13 @@ class Inputs:
     Source: none.
 
     >>> sorted(Inputs.__dataclass_fields__)
-    ['encoder', 'row_of_token', 'task', 'tokenized', 'vocabulary']
+    ['encoder', 'max_length', 'row_of_token', 'task', 'tokenized', 'vocabulary']
     """
 
     task: Task
     encoder: Encoder
+    max_length: int
+    """Longest text in tokens."""
     tokenized: Mapping[str, Tokenized]
     """By split."""
     vocabulary: npt.NDArray[np.int64]
@@ -68,14 +70,18 @@ def prepare(task: Task, encoder: Encoder, max_length: int) -> Inputs:
     Returns:
         Inputs for any run of that encoder on that task.
 
+    Raises:
+        EncoderError: the encoder was fine-tuned with other labels, or has fewer positions.
+
     Source: none. Rows of the embedding table that no example uses have zero gradient, and without
     weight decay AdamW never moves them: leaving them out changes nothing but the work.
 
     >>> prepare.__name__
     'prepare'
     """
+    check_label_map(encoder, task.classes)
     tokenized = {name: encoder.tokenize(task.split(name).texts, max_length) for name in SPLITS}
     used = np.unique(np.concatenate([ids for part in tokenized.values() for ids in part.ids]))
     row_of_token = np.full(encoder.config.vocab_size, -1, dtype=np.int64)
     row_of_token[used] = np.arange(len(used))
-    return Inputs(task, encoder, tokenized, used.astype(np.int64), row_of_token)
+    return Inputs(task, encoder, max_length, tokenized, used.astype(np.int64), row_of_token)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from kdcheck.engine.streams import stream_seed
 from kdcheck.engine.weights import weights_digest
 from kdcheck.errors import RecipeError, TrainingError
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
-from kdcheck.recipe import Recipe
+from kdcheck.recipe import ENGINE_VERSION, Recipe
 
 Progress = Callable[[int, int], None]
 """Called after each step with steps taken and steps in all."""
@@ -99,8 +99,8 @@ def train(
     teacher_logits_NK = _teacher_logits(recipe, inputs, teacher, device)
     with settings_of(recipe, device):
         run = _start(recipe, inputs, schedule, device)
-        resume.restore(run, workdir, inputs)
-        clock = Clock(checkpoint_seconds)
+        resume.restore(run, workdir, recipe, inputs)
+        clock = Clock(checkpoint_seconds, run.cost["seconds"])
         while run.step < schedule.total_steps:
             rows_B = schedule.rows(run.step)
             _set_rate(run.optimizer, schedule.rate(run.step))
@@ -120,18 +120,23 @@ def train(
                 run.points.append(_evaluate(run, recipe, inputs, schedule, device))
             if workdir is not None and clock.checkpoint_is_due():
                 run.guard.look()
-                resume.save(run, workdir)
+                run.cost["seconds"] = clock.seconds()
+                resume.save(run, workdir, recipe)
             if progress is not None:
                 progress(run.step, schedule.total_steps)
         run.guard.look()
         if predict_train:
             run.points[-1] = _with_train_logits(run, recipe, inputs, device)
-        run.cost["seconds"] += clock.seconds()
+        run.cost["seconds"] = clock.seconds()
     return _evidence(run, recipe, inputs, schedule, device)
 
 
 class Clock:
-    """Wall time of this process's share of the run, and when the next checkpoint is due.
+    """Wall time of the run, and when the next checkpoint is due.
+
+    Args:
+        checkpoint_seconds: time between checkpoints.
+        seconds_before: what earlier tries took up to the checkpoint that was resumed from.
 
     Source: none.
 
@@ -139,13 +144,13 @@ class Clock:
     True
     """
 
-    def __init__(self, checkpoint_seconds: float) -> None:
-        self._every = checkpoint_seconds
+    def __init__(self, checkpoint_seconds: float, seconds_before: float = 0.0) -> None:
+        self._every, self._before = checkpoint_seconds, seconds_before
         self._start = self._last = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds since the clock was made."""
-        return time.monotonic() - self._start
+        """Seconds that the run took so far."""
+        return self._before + time.monotonic() - self._start
 
     def checkpoint_is_due(self) -> bool:
         """Whether the time between checkpoints has gone by; starts the next span if so."""
@@ -168,6 +173,8 @@ def _start(recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.dev
         weight_decay=recipe.weight_decay,
         fused=True,
     )
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     ids = inputs.task.train.ids
     guard = FiniteGuard(
         device, seed=recipe.seed, ids_of=lambda step: [ids[row] for row in schedule.rows(step)]
@@ -187,46 +194,60 @@ def _accumulate_gradients(
 ) -> Tensor:
     """Forward, objective and backward of one step; smaller micro-batches where memory runs out."""
     while True:
-        run.optimizer.zero_grad(set_to_none=True)
-        # The dropout stream: what it gives depends on (seed, step) alone.
-        torch.manual_seed(stream_seed(recipe.seed, "dropout", run.step))
-        losses: list[Tensor] = []
         try:
-            for start in range(0, len(rows_B), run.micro_batch):
-                micro_rows = rows_B[start : start + run.micro_batch]
-                batch = inputs.batch("train", micro_rows).to(device)
-                index = torch.from_numpy(micro_rows).to(device, non_blocking=True)
-                taught = None if teacher_logits_NK is None else teacher_logits_NK[index]
-                with autocast_of(recipe, device):
-                    logits_BK = inputs.logits(run.model, batch)
-                loss_B = recipe.objective.per_example(logits_BK, labels_N[index], taught)
-                # One division by the examples of the whole step: accumulation changes nothing.
-                run.scaler.scale(loss_B.sum() / len(rows_B)).backward()
-                losses.append(loss_B.detach())
+            loss_B = _micro_batches(
+                run, recipe, inputs, rows_B, labels_N, teacher_logits_NK, device
+            )
         except torch.OutOfMemoryError as error:
-            _halve_micro_batch(run, recipe, device, error)
-            continue
-        run.cost["train_rows"] += len(rows_B)
-        run.cost["train_tokens"] += float(inputs.tokenized["train"].lengths[rows_B].sum())
-        return torch.cat(losses)
+            what = str(error)
+        else:
+            run.cost["train_rows"] += len(rows_B)
+            run.cost["train_tokens"] += float(inputs.tokenized["train"].lengths[rows_B].sum())
+            return loss_B
+        # Only here, outside the handler, are the tensors of the failed try gone.
+        _halve_micro_batch(run, recipe, device, what)
 
 
-def _halve_micro_batch(
-    run: Run, recipe: Recipe, device: torch.device, error: torch.OutOfMemoryError
-) -> None:
+def _micro_batches(
+    run: Run,
+    recipe: Recipe,
+    inputs: Inputs,
+    rows_B: np.ndarray,
+    labels_N: Tensor,
+    teacher_logits_NK: Tensor | None,
+    device: torch.device,
+) -> Tensor:
+    run.optimizer.zero_grad(set_to_none=True)
+    # The dropout stream: what it gives depends on (seed, step) alone.
+    torch.manual_seed(stream_seed(recipe.seed, "dropout", run.step))
+    losses: list[Tensor] = []
+    for start in range(0, len(rows_B), run.micro_batch):
+        micro_rows = rows_B[start : start + run.micro_batch]
+        batch = inputs.batch("train", micro_rows).to(device)
+        index = torch.from_numpy(micro_rows).to(device, non_blocking=True)
+        taught = None if teacher_logits_NK is None else teacher_logits_NK[index]
+        with autocast_of(recipe, device):
+            logits_BK = inputs.logits(run.model, batch)
+        loss_B = recipe.objective.per_example(logits_BK, labels_N[index], taught)
+        # One division by the examples of the whole step: accumulation changes nothing.
+        run.scaler.scale(loss_B.sum() / len(rows_B)).backward()
+        losses.append(loss_B.detach())
+    return torch.cat(losses)
+
+
+def _halve_micro_batch(run: Run, recipe: Recipe, device: torch.device, what: str) -> None:
     if run.micro_batch == 1:
         raise TrainingError(
             f"step {run.step}, seed {recipe.seed}",
-            f"too little memory on {device} for one example: {error}",
+            f"too little memory on {device} for one example: {what}",
             "memory for at least one example",
             "Lower max_length, pick a smaller encoder or bfloat16, or free the device.",
-        ) from error
+        )
     run.micro_batch //= 2
     run.notes.append(
         f"memory ran out at step {run.step}: micro-batches of {run.micro_batch} from there on, "
         f"still {recipe.batch_size} examples a step"
     )
-    run.optimizer.zero_grad(set_to_none=True)
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
@@ -283,22 +304,13 @@ def _evaluate(
 def _with_train_logits(
     run: Run, recipe: Recipe, inputs: Inputs, device: torch.device
 ) -> EvaluationPoint:
-    last = run.points[-1]
+    """The last point with logits on the whole training split, for students."""
+    autocast = partial(autocast_of, recipe, device)
     train_logits = predict(
-        run.model,
-        inputs,
-        "train",
-        device=device,
-        autocast=partial(autocast_of, recipe, device),
-        tally=run.cost,
+        run.model, inputs, "train", device=device, autocast=autocast, tally=run.cost
     )
-    return EvaluationPoint(
-        step=last.step,
-        epoch=last.epoch,
-        predictions={**last.predictions, "train": train_logits},
-        values=last.values,
-        weights_digest=last.weights_digest,
-    )
+    last = run.points[-1]
+    return replace(last, predictions={**last.predictions, "train": train_logits})
 
 
 def _evidence(
@@ -324,13 +336,15 @@ def _check_inputs(recipe: Recipe, inputs: Inputs, teacher: Predictions | None) -
     for what, got, wanted in (
         ("task", inputs.task.digest, recipe.task_digest),
         ("encoder", inputs.encoder.digest, recipe.encoder_digest),
+        ("max_length", str(inputs.max_length), str(recipe.max_length)),
+        ("engine_version", ENGINE_VERSION, recipe.engine_version),
     ):
         if got != wanted:
             raise RecipeError(
                 f"recipe {recipe.short}, {what}",
-                f"content {got[:12]}",
-                f"content {wanted[:12]}, which the recipe names",
-                "The files have changed since the recipe was made; make it anew.",
+                got[:12],
+                f"{wanted[:12]}, which the recipe names",
+                "Files or kdcheck have changed since the recipe was made; make it anew.",
             )
     if (teacher is None) != (recipe.teacher is None):
         raise RecipeError(

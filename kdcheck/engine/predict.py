@@ -44,7 +44,7 @@ def predict(
         device: where the model is.
         rows: only the first so many examples.
         autocast: makes the context the model was trained in, if any.
-        tally: ``predicted_rows/<split>`` is added to it.
+        tally: ``predicted_rows/<split>`` is added to it, ``.../<split>_sample`` if ``rows`` is given.
 
     Returns:
         One row of logits per example, with ids and labels.
@@ -70,7 +70,7 @@ def predict(
         logits_NK[torch.from_numpy(rows_B)] = logits_BK.float().cpu()
     model.train(was_training)
     if tally is not None:
-        tally[f"predicted_rows/{split}"] += count
+        tally[f"predicted_rows/{split}{'' if rows is None else '_sample'}"] += count
     return Predictions(
         ids=part.ids[:count],
         labels_N=np.asarray(part.labels[:count], dtype=np.int64),

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from kdcheck.engine import checkpoint
+from kdcheck.errors import CheckpointError
 from kdcheck.evidence.record import EvaluationPoint, Predictions
+from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:
     from kdcheck.engine.inputs import Inputs
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def save(run: Run, workdir: Path) -> None:
+def save(run: Run, workdir: Path, recipe: Recipe) -> None:
     """Write weights, moments, scaler, counts and evaluation points.
 
     Raises:
@@ -37,6 +39,7 @@ def save(run: Run, workdir: Path) -> None:
             tensors[f"point/{index}/{split}"] = torch.from_numpy(predictions.logits_NK)
     tensors["guard/sum"] = run.guard.loss_sum.cpu()
     state = {
+        "recipe": recipe.digest,
         "micro_batch": run.micro_batch,
         "guard_count": run.guard.loss_count,
         "scaler": run.scaler.state_dict(),
@@ -50,14 +53,24 @@ def save(run: Run, workdir: Path) -> None:
     checkpoint.save(workdir, step=run.step, tensors=tensors, state=state)
 
 
-def restore(run: Run, workdir: Path | None, inputs: Inputs) -> None:
+def restore(run: Run, workdir: Path | None, recipe: Recipe, inputs: Inputs) -> None:
     """Put the newest valid checkpoint of an earlier try back into a fresh run, if there is one.
+
+    Raises:
+        CheckpointError: the folder holds the checkpoints of another recipe.
 
     Source: none.
     """
     found = checkpoint.load_latest(workdir) if workdir is not None else None
     if found is None:
         return
+    if found.state["recipe"] != recipe.digest:
+        raise CheckpointError(
+            f"checkpoints in {workdir}",
+            f"those of recipe {found.state['recipe'][:8]}",
+            f"those of recipe {recipe.short}, or none",
+            "Give each recipe a folder of its own.",
+        )
     with torch.no_grad():
         for name, parameter in run.model.named_parameters():
             parameter.copy_(found.tensors[f"model/{name}"])
@@ -70,7 +83,8 @@ def restore(run: Run, workdir: Path | None, inputs: Inputs) -> None:
             }
     run.step = found.step
     run.micro_batch = found.state["micro_batch"]
-    run.scaler.load_state_dict(found.state["scaler"]) if found.state["scaler"] else None
+    if found.state["scaler"]:
+        run.scaler.load_state_dict(found.state["scaler"])
     run.guard.loss_sum = found.tensors["guard/sum"].to(run.guard.loss_sum.device)
     run.guard.loss_count = found.state["guard_count"]
     run.cost.update(found.state["cost"])

@@ -55,12 +55,15 @@ def pick_device(name: str | None = None) -> torch.device:
 def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Run the body under the recipe's threads, TF32 and determinism, then put all back.
 
-    Denormal numbers are flushed to zero on the CPU: Adam's second moments of idle weights decay into
-    them, and each costs a hundred ordinary operations. The global random state is restored.
+    Denormal numbers are flushed to zero on one CPU thread: Adam's moments of idle weights decay into
+    them, and each costs a hundred ordinary operations. On several threads they are kept, since only
+    threads started afterwards would flush, and which those are depends on what ran before
+    (docs/decisions/0080). The global random state is restored.
     """
     before = (
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
     )
@@ -68,20 +71,23 @@ def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
-            _apply(recipe.threads, recipe.deterministic, recipe.tf32, recipe.tf32)
-            torch.set_flush_denormal(True)
+            # Not filling every new tensor saves a tenth of a step. Reading unwritten memory, which
+            # the filling would hide, shows as two runs that differ.
+            _apply(recipe.threads, recipe.deterministic, False, recipe.tf32, recipe.tf32)
+            torch.set_flush_denormal(recipe.threads == 1)
             yield
         finally:
             torch.set_flush_denormal(False)
             _apply(*before)
 
 
-def _apply(threads: int, deterministic: bool, matmul_tf32: bool, cudnn_tf32: bool) -> None:
+def _apply(
+    threads: int, deterministic: bool, fill: bool, matmul_tf32: bool, cudnn_tf32: bool
+) -> None:
     if threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
-    # Filling every new tensor guards against reading unwritten memory; it costs a tenth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = fill
     torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
     torch.backends.cudnn.allow_tf32 = cudnn_tf32
 

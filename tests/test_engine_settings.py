@@ -1,0 +1,92 @@
+"""What a recipe decides about the process, and that all of it is put back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kdcheck.engine.settings import autocast_of, environment, pick_device, settings_of
+from kdcheck.errors import TrainingError
+from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
+
+CPU = torch.device("cpu")
+
+
+def recipe(**changes):
+    return tiny_recipe(tiny_task(train=4), tiny_encoder(), **changes)
+
+
+def state() -> tuple:
+    return (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.get_rng_state().tolist(),
+    )
+
+
+def test_threads_kernels_and_tf32_are_the_recipes_inside_and_the_callers_after():
+    before = state()
+    with settings_of(recipe(threads=2, tf32=True, deterministic=False), CPU):
+        assert state()[:5] == (2, False, False, True, True)
+        torch.rand(3)
+    assert state() == before
+    with settings_of(recipe(threads=1), CPU):
+        assert state()[:5] == (1, True, False, False, False)
+    assert state() == before
+
+
+def test_all_is_put_back_when_training_fails():
+    before = state()
+    with pytest.raises(RuntimeError, match="size"), settings_of(recipe(threads=2, tf32=True), CPU):
+        torch.rand(3) @ torch.rand(2)
+    assert state() == before
+
+
+@pytest.mark.parametrize(("threads", "flushed"), [(1, True), (2, False)])
+def test_denormals_are_flushed_only_where_every_thread_would_do_it(threads, flushed):
+    denormal = torch.full((200_000,), 1e-40)
+    with settings_of(recipe(threads=threads), CPU):
+        product = denormal * 0.5
+    assert int((product == 0).sum()) == (len(product) if flushed else 0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [
+        ("float32", None),
+        ("float64", None),
+        ("bfloat16", torch.bfloat16),
+        ("float16", torch.float16),
+    ],
+)
+def test_half_precisions_are_autocast_and_the_others_are_not(precision, dtype):
+    with autocast_of(recipe(precision=precision), CPU):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (dtype or torch.float32)
+
+
+def test_a_device_that_is_not_there_is_refused_with_the_number_of_those_that_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert pick_device() == pick_device("cuda") == torch.device("cuda")
+    with pytest.raises(TrainingError) as caught:
+        pick_device("cuda:1")
+    for fact in ("'cuda:1' with 1 CUDA devices", "CUDA_VISIBLE_DEVICES", "leave --device out"):
+        assert fact in str(caught.value)
+
+
+def test_without_a_device_to_count_the_cpu_is_picked_even_if_cuda_calls_itself_available(
+    monkeypatch,
+):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device() == CPU
+
+
+def test_the_environment_names_what_bitwise_equality_depends_on():
+    told = environment(recipe(threads=2, precision="bfloat16"), CPU)
+    assert told["torch"] == torch.__version__
+    assert (told["threads"], told["precision"], told["tf32"]) == ("2", "bfloat16", "False")
+    assert all(isinstance(value, str) for value in told.values())
