@@ -30,7 +30,7 @@ class Readable(Protocol):
         ...
 
 
-FILE = "claim.json"
+FILE = "judged.json"
 FORMAT = 1
 
 
