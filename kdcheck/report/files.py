@@ -31,6 +31,12 @@ def write(record: Mapping[str, Any], page: Path) -> list[Path]:
         OptionError: another ending, or a folder that cannot be written to.
 
     Source: none.
+
+    >>> write({}, Path("page.pdf"))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.OptionError: --output: got page.pdf; wanted a name that ends in .html. The \
+other formats are written beside the page.
     """
     if page.suffix != ".html":
         raise OptionError(

@@ -23,6 +23,9 @@ def forest(claim: Mapping[str, Any]) -> Markup | None:
         The drawing, or none where nothing was measured.
 
     Source: none; the usual forest plot of a meta-analysis.
+
+    >>> forest({"tasks": [], "interval": None}) is None
+    True
     """
     values = list(_values(claim))
     if not values:

@@ -29,6 +29,9 @@ def curves(cells: Cells) -> list[dict[str, Any]]:
         One entry per arm, task and metric; ``points`` hold epoch, mean and sd over seeds.
 
     Source: Figures 1 to 4.
+
+    >>> curves({})
+    []
     """
     return [
         {"arm": arm, "task": task, "metric": metric, "points": _points(list(seeds.values()), metric)}
@@ -48,6 +51,9 @@ def finals(cells: Cells) -> list[dict[str, Any]]:
         One entry per arm, task and metric.
 
     Source: Tables 2 to 5 and 8 to 11.
+
+    >>> finals({})
+    []
     """
     return [
         _final(read(arm), arm, task, metric, seeds)

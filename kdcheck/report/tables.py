@@ -29,6 +29,9 @@ def finals(record: Record) -> Markup:
         Per metric and size one table of the paper's own arms, and one of all others to unfold.
 
     Source: Tables 2 to 5 and 8 to 11.
+
+    >>> str(finals({"tasks": [], "arms": [], "finals": []}))
+    '<div class="tables"></div>'
     """
     cells = {(f["arm"], f["task"], f["metric"]): f for f in record["finals"]}
     wide = len(record["tasks"]) > 2
