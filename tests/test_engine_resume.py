@@ -1,0 +1,147 @@
+"""A run that was stopped anywhere ends as if it had not been."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdcheck.engine import checkpoint, resume
+from kdcheck.engine.inputs import Inputs, prepare
+from kdcheck.engine.loop import train
+from kdcheck.errors import CheckpointError
+from kdcheck.evidence.record import Evidence
+from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
+
+
+class StoppedError(Exception):
+    """Raised between two steps, in the place of a kill."""
+
+
+@lru_cache
+def inputs() -> Inputs:
+    return prepare(tiny_task(train=24, validation=9, test=11), tiny_encoder(), 32)
+
+
+def recipe_of(**changes):
+    settings = {"max_length": 32, "evaluations_per_epoch": 3} | changes
+    return tiny_recipe(inputs().task, inputs().encoder, **settings)
+
+
+def outcome(evidence: Evidence) -> str:
+    """Digest of all that a run is to leave, at every point."""
+    digest = hashlib.sha256()
+    for point in evidence.points:
+        digest.update(f"{point.step} {point.epoch} {point.weights_digest}".encode())
+        digest.update(repr(sorted(point.values.items())).encode())
+        for split, predictions in sorted(point.predictions.items()):
+            digest.update(f"{split} {predictions.ids}".encode())
+            digest.update(predictions.logits_NK.tobytes() + predictions.labels_N.tobytes())
+    return digest.hexdigest()
+
+
+def stop_at(step: int):
+    def progress(now: int, _total: int) -> None:
+        if now == step:
+            raise StoppedError
+
+    return progress
+
+
+def stopped_and_resumed(recipe, workdir: Path, *steps: int) -> Evidence:
+    """Stop after each of the steps, every step having written a checkpoint, then run to the end."""
+    for step in steps:
+        with pytest.raises(StoppedError):
+            train(recipe, inputs(), workdir=workdir, checkpoint_seconds=0.0, progress=stop_at(step))
+    return train(recipe, inputs(), workdir=workdir, checkpoint_seconds=0.0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16", "float64"])
+def test_stopped_twice_and_resumed_a_run_leaves_the_same_to_the_last_bit(precision, tmp_path):
+    recipe = recipe_of(precision=precision)
+    whole = train(recipe, inputs())
+    resumed = stopped_and_resumed(recipe, tmp_path, 2, 4)
+    assert outcome(resumed) == outcome(whole)
+    assert "resumed at step 2" in resumed.notes
+    assert "resumed at step 4" in resumed.notes
+    for count in ("train_rows", "train_tokens", "predicted_rows/test", "steps"):
+        assert resumed.cost[count] == whole.cost[count]
+
+
+def test_a_run_that_was_stopped_at_its_end_still_gives_its_evidence(tmp_path):
+    recipe = recipe_of()
+    resumed = stopped_and_resumed(recipe, tmp_path, 6)
+    assert "resumed at step 6" in resumed.notes
+    assert outcome(resumed) == outcome(train(recipe, inputs()))
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_run_ends_the_same(tmp_path):
+    recipe = recipe_of()
+    with pytest.raises(StoppedError):
+        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(4))
+    tensors = max(tmp_path.glob("step-*")) / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    resumed = train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0)
+    assert "resumed at step 3" in resumed.notes
+    assert any("step-0000000004" in note and "sha256" in note for note in resumed.notes)
+    assert outcome(resumed) == outcome(train(recipe, inputs()))
+
+
+def test_time_between_checkpoints_decides_how_many_are_written_and_nothing_else(tmp_path):
+    recipe = recipe_of()
+    rare = train(recipe, inputs(), workdir=tmp_path / "rare", checkpoint_seconds=1e9)
+    often = train(recipe, inputs(), workdir=tmp_path / "often", checkpoint_seconds=0.0)
+    assert not (tmp_path / "rare").exists()
+    assert len(list((tmp_path / "often").iterdir())) == 2
+    assert outcome(rare) == outcome(often)
+
+
+def test_seconds_count_the_tries_before(tmp_path):
+    recipe = recipe_of()
+    stopped_and_resumed(recipe, tmp_path)
+    found = checkpoint.load_latest(tmp_path)
+    assert found.state["cost"]["seconds"] > 0
+    slow = found.state | {"cost": found.state["cost"] | {"seconds": 1000.0}}
+    checkpoint.save(tmp_path, step=found.step, tensors=found.tensors, state=slow)
+    resumed = train(recipe, inputs(), workdir=tmp_path)
+    assert 1000 < resumed.cost["seconds"] < 2000
+
+
+@pytest.mark.parametrize("moment", ["exp_avg", "exp_avg_sq", "step"])
+def test_the_comparison_sees_a_moment_that_was_not_put_back(moment, tmp_path, monkeypatch):
+    real = resume.restore
+
+    def forgetful(run, *rest) -> None:
+        real(run, *rest)
+        for state in run.optimizer.state.values():
+            state[moment].zero_()
+
+    recipe = recipe_of()
+    whole = outcome(train(recipe, inputs()))
+    with pytest.raises(StoppedError):
+        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(3))
+    monkeypatch.setattr(resume, "restore", forgetful)
+    assert outcome(train(recipe, inputs(), workdir=tmp_path)) != whole
+
+
+def test_the_folder_of_another_recipe_is_refused_by_both_names(tmp_path):
+    first, second = recipe_of(), recipe_of(seed=1)
+    stopped_and_resumed(first, tmp_path, 2)
+    with pytest.raises(CheckpointError) as caught:
+        train(second, inputs(), workdir=tmp_path)
+    for fact in (str(tmp_path), first.short, second.short, "a folder of its own"):
+        assert fact in str(caught.value)
+
+
+def test_a_teacher_that_is_resumed_leaves_its_training_logits(tmp_path):
+    recipe = recipe_of()
+    with pytest.raises(StoppedError):
+        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(5))
+    resumed = train(recipe, inputs(), workdir=tmp_path, predict_train=True)
+    whole = train(recipe, inputs(), predict_train=True)
+    assert torch.equal(
+        *(torch.from_numpy(e.final.predictions["train"].logits_NK) for e in (resumed, whole))
+    )
