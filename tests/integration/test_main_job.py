@@ -142,11 +142,6 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     before = {digest: store.run_url(digest) for digest in store.digests()}
     assert len(before) == 8  # two seeds of four arms
 
-    again = run_claims("--undecided-fails")
-    assert "(8 in the store)" in again.stdout
-    assert again.returncode == 1
-    assert {digest: store.run_url(digest) for digest in store.digests()} == before
-
     bundle = study_folder / "bundle"
     assert main(["export", str(bundle), "--store", str(study_folder / "store")]) == 0
     assert main(["verify", str(bundle)]) == 0
@@ -155,11 +150,20 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     assert main(["report", "--bundle", str(bundle), "--output", str(page)]) == 0
     assert "LS makes a classifier less sure." in page.read_text(encoding="utf-8")
 
-    # A margin that is moved after the first run is noticed.
-    (study_folder / "test_claims.py").write_text(CLAIMS.format(margin=0.01))
+    # A margin that is moved after the first run is noticed; what is in the store is not trained again.
+    (study_folder / "test_claims.py").write_text(CLAIMS.format(margin=0.02))
     moved = run_claims()
+    assert "(8 in the store)" in moved.stdout
     assert re.search(r"ls_raises_entropy +INVALID", moved.stdout), moved.stdout
-    assert "the criterion changed after the first run" in moved.stdout
+    assert "he criterion changed after the first run" in moved.stdout
+    assert {digest: store.run_url(digest) for digest in store.digests()} == before
+
+
+@slow
+def test_undecided_fails_when_asked_to(run_claims: Run) -> None:
+    result = run_claims("--undecided-fails")
+    assert result.returncode == 1
+    assert "--undecided-fails was given" in result.stdout
 
 
 @slow
