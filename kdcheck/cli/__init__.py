@@ -22,6 +22,8 @@ DESCRIPTION = "Re-run the experiments behind a paper's claims and say which of t
 def verbs() -> list[str]:
     """Names of all verbs, sorted: the modules of this folder.
 
+    Source: none.
+
     >>> "audit" in verbs()
     True
     """
@@ -30,6 +32,8 @@ def verbs() -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole parser, every verb included.
+
+    Source: none.
 
     >>> build_parser().prog
     'kdcheck'
@@ -52,6 +56,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; errors of ours print as one line with a next step and exit with 2.
+
+    Args:
+        argv: the arguments after ``kdcheck``; those of the process by default.
+
+    Returns:
+        The exit code.
+
+    Source: none.
 
     >>> main(["audit", "--format", "nonsense"])
     Traceback (most recent call last):
