@@ -127,6 +127,9 @@ def claim(
         paper: the paper's own figures for the contrast.
         at_two_classes: what a verdict from binary tasks alone cannot say.
 
+    Returns:
+        A decorator that leaves the test as it is, but for the declaration.
+
     Raises:
         ClaimError: an unknown quantifier or direction, or a reason left empty.
 

@@ -88,7 +88,7 @@ def upward_imports(package: Path) -> list[str]:
 
 
 def test_importing_the_core_loads_no_heavy_library() -> None:
-    loaded = loaded_after("".join(f"import kdcheck.{name};" for name in CORE))
+    loaded = loaded_after("; ".join(f"import kdcheck.{name}" for name in CORE))
     assert "torch" in loaded
     assert not loaded & set(HEAVY)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ DESCRIPTION = "Re-run the experiments behind a paper's claims and say which of t
 def verbs() -> list[str]:
     """Names of all verbs, sorted: the modules of this folder.
 
+    Source: none.
+
     >>> "audit" in verbs()
     True
     """
@@ -29,6 +32,8 @@ def verbs() -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole parser, every verb included.
+
+    Source: none.
 
     >>> build_parser().prog
     'kdcheck'
@@ -52,6 +57,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; errors of ours print as one line with a next step and exit with 2.
 
+    Args:
+        argv: the arguments after ``kdcheck``; those of the process by default.
+
+    Returns:
+        The exit code.
+
+    Source: none.
+
     >>> main(["audit", "--format", "nonsense"])
     Traceback (most recent call last):
         ...
@@ -60,6 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         status: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; keep the interpreter from flushing again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KdcheckError as error:
         print(f"kdcheck {args.verb}: {error}", file=sys.stderr)
         return 2

@@ -99,6 +99,11 @@ store. Name the right one with --store, or make one by running pytest claims/.
         self._known = {run.data.tags["digest"]: run for run in reversed(found)}
         return set(self._known)
 
+    def has(self, digest: str) -> bool:
+        """Whether one training is finished; far cheaper than asking for all."""
+        with self._use(f"look for recipe {digest[:8]}"):
+            return bool(self._runs.search(TRAININGS, f"{FINISHED} and tags.digest = '{digest}'"))
+
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
         """Evidence of one training; see :meth:`EvidenceSource.get`."""
         with self._use(f"read recipe {digest[:8]}"):

@@ -108,7 +108,7 @@ class Table:
         """
         who = f"Table {self.number}"
         if row in self.missing:
-            step = "It cannot be known from this copy; Tables.missing lists such rows."
+            step = "It cannot be known from this copy; Table.missing lists such rows."
             raise InputError(who, f"row {row!r}, missing in our copy", "a row we have", step)
         for what, name, known in (("row", row, self.cells), ("column", column, self.columns)):
             if name not in known:

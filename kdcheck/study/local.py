@@ -16,6 +16,9 @@ from kdcheck.errors import TrainingError
 from kdcheck.study.progress import Display
 from kdcheck.study.work import Job
 
+LOOK_SECONDS = 2.0
+"""Between two looks at the store: each costs a twentieth of a second of the workers' time."""
+
 
 class Executor(Protocol):
     """Whatever can carry out a job: worker processes here, or a cluster elsewhere.
@@ -69,7 +72,7 @@ class LocalExecutor:
             while any(process.poll() is None for process in processes):
                 display.update()
                 _raise_if_failed(processes, job.folder)
-                time.sleep(0.25)
+                time.sleep(LOOK_SECONDS)
             _raise_if_failed(processes, job.folder)
             display.update()
 

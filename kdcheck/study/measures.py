@@ -25,7 +25,13 @@ AT_TEMPERATURE = "@"
 
 
 class RunView(Protocol):
-    """What a measure may see of one run."""
+    """What a measure may see of one run.
+
+    Source: none.
+
+    >>> hasattr(RunView, "metric"), hasattr(RunView, "curve")
+    (True, True)
+    """
 
     def metric(self, name: str) -> float:
         """A metric of the finished model, such as ``test/mean_entropy_nats``."""

@@ -6,9 +6,11 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kdcheck.claims import Claim, Margin
+from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.source import ClaimRecord, EvidenceSource
 from kdcheck.study import measures
 from kdcheck.study.graph import Graph, Question
@@ -19,7 +21,16 @@ from kdcheck.verdict import Criterion, Verdict, judge_family
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
 
-FILE = "claim.json"
+
+class Readable(Protocol):
+    """Where evidence can be had by digest."""
+
+    def get(self, digest: str) -> Evidence:
+        """Evidence of one training."""
+        ...
+
+
+FILE = "judged.json"
 FORMAT = 1
 
 
@@ -225,7 +236,7 @@ def stored_claims(source: EvidenceSource, scale: str | None = None) -> list[Judg
     return sorted(found, key=lambda each: (each.scale, each.claim.id))
 
 
-def judge_again(claims: Iterable[Judged], source: EvidenceSource) -> dict[str, Verdict]:
+def judge_again(claims: Iterable[Judged], source: Readable) -> dict[str, Verdict]:
     """Recompute the verdicts of one scale's claims from stored posteriors, without training.
 
     Args:
@@ -242,13 +253,7 @@ def judge_again(claims: Iterable[Judged], source: EvidenceSource) -> dict[str, V
     """
     asked = list(claims)
     criteria = [Criterion.from_dict(each.verdict.criterion.to_dict()) for each in asked]
-    cache: dict[str, Any] = {}
-
-    def evidence(digest: str) -> Any:
-        if digest not in cache:
-            cache[digest] = source.get(digest)
-        return cache[digest]
-
+    evidence = lru_cache(maxsize=None)(source.get)
     return judge_family(
         criteria, {each.claim.id: measure(each.contrast, each.runs, evidence) for each in asked}
     )

@@ -103,10 +103,12 @@ class ScaleDigests:
     """
 
     def __init__(self, scale: Scale, resources: Resources) -> None:
-        from kdcheck.encoders import PAIRS
+        from kdcheck.encoders import PAIRS, check_pair
 
         self._scale, self._resources = scale, resources
         self._names = dict(zip(("larger", "smaller"), PAIRS[scale.pair], strict=True))
+        self.notes = check_pair(*map(resources.load_encoder, PAIRS[scale.pair]))
+        """What differs between the two encoders and is allowed to."""
 
     def task(self, name: str) -> str:
         """Content digest of a task, cut to the scale's rows."""

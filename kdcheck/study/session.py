@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,13 +71,13 @@ class Session:
                 "study", f"claim {twice[0]!r} twice", "each id once", "Rename one of them."
             )
         self.questions = tuple(questions)
-        self.scale = scale
         self.where = where
         self.counts = seed_counts(seeds)
         self._resources = Resources(
             data_dir=where.data_dir, model_dir=where.model_dir, cache_dir=where.cache_dir
         )
         self._digests = ScaleDigests(scale, self._resources)
+        self.scale = replace(scale, deviations=(*scale.deviations, *self._digests.notes))
         self.graph = self._graph(self.counts[0])
 
     def _graph(self, count: int) -> Graph:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
     from kdcheck.study.graph import Graph
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 REPORT_SECONDS = 0.5
 
 
@@ -161,16 +161,19 @@ def work(
     Source: none.
     """
     resources = job.resources()
+    finished = store.digests()
     while not stop():
-        finished = store.digests()
         left = [order for order in job.orders if order.recipe.digest not in finished]
         if not left:
             return
         with _next_runnable(left, finished, job.folder) as order:
             if order is None:  # others are training all that can be trained now
                 time.sleep(POLL_SECONDS)
-            elif order.recipe.digest not in store.digests():  # finished since we looked
+                finished = store.digests()
+                continue
+            if not store.has(order.recipe.digest):  # another may have finished it since we looked
                 train_one(order, job, store, resources, worker)
+            finished.add(order.recipe.digest)
 
 
 def train_one(order: Order, job: Job, store: Store, resources: Resources, worker: Worker) -> None:

@@ -57,6 +57,8 @@ def paired_least(gap: Gap, tables: Tables) -> float:
 def beyond_unpaired(gap: Gap, tables: Tables) -> bool:
     """Whether a gap exceeds the unpaired half-width: significant in all likelihood.
 
+    The smallest gap that prints like this one counts.
+
     Source: see :func:`unpaired_half_width`.
 
     >>> from kdcheck.paper import load_tables
@@ -64,7 +66,7 @@ def beyond_unpaired(gap: Gap, tables: Tables) -> bool:
     >>> beyond_unpaired(Gap(first=a, second=b), load_tables())
     True
     """
-    return abs(gap.value) > unpaired_half_width(gap, tables)
+    return abs(gap.value) - gap.rounding > unpaired_half_width(gap, tables)
 
 
 def beyond_paired_least(gap: Gap, tables: Tables) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import combinations, product
 
 from kdcheck.paper import grids
 from kdcheck.paper.audit.finding import (
@@ -15,9 +16,19 @@ from kdcheck.paper.audit.finding import (
     decides,
     listed,
 )
-from kdcheck.paper.tables import LABELS, Cell, Table, Tables
+from kdcheck.paper.tables import (
+    ENTROPY_TABLES,
+    LABELS,
+    SETTING_TABLES,
+    TASKS,
+    Cell,
+    Table,
+    Tables,
+)
 
 KD = ("standard_kd", "self_kd", "reverse_kd")
+NEAR_NATS = 0.005
+"""How near two entropies must be for the estimate of how often chance makes them print alike."""
 LIMITS = {"alpha": 1.0, "temperature": 1.0, "epochs": 1.0}
 """Ends of a grid that are no choice: alpha cannot pass 1, nor epochs fall below 1; a temperature
 below 1 would sharpen, which the paper does not set out to do."""
@@ -153,6 +164,42 @@ def _same_settings_same_figures(tables: Tables) -> Judgement:
     )
 
 
+def _entropies_of_unlike_models(tables: Tables) -> Iterable[Cell]:
+    """One entropy per model: a model that both experiments trained counts once."""
+    found: dict[tuple[object, ...], Cell] = {}
+    for (size, tuned), number in ENTROPY_TABLES.items():
+        settings = tables.table(SETTING_TABLES[tuned])
+        for method, task in product(tables.table(number).cells, TASKS):
+            row = f"{task}/{size}/{method}"
+            known = row not in settings.missing
+            # Unknown settings are taken to be unlike those of the other experiment.
+            key = row, _settings(settings, row) if known else tuned
+            found.setdefault(key, tables.entropy(task, method, size, tuned=tuned))
+    return found.values()
+
+
+@decides("unlike_models_differ")
+def _unlike_models_differ(tables: Tables) -> Judgement:
+    cells = list(_entropies_of_unlike_models(tables))
+    pairs = [Gap(first=a, second=b) for a, b in combinations(cells, 2)]
+    same = [p for p in pairs if p.value == 0]
+    # A pair at most NEAR_NATS apart prints alike in 1 of that many steps of the last digit, so
+    # the number of such pairs says how many repeats chance alone would bring.
+    steps = 2 * NEAR_NATS / (2 * cells[0].half_width) + 1
+    near = [p for p in pairs if abs(p.value) <= NEAR_NATS]
+    rows = [p for p in near if p.first.row == p.second.row and p.first.table == p.second.table]
+    return Judgement(
+        outcome=SUSPICIOUS if same else HOLDS,
+        by_how_much=f"{len(same)} of {len(pairs)} pairs are equal: "
+        f"{listed(f'{p.first} and {p.second}' for p in same)}. Chance alone would bring "
+        f"{len(near) / steps:.2f} over all tables and {len(rows) / steps:.2f} within a row (from "
+        f"the pairs within {NEAR_NATS} nats), so it may be chance or a figure copied by mistake",
+        margin=float(-len(same)),
+        unit="pairs that are equal",
+        cells=cells_of(same),
+    )
+
+
 @decides("budgets_match")
 def _budgets_match(tables: Tables) -> Judgement:
     texts, cells, longer = [], [], 0
@@ -173,8 +220,8 @@ def _budgets_match(tables: Tables) -> Judgement:
         )
     return Judgement(
         outcome=SUSPICIOUS if cells else HOLDS,
-        by_how_much=f"{'. '.join(texts)}. More epochs lower entropy by themselves, so part of KD's "
-        "fall may be theirs",
+        by_how_much=f"{'. '.join(texts)}. More epochs tend to lower entropy by themselves, so part "
+        "of KD's fall may be theirs",
         margin=float(-longer),
         unit="KD models trained longer",
         cells=tuple(dict.fromkeys(cells)),

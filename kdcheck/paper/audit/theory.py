@@ -90,8 +90,9 @@ def _ls_entropy_floor(tables: Tables) -> Judgement:
     every = floors(tables)
     below, least = [f for f in every if f.ratio < 1], min(every, key=lambda f: f.ratio)
     why = (
-        ". Not impossible: a model that has not fitted its loss, overshoots its smoothed labels "
-        "on easy examples or meets other data may sit below; but no other cell does"
+        ". Not impossible: the floor is that of the minimiser of the training loss, and a mean over "
+        "test examples goes below it if the model has not fitted that loss and is surer than its "
+        "targets, or overshoots them on easy or unlike examples; but no other cell does"
     )
     return Judgement(
         outcome=SUSPICIOUS if below else HOLDS,
@@ -137,7 +138,7 @@ def _entropies_in_range(tables: Tables) -> Judgement:
         f"{share:.1f} % of log K; outside: {listed(wrong)}",
         margin=room[tight],
         unit="nats",
-        cells=tuple(wrong) or (tight, top),
+        cells=tuple(wrong) or tuple(dict.fromkeys((tight, top))),
     )
 
 

@@ -37,9 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--store", help="evidence store: a folder or tracking address (.kdcheck/store)")
     group.addoption("--data-dir", type=Path, help="folder of GLUE files, for tasks not packaged")
     group.addoption("--model-dir", type=Path, help="folder of encoders, instead of the hub")
-    group.addoption(
-        "--workers", type=int, help="training processes without -n; default: one a core"
-    )
+    group.addoption("--workers", type=int, help="training processes; default: one a core; 0: none")
     group.addoption("--expected", type=Path, help="TOML of expected verdicts (expected.toml)")
     group.addoption("--report", type=Path, help="page to write (kdcheck-report.html)")
     group.addoption(
@@ -97,7 +95,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     study = session.config.stash.get(SESSION, None)
     if study is not None:
         from kdcheck.errors import KdcheckError
-        from kdcheck.study import training
+        from kdcheck.plugin import training
 
         worker = os.environ.get("PYTEST_XDIST_WORKER")
         try:
@@ -114,7 +112,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 @pytest.fixture
 def study(request: pytest.FixtureRequest) -> Study:
     """Readings of arms, and ``judge``: see :class:`kdcheck.study.study.Study`."""
-    from kdcheck.study.outcome import judge_item
+    from kdcheck.plugin.outcome import judge_item
     from kdcheck.study.study import Study
 
     item = request.node
@@ -161,7 +159,7 @@ def pytest_terminal_summary(
         and getattr(report, "when", "") == "call"
     ]
     if lines:
-        from kdcheck.study.outcome import summarise
+        from kdcheck.plugin.outcome import summarise
 
         summarise(terminalreporter, lines, config)
 

@@ -147,9 +147,21 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
             f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}".rstrip()
         )
     store = store_of(config)
+    page = _write_page(config, store, rows[0]["scale"])
+    reporter.write_line(f"page: {_shown(str(page), config)}")
     reporter.write_line(f"evidence: kdcheck ui --store {_shown(store, config)}")
 
 
-def _shown(store: str, config: pytest.Config) -> str:
-    root = f"{config.rootpath}/"
-    return store.removeprefix(root)
+def _write_page(config: pytest.Config, store: str, scale: str) -> Path:
+    from kdcheck.evidence.store import Store
+    from kdcheck.report import build, write
+    from kdcheck.study.record import stored_claims
+
+    source = Store.open(store)
+    page: Path = config.getoption("--report") or config.rootpath / "kdcheck-report.html"
+    write(build(stored_claims(source, scale), source), page)
+    return page
+
+
+def _shown(place: str, config: pytest.Config) -> str:
+    return place.removeprefix(f"{config.rootpath}/")

@@ -30,7 +30,7 @@ def with_processes(workers: int | None) -> Train:
     """Train by worker processes of this machine, with a display.
 
     Args:
-        workers: how many; by default one per device or core.
+        workers: how many; by default one per device or core; 0 trains in this process.
 
     Source: none.
 
@@ -39,6 +39,9 @@ def with_processes(workers: int | None) -> Train:
     """
 
     def train(job: Job, store: Store) -> None:
+        if workers == 0:
+            work(job, store, Worker("main"))
+            return
         wanted = {order.recipe.digest for order in job.orders}
         with Display(len(wanted), lambda: len(wanted & store.digests()), job.folder) as display:
             LocalExecutor(workers).run(job, display)

@@ -1,0 +1,47 @@
+"""Write the report of judged claims: a page of its own, with Markdown, JSON and a badge beside it.
+
+Example:
+    kdcheck report --store .kdcheck/store --scale embedded --output kdcheck-report.html
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write the report: HTML, Markdown, JSON and a badge"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    origin = parser.add_mutually_exclusive_group()
+    origin.add_argument(
+        "--store",
+        metavar="PLACE",
+        help="folder of the store, or the address of a tracking server "
+        "(default: $KDCHECK_STORE, $MLFLOW_TRACKING_URI or .kdcheck/store)",
+    )
+    origin.add_argument("--bundle", type=Path, metavar="DIR", help="an exported bundle instead")
+    parser.add_argument(
+        "--scale", metavar="NAME", help="scale of the claims; needed where there are several"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("kdcheck-report.html"),
+        metavar="FILE",
+        help="the page; .md, .json and .svg are written beside it (default: kdcheck-report.html)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the four files and name them."""
+    from kdcheck.cli.verify import source_of
+    from kdcheck.report import build, write
+    from kdcheck.study.record import stored_claims
+
+    source = source_of(args.bundle, args.store)
+    record = build(stored_claims(source, args.scale), source)
+    for path in write(record, args.output):
+        print(path)
+    return 0

@@ -1,0 +1,55 @@
+"""Judge every stored claim again from its posteriors, without training, on any machine.
+
+Example:
+    kdcheck verify evidence/mini
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdcheck.evidence.source import EvidenceSource
+
+HELP = "recompute every verdict from stored evidence, without training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("bundle", type=Path, nargs="?", metavar="DIR", help="an exported bundle")
+    parser.add_argument(
+        "--store",
+        metavar="PLACE",
+        help="a store instead (default: $KDCHECK_STORE, $MLFLOW_TRACKING_URI or .kdcheck/store)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each claim with its stored and its recomputed verdict; 1 if any differ."""
+    from kdcheck.study.verify import verify
+
+    differing = 0
+    for check in verify(source_of(args.bundle, args.store)):
+        same = "same" if check.same else f"DIFFERENT, stored as {check.stored.word}"
+        print(f"{check.scale}  {check.again}\n    {same}")
+        differing += not check.same
+    print(f"{differing} verdicts differ" if differing else "every verdict is as stored")
+    return 1 if differing else 0
+
+
+def source_of(bundle: Path | None, store: str | None) -> EvidenceSource:
+    """The bundle that is named, or else the store.
+
+    Raises:
+        EvidenceError: it is not there or cannot be used.
+    """
+    if bundle is not None:
+        from kdcheck.evidence.bundle import Bundle
+
+        return Bundle(bundle)
+    from kdcheck.evidence.location import choose_location
+    from kdcheck.evidence.store import Store
+
+    return Store.open(choose_location(store))

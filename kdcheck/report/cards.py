@@ -1,0 +1,201 @@
+"""One card per claim: the sentence, the verdict, the picture, and all it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from kdcheck.report import wording
+from kdcheck.report.forest import forest
+from kdcheck.report.markup import Markup, join, tag
+from kdcheck.report.table import grid
+
+Record = Mapping[str, Any]
+
+
+def badge(word: str) -> Markup:
+    """A verdict's word with its sign.
+
+    Source: none.
+
+    >>> str(badge("REFUTED"))
+    '<span class="word refuted"><span aria-hidden="true">✕</span> REFUTED</span>'
+    """
+    sign = tag("span", wording.SIGNS[word], aria_hidden="true")
+    return tag("span", sign, f" {word.replace('_', ' ')}", class_=f"word {word.lower()}")
+
+
+def link_to(claim_id: str) -> str:
+    """Address of a claim's card within the page.
+
+    Source: none.
+
+    >>> link_to("ls_raises_entropy[smaller]")
+    '#ls_raises_entropy%5Bsmaller%5D'
+    """
+    return f"#{quote(claim_id)}"
+
+
+def breakable(claim_id: str) -> Markup:
+    """A claim's id that narrow boxes may break after its underscores.
+
+    Source: none.
+
+    >>> str(breakable("a_b"))
+    'a_<wbr>b'
+    """
+    first, *rest = claim_id.split("_")
+    return join([first, [("_", tag("wbr"), part) for part in rest]])
+
+
+def searchable(claim: Record) -> dict[str, str]:
+    """Attributes by which the filters find a claim.
+
+    Source: none.
+
+    >>> searchable({"id": "C", "says": "S.", "where": "Table 2", "word": "REFUTED"})
+    {'data_word': 'REFUTED', 'data_text': 'c s. table 2'}
+    """
+    text = f"{claim['id']} {claim['says']} {claim['where']}".lower()
+    return {"data_word": claim["word"], "data_text": text}
+
+
+def card(claim: Record, common: Iterable[str]) -> Markup:
+    """All that the record says of a claim.
+
+    Args:
+        claim: of the record.
+        common: deviations that all claims share; the page lists them once.
+
+    Returns:
+        An article whose id is the claim's.
+
+    Source: none.
+    """
+    return tag(
+        "article",
+        _head(claim),
+        tag("div", _findings(claim), _picture(claim), class_="body"),
+        _paper(claim),
+        _own_deviations(claim, common),
+        _criterion(claim),
+        _runs(claim),
+        class_=f"card {claim['word'].lower()}",
+        id=claim["id"],
+        **searchable(claim),
+    )
+
+
+def _head(claim: Record) -> Markup:
+    anchor = tag("a", breakable(claim["id"]), href=link_to(claim["id"]), class_="id")
+    place = f"{claim['where']} · must hold {wording.HOLDS[claim['holds']]}"
+    return tag(
+        "header",
+        tag("p", badge(claim["word"]), anchor, class_="top"),
+        tag("h3", claim["says"]),
+        tag("p", place, class_="quiet"),
+    )
+
+
+def _findings(claim: Record) -> Markup:
+    parts: list[object] = []
+    if claim["effect"] is not None:
+        number = tag("span", wording.effect(claim["effect"], claim["unit"]), class_="number")
+        bounds = f" 95 % interval {wording.interval(claim['interval'])}"
+        parts.append(tag("p", number, bounds if claim["interval"] else None, class_="effect"))
+    parts.append(tag("p", claim["reason"]))
+    if claim["advice"]:
+        parts.append(tag("p", claim["advice"], class_="quiet advice"))
+    if claim["at_two_classes"]:
+        parts.append(tag("p", claim["at_two_classes"], class_="quiet"))
+    shown = (
+        f"As claimed on {claim['tasks_as_claimed']} of {len(claim['tasks'])} tasks, "
+        f"{claim['seeds']} seeds, {wording.seconds(claim['seconds'])} of training."
+    )
+    parts.append(tag("p", shown, class_="quiet") if claim["seeds"] else None)
+    return tag("div", parts, _per_task(claim), class_="findings")
+
+
+def _picture(claim: Record) -> Markup | None:
+    drawing = forest(claim)
+    return tag("figure", drawing, class_="picture") if drawing else None
+
+
+def _per_task(claim: Record) -> Markup | None:
+    if not claim["tasks"]:
+        return None
+    seeds = sorted({seed["seed"] for task in claim["tasks"] for seed in task["per_seed"]})
+    rows = [
+        [
+            task["name"],
+            wording.effect(task["effect"]),
+            wording.interval(task["interval"]),
+            *_by_seed(task, seeds),
+        ]
+        for task in claim["tasks"]
+    ]
+    head = ["task", "mean", "95 % interval", *(f"seed {seed}" for seed in seeds)]
+    unit = f", {claim['unit']}" if claim["unit"] else ""
+    return grid(f"Effect by task and seed{unit}", head, rows)
+
+
+def _by_seed(task: Record, seeds: Iterable[int]) -> list[str]:
+    known = {seed["seed"]: seed["effect"] for seed in task["per_seed"]}
+    return [wording.effect(known.get(seed)) for seed in seeds]
+
+
+def _paper(claim: Record) -> Markup | None:
+    if not claim["paper"]:
+        return None
+    ours = "; ".join(
+        f"{task['name']} {wording.effect(task['effect'])}"
+        for task in claim["tasks"]
+        if task["effect"] is not None
+    )
+    theirs = [tag("dt", "In the paper"), tag("dd", claim["paper"])]
+    unit = f" {claim['unit']}"
+    return tag("dl", theirs, [tag("dt", "Here"), tag("dd", ours + unit)] if ours else None)
+
+
+def _own_deviations(claim: Record, common: Iterable[str]) -> Markup | None:
+    shared = set(common)
+    own = [text for text in claim["deviations"] if text not in shared]
+    return tag("ul", [tag("li", text) for text in own], class_="quiet own") if own else None
+
+
+def _criterion(claim: Record) -> Markup:
+    criterion = claim["criterion"]
+    rates, adjusted = criterion["rates"], criterion["adjusted_p"]
+    rows = {
+        "must show": wording.criterion(claim),
+        "because": claim["because"],
+        "contrast": tag("code", criterion["contrast"]),
+        "planned looks": f"at {wording.listed([str(n) for n in criterion['looks']])} seeds; "
+        f"{criterion['seeds_used']} used",
+        "p, all prices paid": "; ".join(
+            f"{word} {adjusted[word]:.2g} (at most {rates[word]:g})" for word in rates
+        ),
+        "family": f"{criterion['family_size']} claims, judged together by Holm",
+        "digest": tag("code", criterion["digest"]),
+    }
+    pairs = [(tag("dt", name), tag("dd", value)) for name, value in rows.items()]
+    return tag("details", tag("summary", "Criterion"), tag("dl", pairs))
+
+
+def _runs(claim: Record) -> Markup:
+    count = len({d for arm in claim["runs"] for task in arm["digests"].values()
+                 for d in task.values()})  # fmt: skip
+    rows = [
+        (
+            tag("dt", f"{arm['label']}, {task}"),
+            tag("dd", [_run(seed, digest) for seed, digest in seeds.items()]),
+        )
+        for arm in claim["runs"]
+        for task, seeds in arm["digests"].items()
+    ]
+    return tag("details", tag("summary", f"{count} runs"), tag("dl", rows, class_="runs"))
+
+
+def _run(seed: str, digest: str) -> Markup:
+    return tag("code", digest[:10], title=f"seed {seed}: {digest}")

@@ -1,0 +1,228 @@
+"""The report as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from kdcheck.report import wording
+from kdcheck.report.cards import badge, breakable, card, link_to, searchable
+from kdcheck.report.figures import figures
+from kdcheck.report.markup import Markup, tag
+from kdcheck.report.reproduce import commands
+from kdcheck.report.tables import finals
+
+Record = Mapping[str, Any]
+PAPER = "Knowledge Distillation ≈ Label Smoothing: Fact or Fallacy?"
+# The page may run and show what it brings and load nothing at all, whatever slips into a text.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+SECTIONS = {
+    "verdicts": "Verdicts",
+    "claims": "Claims",
+    "curves": "Curves",
+    "tables": "Tables",
+    "deviations": "Deviations",
+    "runs": "Runs and cost",
+    "reproduce": "Reproduce",
+}
+
+
+def html(record: Record) -> str:
+    """The whole page.
+
+    Args:
+        record: from :func:`kdcheck.report.record.build`.
+
+    Returns:
+        HTML that refers to nothing outside itself.
+
+    Source: none.
+    """
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("title", f"kdcheck: {wording.tally(record['counts'])} at {record['scale']} scale"),
+        tag("style", Markup(_shipped("style.css"))),
+    )
+    body = tag(
+        "body",
+        tag("a", "Skip to the verdicts", href="#verdicts", class_="skip"),
+        _masthead(record),
+        tag("main", _board(record), _cards(record), _curves(record), _tables(record),
+            _deviations(record), _runs(record), _reproduce(record)),
+        tag("footer", tag("p", f"Written by kdcheck {record['kdcheck']}."), class_="quiet"),
+        tag("script", Markup(_shipped("script.js"))),
+    )  # fmt: skip
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _shipped(name: str) -> str:
+    return (resources.files("kdcheck.report") / name).read_text(encoding="utf-8")
+
+
+def _section(name: str, *children: object, lead: str | None = None) -> Markup:
+    heading = tag("h2", SECTIONS[name])
+    return tag("section", heading, tag("p", lead, class_="lead") if lead else None, children,
+               id=name, aria_label=SECTIONS[name])  # fmt: skip
+
+
+def _masthead(record: Record) -> Markup:
+    links = [tag("a", title, href=f"#{name}") for name, title in SECTIONS.items()]
+    count = len(record["claims"])
+    lead = (
+        f"{count} {'claim' if count == 1 else 'claims'} of the paper, tested on "
+        f"{wording.listed([task['name'] for task in record['tasks']])} with "
+        f"{len(record['seeds'])} seeds: {wording.tally(record['counts'])}."
+    )
+    return tag(
+        "header",
+        tag("nav", tag("strong", "kdcheck"), links, aria_label="Sections"),
+        tag("p", f"“{PAPER}”", class_="eyebrow"),
+        tag("h1", f"Verdicts at {record['scale']} scale"),
+        tag("p", lead, class_="lead"),
+        _proportions(record),
+        _facts(record),
+        class_="masthead",
+    )
+
+
+def _proportions(record: Record) -> Markup:
+    parts = [
+        tag("span", count, class_=word.lower(), style=f"flex-grow:{count}",
+            title=f"{count} {wording.plain_word(word)}")
+        for word, count in record["counts"].items()
+        if count
+    ]  # fmt: skip
+    return tag("p", parts, class_="proportions", aria_hidden="true")
+
+
+def _facts(record: Record) -> Markup:
+    cost = record["cost"]
+    tasks = [f"{task['name']} ({task['classes'] or '?'} classes)" for task in record["tasks"]]
+    facts = {
+        "tasks": wording.listed(tasks),
+        "seeds": wording.listed([str(seed) for seed in record["seeds"]]),
+        "trainings": f"{cost['runs']:,}",
+        "time in training": wording.seconds(cost["seconds"]),
+    }
+    pairs = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()]
+    return tag("dl", pairs, class_="facts")
+
+
+def _board(record: Record) -> Markup:
+    tiles = [_tile(claim) for claim in record["claims"]]
+    return _section(
+        "verdicts", _filters(record), tag("ul", tiles, class_="board"), _how_to_read(record)
+    )
+
+
+def _tile(claim: Record) -> Markup:
+    figures_shown = (
+        f"{wording.effect(claim['effect'], claim['unit'])} {wording.interval(claim['interval'])}"
+        if claim["interval"]
+        else "no figures"
+    )
+    inner = (
+        badge(claim["word"]),
+        tag("span", breakable(claim["id"]), class_="id"),
+        tag("span", figures_shown, class_="quiet"),
+    )
+    link = tag("a", inner, href=link_to(claim["id"]), title=claim["says"])
+    return tag("li", link, class_=claim["word"].lower(), **searchable(claim))
+
+
+def _filters(record: Record) -> Markup:
+    """Shown by the script, since they do nothing without it."""
+    everything = tag("button", f"All {len(record['claims'])}", type="button", data_filter="",
+                     aria_pressed="true")  # fmt: skip
+    buttons = [
+        tag("button", f"{wording.plain_word(word)} {count}", type="button", data_filter=word,
+            aria_pressed="false", class_=word.lower())
+        for word, count in record["counts"].items()
+        if count
+    ]  # fmt: skip
+    search = tag("input", type="search", placeholder="Find a claim", aria_label="Find a claim")
+    status = tag("span", role="status", class_="quiet")
+    return tag("div", everything, buttons, search, status, class_="filters", hidden=True)
+
+
+def _how_to_read(record: Record) -> Markup:
+    rows = [
+        (tag("dt", badge(word)), tag("dd", meaning)) for word, meaning in wording.MEANINGS.items()
+    ]
+    rule = (
+        "The unit of replication is one seed of the whole pipeline, teacher included. Margins and "
+        "looks are registered before the first run; all claims are judged as one family, so that "
+        "the chance of any false SUPPORTED, and of any false REFUTED, is at most 2.5 % each. "
+        "Intervals are estimates and pay no such price. Every verdict holds at "
+        f"{record['scale']} scale alone."
+    )
+    return tag("details", tag("summary", "How to read a verdict"), tag("p", rule), tag("dl", rows))
+
+
+def _cards(record: Record) -> Markup:
+    cards = [card(claim, _common_deviations(record)) for claim in record["claims"]]
+    key = (
+        "In each picture, point and line are mean and 95 % interval on a task, small dots its "
+        "seeds, and the diamond the effect on which the claim turns. The grey band holds effects "
+        "too small to matter; the claim must pass the dashed line."
+    )
+    return _section("claims", tag("div", cards, class_="cards"), lead=key)
+
+
+def _common_deviations(record: Record) -> list[str]:
+    return [
+        text
+        for text in record["deviations"]
+        if all(text in claim["deviations"] for claim in record["claims"])
+    ]
+
+
+def _curves(record: Record) -> Markup | None:
+    drawn = figures(record)
+    return _section("curves", drawn) if drawn else None
+
+
+def _tables(record: Record) -> Markup:
+    lead = "Mean ± standard deviation over seeds. Point at a figure for its seeds."
+    if any(cell["paper"] for cell in record["finals"]):
+        lead += " The paper's figures stand beside ours; they come from one seed each."
+    return _section("tables", finals(record), lead=lead)
+
+
+def _deviations(record: Record) -> Markup:
+    lead = "Where this evidence departs from the paper; every verdict is subject to it."
+    items = [tag("li", text) for text in record["deviations"]]
+    listed = tag("ul", items) if items else tag("p", "None recorded.")
+    notes = [tag("li", text) for text in record["notes"]]
+    return _section(
+        "deviations", listed, tag("h3", "Notes of runs") if notes else None,
+        tag("ul", notes) if notes else None, lead=lead,
+    )  # fmt: skip
+
+
+def _runs(record: Record) -> Markup:
+    cost = record["cost"]
+    values = {
+        "trainings": f"{cost['runs']:,}",
+        "time in training": wording.seconds(cost["seconds"]),
+        "steps": f"{cost['steps']:,}",
+        "tokens trained on": f"{cost['train_tokens']:,}",
+        **{name: ", ".join(found) for name, found in record["environment"].items()},
+    }
+    pairs = [
+        (tag("dt", name.replace("_", " ")), tag("dd", value)) for name, value in values.items()
+    ]
+    return _section("runs", tag("dl", pairs, class_="pairs"))
+
+
+def _reproduce(record: Record) -> Markup:
+    steps = [
+        (tag("p", why), tag("pre", tag("code", command), tabindex="0"))
+        for why, command in commands(record)
+    ]
+    return _section("reproduce", steps)

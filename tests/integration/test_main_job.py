@@ -1,0 +1,237 @@
+"""The main job, whole: claims are planned, trained, judged, stored, verified, exported and shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdcheck.cli import main
+from kdcheck.evidence.bundle import Bundle
+from kdcheck.evidence.store import Store
+from kdcheck.study.record import stored_claims
+from kdcheck.testing import tiny_encoder, tiny_task
+
+CLAIMS = """
+from kdcheck.claims import claim, nats
+from kdcheck.study.arms import ERM, LS, STANDARD_KD
+
+@claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
+       holds="on every task", margin=nats({margin}), because="a test")
+def test_ls_raises_entropy(study):
+    study.judge(study.entropy(LS("smaller")) - study.entropy(ERM("smaller")))
+
+@claim("kd_lowers_entropy", says="A student is surer.", where="Table 2",
+       holds="on every task", margin=nats(0.01), because="a test")
+def test_kd_lowers_entropy(study):
+    study.judge(study.entropy(ERM("smaller")) - study.entropy(STANDARD_KD))
+"""
+SCALE = """
+name = "smoke"
+pair = "minilm"
+tasks = ["words"]
+seeds = {seeds}
+deviations = ["Everything is tiny."]
+[training]
+batch_size = 8
+max_length = 32
+[methods.erm.smaller]
+objective = {{ name = "erm" }}
+learning_rate = 3e-3
+epochs = 20
+[methods.erm.larger]
+objective = {{ name = "erm" }}
+learning_rate = 3e-3
+epochs = 20
+[methods.ls.smaller]
+objective = {{ name = "ls", alpha = 0.6 }}
+learning_rate = 3e-3
+epochs = 20
+[methods.standard_kd.smaller]
+objective = {{ name = "kd", alpha = 0.5 }}
+learning_rate = 3e-3
+epochs = 20
+"""
+
+
+def _write_task(folder: Path) -> None:
+    task = tiny_task(train=64, validation=16, test=60)
+    folder.mkdir(parents=True)
+    for name in ("train", "validation", "test"):
+        split = task.split(name)
+        rows = [
+            f"{text}\t{label}" for (text,), label in zip(split.texts, split.labels, strict=True)
+        ]
+        (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    facts = {"source": "a test", "licence": "CC0", "citation": "none"}
+    lines = [f"{key} = {value!r}" for key, value in facts.items()]
+    (folder / "task.toml").write_text(
+        "\n".join([f"classes = {list(task.classes)}", "text_columns = ['text']", *lines]) + "\n"
+    )
+
+
+def _write_encoder(folder: Path, layers: int) -> None:
+    import safetensors.torch
+
+    encoder = tiny_encoder(layers=layers)
+    model = encoder.build(num_classes=2, seed=0)
+    folder.mkdir(parents=True)
+    weights = {name: value.contiguous() for name, value in model.base_model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / "model.safetensors")
+    encoder.config.to_json_file(folder / "config.json")
+    encoder.tokenizer.save(str(folder / "tokenizer.json"))
+
+
+slow = pytest.mark.skipif(
+    not os.environ.get("KDCHECK_SLOW"), reason="starts pytest anew, 10 to 30 s; set KDCHECK_SLOW=1"
+)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def study_folder(tmp_path: Path) -> Path:
+    """Data, encoders, claims and a scale, all tiny and none fetched."""
+    _write_task(tmp_path / "data" / "words")
+    for name, layers in (("minilm-6", 2), ("minilm-3", 1)):
+        _write_encoder(tmp_path / "models" / name, layers)
+    (tmp_path / "test_claims.py").write_text(CLAIMS.format(margin=0.05))
+    (tmp_path / "smoke.toml").write_text(SCALE.format(seeds=2))
+    return tmp_path
+
+
+@pytest.fixture
+def run_claims(study_folder: Path) -> Run:
+    """Run the claims in a process of their own, as a user would."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        options = {
+            "--scale": "smoke.toml",
+            "--store": "store",
+            "--data-dir": "data",
+            "--model-dir": "models",
+            "--workers": "0",
+        }
+        given = [part for name, value in options.items() for part in (name, value)]
+        command = [sys.executable, "-m", "pytest", "test_claims.py", "-p", "no:cacheprovider"]
+        return subprocess.run(
+            [*command, *given, *arguments],
+            cwd=study_folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_nothing(
+    run_claims: Run, study_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run_claims()
+    assert "2 claims; 8 runs (0 in the store)" in first.stdout
+    assert re.search(r"ls_raises_entropy +UNDECIDED", first.stdout), first.stdout
+    assert first.returncode == 0, "UNDECIDED is no failure"
+
+    store = Store.open(study_folder / "store")
+    before = {digest: store.run_url(digest) for digest in store.digests()}
+    assert len(before) == 8  # two seeds of four arms
+
+    bundle = study_folder / "bundle"
+    assert main(["export", str(bundle), "--store", str(study_folder / "store")]) == 0
+    assert main(["verify", str(bundle)]) == 0
+    assert "every verdict is as stored" in capsys.readouterr().out
+    page = study_folder / "page.html"
+    assert main(["report", "--bundle", str(bundle), "--output", str(page)]) == 0
+    assert "LS makes a classifier less sure." in page.read_text(encoding="utf-8")
+
+    # A margin that is moved after the first run is noticed; what is in the store is not trained again.
+    (study_folder / "test_claims.py").write_text(CLAIMS.format(margin=0.02))
+    moved = run_claims()
+    assert "(8 in the store)" in moved.stdout
+    assert re.search(r"ls_raises_entropy +INVALID", moved.stdout), moved.stdout
+    assert "he criterion changed after the first run" in moved.stdout
+    assert {digest: store.run_url(digest) for digest in store.digests()} == before
+
+
+@slow
+def test_undecided_fails_when_asked_to(run_claims: Run) -> None:
+    result = run_claims("--undecided-fails")
+    assert result.returncode == 1
+    assert "--undecided-fails was given" in result.stdout
+
+
+@slow
+def test_workers_of_xdist_give_the_same_runs_and_verdicts_as_one_process(
+    run_claims: Run, study_folder: Path
+) -> None:
+    assert run_claims("--workers", "1").returncode == 0
+    alone = {
+        digest: Store.open(study_folder / "store").get(digest).weights_digest
+        for digest in Store.open(study_folder / "store").digests()
+    }
+    result = run_claims("-n", "2", "--store", "store2")
+    assert result.returncode == 0, result.stdout
+    shared = Store.open(study_folder / "store2")
+    assert {digest: shared.get(digest).weights_digest for digest in shared.digests()} == alone
+    words = [
+        {each.claim.id: (each.verdict.word, each.verdict.effect) for each in stored_claims(store)}
+        for store in (Store.open(study_folder / "store"), shared)
+    ]
+    assert words[0] == words[1]
+
+
+@slow
+def test_posteriors_that_were_altered_after_training_do_not_verify(
+    run_claims: Run, study_folder: Path
+) -> None:
+    run_claims()
+    bundle = study_folder / "bundle"
+    main(["export", str(bundle), "--store", str(study_folder / "store")])
+    points = next(bundle.glob("trainings/*/points.json"))
+    text = points.read_text(encoding="utf-8")
+    points.write_text(text.replace("0.", "0.9", 1), encoding="utf-8")
+    assert main(["verify", str(bundle)]) == 2
+    assert json.loads(text)
+    assert Bundle(bundle).digests()
+
+
+@slow
+def test_reruns_are_refused(run_claims: Run, study_folder: Path) -> None:
+    plugin = study_folder / "conftest.py"
+    plugin.write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--reruns', type=int, default=0)\n"
+    )
+    result = run_claims("--reruns", "3")
+    assert result.returncode == 4
+    assert "a claim that is tried until it passes is not tested" in result.stderr + result.stdout
+
+
+@slow
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (("--scale", "huge"), "embedded, mini, paper"),
+        (("--seeds", "12"), "a number from 1 to 10"),
+        (("--scale", "paper", "--require-gpu"), "needs a CUDA device and none is visible"),
+    ],
+)
+def test_bad_options_end_with_the_next_step(
+    run_claims: Run, arguments: tuple[str, ...], fact: str
+) -> None:
+    result = run_claims(*arguments)
+    assert result.returncode == 4
+    assert fact in result.stderr + result.stdout
+
+
+@slow
+def test_without_a_gpu_the_papers_scale_is_skipped_with_the_reason(run_claims: Run) -> None:
+    result = run_claims("-m", "gpu", "--scale", "paper")
+    assert result.returncode == 0
+    assert "2 skipped" in result.stdout
+    assert "none is visible; these claims were NOT_RUN" in result.stdout

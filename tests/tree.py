@@ -1,0 +1,92 @@
+"""The file tree of the README, one clause a file, from the first line of each file itself.
+
+``python -m tests.tree`` writes it into README.md; a test compares it with what is on disk.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- tree -->\n", "<!-- end of tree -->\n"
+CLAUSES = {
+    ".ci/run": "what CI calls: the test command",
+    ".gitignore": "what is not kept",
+    "CHANGELOG.md": "what users notice, by release",
+    "LICENSE": "Apache 2.0",
+    "README.md": "this page",
+    "constraints-cpu.txt": "the CPU wheel of torch that is tested",
+    "pyproject.toml": "packaging, and the settings of every tool",
+    "tox.ini": "the same commands through tox",
+}
+LEAVES = ("changelog.d", "docs/decisions", "docs/pictures", "evidence", "tests", "benchmarks")
+"""Folders that are told as one line: their files say the rest."""
+FOLDERS = {
+    "changelog.d": "news fragments since the last release",
+    "docs/decisions": "what was decided, why, and what would change our mind",
+    "docs/pictures": "what the page and the MLflow UI look like",
+    "evidence": "bundles of evidence, for kdcheck verify",
+    "tests": "one file per module, properties/, integration/; tests/README.md says where",
+    "benchmarks": "side-by-side timings, with their baselines",
+}
+
+
+def tracked(root: Path = ROOT) -> list[str]:
+    """Files that git knows or would add, sorted."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return sorted({name for name in listing.stdout.splitlines() if (root / name).exists()})
+
+
+def clause(path: Path, name: str) -> str:
+    """What a file is, in a clause: from the list above, its docstring, heading or first comment."""
+    if name in CLAUSES:
+        return CLAUSES[name]
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        docstring = ast.get_docstring(ast.parse(text)) or ""
+        first = " ".join(docstring.split("\n\n")[0].split())
+    elif path.suffix == ".md":
+        first = next((line.lstrip("# ") for line in text.splitlines() if line.startswith("#")), "")
+    elif path.suffix == ".toml":
+        first = text.splitlines()[0].lstrip("# ") if text.startswith("#") else ""
+        tomllib.loads(text)
+    else:
+        first = ""
+    first = first.split(". ")[0].split(": one")[0].rstrip(".")
+    return first[:1].lower() + first[1:] if first[1:2].islower() else first
+
+
+def tree(root: Path = ROOT) -> str:
+    """The tree as text."""
+    lines: list[str] = []
+    told: set[str] = set()
+    for name in tracked(root):
+        parts = name.split("/")
+        leaf = next((folder for folder in LEAVES if name.startswith(f"{folder}/")), None)
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth])
+            if folder not in told and not (leaf and folder.startswith(f"{leaf}/")):
+                told.add(folder)
+                told_as = f"  {FOLDERS[folder]}" if folder in FOLDERS else ""
+                lines.append(f"{'  ' * (depth - 1)}{parts[depth - 1]}/{told_as}")
+        if leaf is None and name.rsplit("/")[-1] != "py.typed":
+            said = clause(root / name, name)
+            lines.append(f"{'  ' * (len(parts) - 1)}{parts[-1]}{f'  {said}' if said else ''}")
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def parts(readme: str) -> tuple[str, str, str]:
+    """Before, inside and after the tree of a README."""
+    before, rest = readme.split(BEGIN)
+    inside, after = rest.split(END)
+    return before, inside, after
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    before, _, after = parts(path.read_text(encoding="utf-8"))
+    path.write_text(before + BEGIN + tree() + END + after, encoding="utf-8")
