@@ -58,7 +58,7 @@ class MadeUp:
     def digests(self) -> set[str]:
         return set(self.graph.recipes)
 
-    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:  # noqa: ARG002
+    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
         recipe = self.graph.recipes[digest]
         method = self.graph.roles[digest].partition("/")[0]
         return made_up(recipe, *self.ends[method])

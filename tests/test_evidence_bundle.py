@@ -34,7 +34,7 @@ class InMemory:
     def digests(self):
         return set(DIGESTS)
 
-    def get(self, digest, *, trajectory=False):  # noqa: ARG002 - it always has one
+    def get(self, digest, *, trajectory=False):
         seed = DIGESTS.index(digest)
         if seed == self.broken:
             raise EvidenceError("source", "a broken run", "an intact one", "Mend it.")

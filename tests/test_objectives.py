@@ -107,7 +107,7 @@ def test_a_new_objective_registers_itself_under_its_name():
         name = "focal"
         note: str = "text stays text"
 
-        def per_example(self, logits_NK, labels_N, teacher_logits_NK=None):  # noqa: ARG002
+        def per_example(self, logits_NK, labels_N, teacher_logits_NK=None):
             return logits_NK.sum(dim=-1)
 
     assert objectives.registered()["focal"] is Focal
@@ -124,7 +124,7 @@ def test_a_slotted_dataclass_which_python_makes_twice_registers_once():
     class Slotted(Objective):
         name = "slotted"
 
-        def per_example(self, logits_NK, labels_N, teacher_logits_NK=None):  # noqa: ARG002
+        def per_example(self, logits_NK, labels_N, teacher_logits_NK=None):
             return logits_NK.sum(dim=-1)
 
     assert objectives.registered()["slotted"] is Slotted

@@ -1,0 +1,103 @@
+"""Workers: each recipe once, teachers first, failures recorded, the queue in the file system."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from kdcheck.engine import loop
+from kdcheck.errors import EvidenceError, TrainingError
+from kdcheck.study import work as room
+from kdcheck.study.arms import ERM, SELF_KD, STANDARD_KD
+from kdcheck.study.graph import build
+from kdcheck.study.work import Job, Worker, work
+from tests.study_doubles import MadeUpDigests, MemoryStore, evidence, question, scale
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """Two students and their teachers on two tasks with two seeds, trained by a double."""
+
+    def contrast(study):
+        return study.entropy(STANDARD_KD) - study.entropy(SELF_KD)
+
+    graph = build([question(contrast)], scale(), (0, 1), MadeUpDigests())
+    monkeypatch.setattr(room.Resources, "inputs_of", lambda self, recipe: None)
+
+    def train(recipe, inputs, *, teacher, **_):
+        assert (teacher is None) == (recipe.teacher is None)
+        time.sleep(0.005)
+        return evidence(recipe)
+
+    monkeypatch.setattr(loop, "train", train)
+    return Job.of(graph, store="memory", folder=tmp_path)
+
+
+def test_a_job_survives_its_file(job):
+    assert Job.from_dict(job.to_dict()) == job
+
+
+def test_teachers_are_marked_and_come_first(job):
+    teaches = [order.teaches for order in job.orders]
+    assert teaches == sorted(teaches, reverse=True)
+    assert sum(teaches) == 8
+
+
+def test_one_worker_trains_everything_once(job):
+    store, worker = MemoryStore(), Worker("w0")
+    work(job, store, worker)
+    assert sorted(store.begun) == sorted(order.recipe.digest for order in job.orders)
+    assert worker.trained == store.begun
+
+
+def test_four_workers_at_once_train_each_recipe_once_and_no_student_before_its_teacher(job):
+    store = MemoryStore()
+    workers = [Worker(f"w{i}") for i in range(4)]
+    threads = [threading.Thread(target=work, args=(job, store, each)) for each in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(store.begun) == sorted(order.recipe.digest for order in job.orders)
+    place = {digest: i for i, digest in enumerate(store.kept)}
+    for order in job.orders:
+        if order.recipe.teacher:
+            assert place[order.recipe.teacher.digest] < place[order.recipe.digest]
+
+
+def test_what_is_in_the_store_is_not_trained_again(job):
+    store = MemoryStore()
+    work(job, store, Worker("w0"))
+    begun = list(store.begun)
+    work(job, store, Worker("w1"))
+    assert store.begun == begun
+
+
+def test_a_recipe_that_cannot_be_trained_is_marked_and_ends_the_worker(job, monkeypatch):
+    def train(recipe, inputs, **_):
+        raise TrainingError("step 3, seed 0", "a loss that is not finite", "finite ones", "Stop.")
+
+    monkeypatch.setattr(loop, "train", train)
+    store = MemoryStore()
+    with pytest.raises(TrainingError):
+        work(job, store, Worker("w0"))
+    (reason,) = store.failed.values()
+    assert "step 3, seed 0" in reason
+
+
+def test_a_teacher_without_logits_on_the_training_split_is_refused(job):
+    store = MemoryStore()
+    work(job, store, Worker("w0"))
+    student = next(order for order in job.orders if order.recipe.teacher)
+    teacher = store.kept[student.recipe.teacher.digest]
+    del teacher.final.predictions["train"]
+    del store.kept[student.recipe.digest]
+    with pytest.raises(EvidenceError, match="without logits on the training split"):
+        work(job, store, Worker("w0"))
+
+
+def test_arms_that_teach_are_named_by_the_arm_that_asked_for_them(job):
+    roles = {order.role for order in job.orders if order.teaches}
+    assert roles == {ERM("larger").key, ERM("smaller").key}
