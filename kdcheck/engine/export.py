@@ -43,6 +43,7 @@ def export(model: nn.Module, inputs: Inputs, folder: Path) -> None:
     table = f"{trained.base_model_prefix}.{WORD_EMBEDDINGS}"
     weights = {name: value.detach().cpu() for name, value in model.named_parameters()}
     weights[table] = restore_vocabulary(weights[table], inputs.vocabulary, inputs.encoder)
+    check_is_new(folder)
     temporary = folder.with_name(f".writing-{folder.name}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -57,9 +58,27 @@ def export(model: nn.Module, inputs: Inputs, folder: Path) -> None:
         temporary.rename(folder)
     except (OSError, safetensors.SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise EvidenceError(
-            f"model folder {folder}",
-            str(error),
-            "a new folder that can be written",
-            "Choose another folder, or free some space.",
-        ) from error
+        raise _unwritable(folder, str(error)) from error
+
+
+def check_is_new(folder: Path) -> None:
+    """Refuse a folder that holds something; asked before training, not after.
+
+    Raises:
+        EvidenceError: the folder is there and not empty.
+
+    Source: none.
+
+    >>> check_is_new(Path("no-such-folder"))
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise _unwritable(folder, "something else in its place")
+
+
+def _unwritable(folder: Path, got: str) -> EvidenceError:
+    return EvidenceError(
+        f"model folder {folder}",
+        got,
+        "a new folder that can be written",
+        "Choose another folder, or free some space.",
+    )

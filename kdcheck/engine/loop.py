@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from kdcheck import metrics
 from kdcheck.engine import resume
-from kdcheck.engine.export import export
+from kdcheck.engine.export import check_is_new, export
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.predict import predict
@@ -98,6 +98,8 @@ def train(
     """
     device = device or pick_device()
     _check_inputs(recipe, inputs, teacher)
+    if model_folder is not None:
+        check_is_new(model_folder)
     schedule = Schedule(recipe, len(inputs.task.train))
     labels_N = torch.tensor(inputs.task.train.labels, device=device)
     teacher_logits_NK = _teacher_logits(recipe, inputs, teacher, device)

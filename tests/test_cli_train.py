@@ -1,0 +1,215 @@
+"""``kdcheck train``: what it reads, what it prints before and after, what it leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForSequenceClassification
+
+import kdcheck.encoders
+import kdcheck.study.resources
+from kdcheck.cli import build_parser, main, train
+from kdcheck.errors import RecipeError
+from kdcheck.evidence.bundle import Bundle
+from kdcheck.recipe import Recipe
+from kdcheck.study.resources import Resources
+from kdcheck.testing import tiny_encoder, tiny_task
+
+NAMES = {"small": ("bert", 1), "large": ("bert", 2), "other": ("distilbert", 1)}
+FLAGS = ("--task", "tiny", "--encoder", "small", "--epochs", "2", "--learning-rate", "0.01")
+SHORT = ("--set", "batch_size=8", "--set", "max_length=32")
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """The command on a task and encoders of its own, in a folder of its own."""
+
+    def load_encoder(name: str, **_):
+        kind, layers = NAMES[name]
+        return dataclasses.replace(tiny_encoder(kind, layers=layers), name=name)
+
+    monkeypatch.setattr(
+        kdcheck.study.resources, "load_task", lambda _name, **_: tiny_task(train=40)
+    )
+    monkeypatch.setattr(kdcheck.encoders, "load_encoder", load_encoder)
+
+    def run(*arguments):
+        status = main(["train", "--workdir", str(tmp_path / "work"), *map(str, arguments)])
+        return status, capsys.readouterr()
+
+    return run
+
+
+def recipe_of(*arguments) -> Recipe:
+    args = build_parser().parse_args(["train", *map(str, arguments)])
+    return train.resolve(train.fields_of(args), Resources())
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_decides_the_run_is_printed_before_it_and_the_metrics_after(command):
+    status, printed = command(*FLAGS, *SHORT, "--objective", "ls", "--alpha", "0.1")
+    assert status == 0
+    before, after = printed.out.split("validation\n", 1)
+    for fact in (
+        *("tiny small ls alpha=0.1", "lr=0.01", "epochs=2", "seed=0", "8 a step", "float32"),
+        *("40 / 16 / 24 rows", "c0, c1", "tokens in use", "10, 2 evaluations", "cpu"),
+        *("1 thread", "deterministic"),
+    ):
+        assert fact in before
+    for fact in ("epoch", "accuracy", "entropy", "nll", "brier", "ece", "training rows a second"):
+        assert fact in after
+    assert len([line for line in after.splitlines() if line[:7].strip() in {"1", "2"}]) == 2
+
+
+def test_a_teacher_is_trained_first_and_its_logits_are_kept_for_the_next_student(command, tmp_path):
+    taught = ("--objective", "kd", "--alpha", "0.5", "--teacher-encoder", "large")
+    _, printed = command(*FLAGS, *SHORT, *taught)
+    first, second = (printed.out.index(text) for text in ("tiny large erm", "tiny small kd"))
+    assert first < second
+    assert "trained before" not in printed.out
+    kept = list((tmp_path / "work").iterdir())
+    assert [path.name[:8] for path in kept] == ["teacher-"]  # no checkpoints are left
+    evidence = Bundle(kept[0]).get(next(iter(Bundle(kept[0]).digests())))
+    assert len(evidence.final.predictions["train"].ids) == 40
+    _, printed = command(*FLAGS, *SHORT, *taught, "--set", "objective.alpha=0.9")
+    assert printed.out.count("trained before") == 1
+    assert "kd alpha=0.9" in printed.out
+
+
+def test_output_is_a_bundle_with_metrics_and_logits_and_export_a_model(command, tmp_path):
+    places = ("--output", tmp_path / "out", "--export", tmp_path / "model")
+    status, printed = command(*FLAGS, *SHORT, *places)
+    assert status == 0
+    assert f"metrics and logits: {tmp_path / 'out'}" in printed.out
+    bundle = Bundle(tmp_path / "out")
+    evidence = bundle.get(*bundle.digests(), trajectory=True)
+    assert evidence.recipe.learning_rate == 0.01
+    assert [len(point.predictions["test"].ids) for point in evidence.points] == [24, 24]
+    assert f"{evidence.final.values['test/accuracy']:.4f}" in printed.out
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
+    status, _ = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
+    assert status == 0  # an older bundle may be replaced
+
+
+@pytest.mark.parametrize("option", ["--output", "--export"])
+def test_a_place_that_is_taken_is_refused_before_training(command, tmp_path, option):
+    write(tmp_path / "notes.txt", "mine")
+    status, printed = command(*FLAGS, *SHORT, option, tmp_path)
+    assert status == 2
+    assert str(tmp_path) in printed.err
+    assert printed.out == ""
+
+
+def test_a_file_names_the_recipe_and_flags_change_single_fields(command, tmp_path):
+    path = write(
+        tmp_path / "recipe.toml",
+        """
+        task = "tiny"
+        encoder = "small"
+        learning_rate = 1e-2
+        epochs = 3
+        batch_size = 16
+        seed = 5
+        [objective]
+        name = "kd"
+        alpha = 0.5
+        [teacher]
+        encoder = "large"
+        epochs = 7
+        """,
+    )
+    made = recipe_of(path)
+    assert (made.epochs, made.seed, made.objective.name, made.encoder) == (3, 5, "kd", "small")
+    assert (made.task_digest, made.encoder_digest) == (
+        tiny_task(train=40).digest,
+        made.encoder_digest,
+    )
+    assert (made.teacher.encoder, made.teacher.epochs, made.teacher.batch_size) == ("large", 7, 16)
+    assert made.teacher.objective.name == "erm"
+    changed = recipe_of(path, "--seed", 6, "--alpha", 0.25, "--set", "teacher.epochs=2")
+    assert (changed.seed, changed.objective.alpha, changed.teacher.epochs) == (6, 0.25, 2)
+    assert changed.teacher.seed == 6
+    assert recipe_of(path, "--set", "schedule=constant").schedule == "constant"
+
+
+def test_what_a_recipe_writes_of_itself_names_the_same_recipe(command):
+    made = recipe_of(*FLAGS, "--objective", "kd", "--alpha", 0.5, "--teacher-encoder", "large")
+    assert train.resolve(made.to_dict(), Resources()).digest == made.digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (("--task", "tiny"), ("no encoder", "Give --encoder or a recipe file")),
+        ((*FLAGS, "--alpha", "0.1"), ("objective 'erm'", "'alpha'", "it would have no effect")),
+        ((*FLAGS, "--objective", "kd", "--alpha", "0.5"), ("recipe, teacher", "'kd' needs")),
+        ((*FLAGS, "--teacher-encoder", "large"), ("recipe, teacher", "no effect")),
+        ((*FLAGS, "--set", "batchsize=3"), ("the field 'batchsize'", "kdcheck train --help")),
+        ((*FLAGS, "--set", "batch_size"), ("--set", "'batch_size'", "FIELD=VALUE")),
+        ((*FLAGS, "--set", "batch_size=many"), ("recipe, batch_size", "'many'", "int")),
+        (("nowhere.toml",), ("recipe nowhere.toml", "No such file", "--help")),
+        ((*FLAGS, "--set", "task_digest=ffff"), ("task 'tiny'", "content ffff", "data verify")),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line_that_says_what_to_do(command, arguments, facts):
+    status, printed = command(*arguments)
+    assert status == 2
+    assert printed.err.count("\n") == 1
+    for fact in facts:
+        assert fact in printed.err
+
+
+def test_a_file_that_is_no_toml_is_refused_by_name_and_place(command, tmp_path):
+    status, printed = command(write(tmp_path / "bad.toml", "task = tiny"))
+    assert status == 2
+    assert "bad.toml" in printed.err
+    assert "line 1" in printed.err
+
+
+def test_a_pair_that_tells_texts_apart_differently_is_noted(command):
+    taught = ("--objective", "kd", "--alpha", "0.5", "--teacher-encoder", "other")
+    _, printed = command(*FLAGS, *SHORT, *taught)
+    assert "note: other does not read token types" in printed.out
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_resumes(command, monkeypatch, tmp_path):
+    import kdcheck.engine.loop as engine
+
+    real, calls = engine.train, []
+
+    def interrupted(*args, progress, **kwargs):
+        def stop(step, total):
+            progress(step, total)
+            if step == 6 and not calls:
+                calls.append(step)
+                raise KeyboardInterrupt
+
+        return real(*args, progress=stop, checkpoint_seconds=0.0, **kwargs)
+
+    monkeypatch.setattr(engine, "train", interrupted)
+    status, printed = command(*FLAGS, *SHORT)
+    assert status == 130
+    assert f"the same command resumes from {tmp_path / 'work'}" in printed.err
+    status, printed = command(*FLAGS, *SHORT)
+    assert status == 0
+    assert "note: resumed at step 6" in printed.out
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_the_help_names_every_field_of_a_recipe_and_no_other():
+    listed = train.__doc__.split("Fields: ")[1].split("\n\n")[0].split()
+    assert sorted(listed) == sorted(field.name for field in dataclasses.fields(Recipe))
+
+
+def test_a_recipe_that_names_other_content_than_its_own_teacher_is_refused(command):
+    with pytest.raises(RecipeError, match="a teacher of the same task content"):
+        recipe_of(
+            *(*FLAGS, "--objective", "kd", "--alpha", 0.5, "--teacher-encoder", "large"),
+            *("--set", "teacher.task_digest=ffff"),
+        )
