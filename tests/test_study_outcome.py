@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from kdcheck.plugin.outcome import _act, row
+from kdcheck.errors import InputError
+from kdcheck.plugin.outcome import _act, expected_verdicts, row, warn_of_stale
 from kdcheck.verdict import Criterion, Measured, TaskEffects, judge
 
 CRITERION = Criterion(
@@ -68,3 +71,49 @@ def test_the_row_of_the_table_holds_the_verdicts_own_figures():
     assert shown["word"] == "SUPPORTED"
     assert shown["figures"].startswith(f"{SUPPORTED.effect:+.3f} [")
     assert shown["tasks"] == "1 of 1"
+
+
+def session_with(*ids, seeds=5):
+    """What the readers of the expected file need of a session."""
+    questions = [SimpleNamespace(claim=SimpleNamespace(id=each)) for each in ids]
+    return SimpleNamespace(
+        questions=questions, counts=(seeds,), scale=SimpleNamespace(name="embedded", seeds=5)
+    )
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration whose root folder has claims/expected.toml."""
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "expected.toml").write_text(
+        '[embedded.c]\nverdict = "REFUTED"\nbecause = "tiny encoders"\n'
+    )
+    return SimpleNamespace(rootpath=tmp_path, getoption=lambda name: None)
+
+
+def test_expected_verdicts_are_those_of_the_scale(config):
+    assert expected_verdicts(config, session_with("c"))["c"]["verdict"] == "REFUTED"
+
+
+def test_with_another_number_of_seeds_nothing_is_expected(config):
+    assert expected_verdicts(config, session_with("c", seeds=7)) == {}
+
+
+def test_an_expected_verdict_of_a_claim_that_is_gone_is_warned_of(config):
+    with pytest.warns(pytest.PytestWarning, match="claims that do not exist: c"):
+        warn_of_stale(config, session_with("another"))
+    warn_of_stale(config, session_with("c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ('[embedded.c]\nverdict = "REFUTED"\n', "because"),
+        ('[embedded.c]\nverdict = "WRONG"\nbecause = "b"\n', "SUPPORTED, REFUTED"),
+        ("[embedded", "TOML"),
+    ],
+)
+def test_an_expected_file_that_cannot_be_read_is_refused(config, text, fact):
+    (config.rootpath / "claims" / "expected.toml").write_text(text)
+    with pytest.raises(InputError, match=fact):
+        expected_verdicts(config, session_with("c"))

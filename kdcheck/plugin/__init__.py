@@ -23,10 +23,6 @@ WORD = pytest.StashKey[str]()
 PROPERTY = "kdcheck"
 
 
-class Undecided(Warning):
-    """Raised under ``--undecided-fails`` for a claim that is not decided."""
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of claim tests."""
     group = parser.getgroup("kdcheck", "claims of a paper, trained and judged")
@@ -87,6 +83,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     questions = [_plan(item) for item in items]
     config.stash[SESSION] = _or_usage_error(_make_session, config, questions)
+    if not config.option.keyword:  # with -k, claims that are left out are not gone
+        from kdcheck.plugin.outcome import warn_of_stale
+
+        _or_usage_error(warn_of_stale, config, config.stash[SESSION])
 
 
 @pytest.hookimpl(tryfirst=True, wrapper=True)
