@@ -310,14 +310,16 @@ def _evaluate(
     for name, part in looked_at.items():
         summary = metrics.summary(torch.from_numpy(part.logits_NK), torch.from_numpy(part.labels_N))
         values |= {f"{name}/{metric}": value for metric, value in summary.items()}
+    # A digest reads every weight, so only ends of epochs have one: there runs are compared.
     at_epoch_end = run.step % schedule.steps_per_epoch == 0
+    digest = weights_digest(run.model) if at_epoch_end else ""
     run.cost["evaluation_seconds"] += time.monotonic() - started
     return EvaluationPoint(
         step=run.step,
         epoch=run.step / schedule.steps_per_epoch,
         predictions=predictions,
         values=values,
-        weights_digest=weights_digest(run.model) if at_epoch_end else "",
+        weights_digest=digest,
     )
 
 
