@@ -43,7 +43,7 @@ def with_processes(workers: int | None) -> Train:
             work(job, store, Worker("main"))
             return
         wanted = {order.recipe.digest for order in job.orders}
-        with Display(len(wanted), lambda: len(wanted & store.digests()), job.folder) as display:
+        with Display(len(wanted), len(wanted & store.digests()), job.folder) as display:
             LocalExecutor(workers).run(job, display)
 
     return train

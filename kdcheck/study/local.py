@@ -16,8 +16,8 @@ from kdcheck.errors import TrainingError
 from kdcheck.study.progress import Display
 from kdcheck.study.work import Job
 
-LOOK_SECONDS = 2.0
-"""Between two looks at the store: each costs a twentieth of a second of the workers' time."""
+LOOK_SECONDS = 0.5
+"""Between two looks at the workers."""
 
 
 class Executor(Protocol):
@@ -65,6 +65,8 @@ class LocalExecutor:
     def run(self, job: Job, display: Display) -> None:
         """Start the workers and wait; if one fails, the others are stopped."""
         job.folder.mkdir(parents=True, exist_ok=True)
+        for old in job.folder.glob("workers/*.json"):
+            old.unlink()
         path = job.folder / "job.json"
         path.write_text(json.dumps(job.to_dict()), encoding="utf-8")
         devices = cuda_devices()

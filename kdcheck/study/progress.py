@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
@@ -22,27 +21,26 @@ class Display:
 
     Args:
         total: runs of the study.
-        done: counts the finished ones; called at every update.
-        folder: where workers write how far they are.
+        before: how many of them were finished before it began.
+        folder: where workers write how far they are; the store is not asked, which would cost them.
         stream: where to show it.
 
     Source: none.
 
     >>> import io
     >>> stream = io.StringIO()
-    >>> with Display(2, lambda: 2, Path("none"), stream=stream) as display:
+    >>> with Display(2, 2, Path("none"), stream=stream) as display:
     ...     display.update()
     >>> stream.getvalue().startswith("training  2/2")
     True
     """
 
     def __init__(
-        self, total: int, done: Callable[[], int], folder: Path, *, stream: TextIO | None = None
+        self, total: int, before: int, folder: Path, *, stream: TextIO | None = None
     ) -> None:
-        self._total, self._done, self._folder = total, done, folder
+        self._total, self._before, self._folder = total, before, folder
         self._stream = stream or sys.stdout
         self._started = time.monotonic()
-        self._done_at_start: int | None = None
         self._last_line = -1
         self._bar: Progress | None = None
 
@@ -63,11 +61,10 @@ class Display:
 
     def update(self) -> None:
         """Show the present state; cheap enough to be called several times a second."""
-        done = self._done()
-        if self._done_at_start is None:
-            self._done_at_start = done
+        statuses = self._statuses()
+        done = self._before + sum(status["trained"] for status in statuses)
         if self._bar is not None:
-            running = self._running()
+            running = [s["step"] / s["total"] for s in statuses if s["step"] < s["total"]]
             self._bar.update(
                 self._bar.task_ids[0], completed=done + sum(running), running=len(running)
             )
@@ -80,23 +77,20 @@ class Display:
             print(text, file=self._stream, flush=True)
 
     def _to_go(self, done: int, elapsed: float) -> str:
-        assert self._done_at_start is not None
-        here = done - self._done_at_start
+        here = done - self._before
         if not here or done == self._total:
             return ""
         return f"  about {clock(elapsed / here * (self._total - done))} to go"
 
-    def _running(self) -> list[float]:
-        """How far each working process is with its run, 0 to 1."""
-        shares = []
+    def _statuses(self) -> list[dict[str, int]]:
+        """What each worker last wrote: steps taken and in all, and runs it has trained."""
+        statuses = []
         for path in self._folder.glob("workers/*.json"):
             try:
-                status = json.loads(path.read_text(encoding="utf-8"))
+                statuses.append(json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError):  # being replaced this moment
                 continue
-            if status["step"] < status["total"]:
-                shares.append(status["step"] / status["total"])
-        return shares
+        return statuses
 
 
 def clock(seconds: float) -> str:

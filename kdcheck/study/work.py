@@ -206,6 +206,7 @@ def train_one(order: Order, job: Job, store: Store, resources: Resources, worker
         raise
     store.finish(begun, evidence)
     worker.trained.append(recipe.digest)
+    _write_status(job.folder, worker, recipe, 1, 1)
     shutil.rmtree(workdir, ignore_errors=True)
 
 
@@ -247,19 +248,27 @@ def _next_runnable(left: list[Order], finished: set[str], folder: Path) -> Itera
 
 def _reporter(folder: Path, worker: Worker, recipe: Recipe) -> Callable[[int, int], None]:
     """A callback that writes how far this worker is, for whoever shows progress."""
-    status = folder / "workers" / f"{worker.name}.json"
-    status.parent.mkdir(parents=True, exist_ok=True)
     last = 0.0
 
     def report(step: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last < REPORT_SECONDS and step < total:
-            return
-        last = now
-        temporary = status.with_suffix(f".{os.getpid()}")
-        body = {"digest": recipe.digest, "step": step, "total": total}
-        temporary.write_text(json.dumps(body), encoding="utf-8")
-        temporary.replace(status)
+        if now - last >= REPORT_SECONDS or step == total:
+            last = now
+            _write_status(folder, worker, recipe, step, total)
 
     return report
+
+
+def _write_status(folder: Path, worker: Worker, recipe: Recipe, step: int, total: int) -> None:
+    status = folder / "workers" / f"{worker.name}.json"
+    status.parent.mkdir(parents=True, exist_ok=True)
+    temporary = status.with_suffix(f".{os.getpid()}")
+    body = {
+        "digest": recipe.digest,
+        "step": step,
+        "total": total,
+        "trained": len(worker.trained),
+    }
+    temporary.write_text(json.dumps(body), encoding="utf-8")
+    temporary.replace(status)
