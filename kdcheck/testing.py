@@ -88,7 +88,7 @@ def _split(name: str, size: int, classes: int, pairs: bool, rng: np.random.Gener
 
 
 def tiny_encoder(
-    kind: str = "bert", *, layers: int = 2, width: int = 32, positions: int = 64, seed: int = 0
+    kind: str = "bert", *, layers: int = 2, width: int = 32, positions: int = 128, seed: int = 0
 ) -> Encoder:
     """An encoder that knows the words of :func:`tiny_task` and nothing else.
 

@@ -50,6 +50,7 @@ def test_rows_and_tokens_are_counted_as_they_are():
     assert cost["predicted_rows/validation"] == 6 * 9
     assert cost["predicted_rows/test"] == 6 * 11
     assert cost["predicted_rows/train_sample"] == 6 * 16
+    assert cost["peak_memory_bytes"] > 2**26  # the libraries alone take more
     assert 0 < cost["evaluation_seconds"] < cost["seconds"]
 
 

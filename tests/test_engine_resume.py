@@ -59,7 +59,7 @@ def stopped_and_resumed(recipe, workdir: Path, *steps: int) -> Evidence:
     return train(recipe, inputs(), workdir=workdir, checkpoint_seconds=0.0)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_stopped_twice_and_resumed_a_run_leaves_the_same_to_the_last_bit(precision, tmp_path):
     recipe = recipe_of(precision=precision)
     whole = train(recipe, inputs())

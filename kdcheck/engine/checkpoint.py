@@ -52,7 +52,7 @@ def save(
     Args:
         folder: where the run keeps its checkpoints.
         step: optimiser steps taken.
-        tensors: contiguous tensors by name, moved to the CPU by the caller.
+        tensors: contiguous tensors of any shape, by name, moved to the CPU by the caller.
         state: JSON values.
 
     Returns:

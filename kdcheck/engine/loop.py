@@ -25,7 +25,14 @@ from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.predict import predict
 from kdcheck.engine.schedule import Schedule
-from kdcheck.engine.settings import DTYPES, autocast_of, environment, pick_device, settings_of
+from kdcheck.engine.settings import (
+    DTYPES,
+    autocast_of,
+    environment,
+    peak_memory_bytes,
+    pick_device,
+    settings_of,
+)
 from kdcheck.engine.streams import stream_seed
 from kdcheck.engine.weights import weights_digest
 from kdcheck.errors import RecipeError, TrainingError
@@ -338,8 +345,7 @@ def _with_train_logits(
 def _evidence(
     run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device
 ) -> Evidence:
-    if device.type == "cuda":
-        run.cost["peak_memory_bytes"] = float(torch.cuda.max_memory_allocated(device))
+    run.cost["peak_memory_bytes"] = peak_memory_bytes(device)
     run.cost["steps"] = float(schedule.total_steps)
     run.cost["micro_batch"] = float(run.micro_batch)
     cut = sum(part.truncated for part in inputs.tokenized.values())

@@ -19,7 +19,14 @@ TOKENS_PER_BATCH = 8192
 
 
 class Tally(Protocol):
-    """What :func:`predict` adds its counts to: a mapping from name to number."""
+    """What :func:`predict` adds its counts to: a mapping from name to number.
+
+    Source: none.
+
+    >>> from collections import defaultdict
+    >>> tally: Tally = defaultdict(float)
+    >>> tally["predicted_rows/test"] += 3
+    """
 
     def __getitem__(self, name: str, /) -> float: ...
     def __setitem__(self, name: str, value: float, /) -> None: ...

@@ -28,6 +28,9 @@ def save(run: Run, workdir: Path, recipe: Recipe) -> None:
         CheckpointError: see :func:`kdcheck.engine.checkpoint.save`.
 
     Source: none; random streams need no state, being functions of (seed, step).
+
+    >>> save.__name__
+    'save'
     """
     tensors: dict[str, Tensor] = {}
     for name, parameter in run.model.named_parameters():
@@ -60,6 +63,9 @@ def restore(run: Run, workdir: Path | None, recipe: Recipe, inputs: Inputs) -> N
         CheckpointError: the folder holds the checkpoints of another recipe.
 
     Source: none.
+
+    >>> restore.__name__
+    'restore'
     """
     found = checkpoint.load_latest(workdir) if workdir is not None else None
     if found is None:

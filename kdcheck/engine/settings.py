@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,6 +60,17 @@ def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
     them, and each costs a hundred ordinary operations. On several threads they are kept, since only
     threads started afterwards would flush, and which those are depends on what ran before
     (docs/decisions/0080). The global random state is restored.
+
+    Args:
+        recipe: says which threads, kernels and number formats.
+        device: whose random state is restored too.
+
+    Source: none; what bitwise equality depends on.
+
+    >>> from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
+    >>> with settings_of(tiny_recipe(tiny_task(), tiny_encoder()), torch.device("cpu")):
+    ...     torch.get_num_threads()
+    1
     """
     before = (
         torch.get_num_threads(),
@@ -106,6 +118,30 @@ def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:
     mixed = recipe.precision in ("bfloat16", "float16")
     dtype = DTYPES[recipe.precision] if mixed else None
     return torch.autocast(device.type, dtype=dtype, enabled=mixed)
+
+
+def peak_memory_bytes(device: torch.device) -> float:
+    """Most memory that was in use: of the run on a CUDA device, of the whole process on the CPU.
+
+    Args:
+        device: where the run was; its count starts anew with each run.
+
+    Returns:
+        Bytes, or 0 where the system does not tell.
+
+    Source: none.
+
+    >>> peak_memory_bytes(torch.device("cpu")) > 0
+    True
+    """
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def environment(recipe: Recipe, device: torch.device) -> dict[str, str]:
