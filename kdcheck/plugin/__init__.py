@@ -97,10 +97,11 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
         from kdcheck.errors import KdcheckError
         from kdcheck.plugin import training
 
-        worker = os.environ.get("PYTEST_XDIST_WORKER")
+        # Not from the environment: a pytest that a worker's test starts is no worker itself.
+        workerinput = getattr(session.config, "workerinput", None)
         try:
-            if worker:
-                study.train(training.as_worker(worker))
+            if workerinput:
+                study.train(training.as_worker(workerinput["workerid"]))
             else:
                 training.announce(study)
                 study.train(training.with_processes(session.config.getoption("--workers")))
