@@ -279,6 +279,12 @@ store. Name the right one with --store, or make one by running pytest claims/.
         Args:
             claims: ids of claims, by digest of a training.
         """
+        if all(
+            digest in self._known and layout.claim_tag(claim) in self._known[digest].data.tags
+            for digest, ids in claims.items()
+            for claim in ids
+        ):
+            return  # as nearly always: trainings are begun with the claims they serve
         self.digests()
         with self._use("tag the trainings"):
             for digest, ids in claims.items():
