@@ -386,7 +386,7 @@ def _h(probability: float) -> float:
 
 def _surprise_excess(p_NK: Floats) -> Floats:
     """p_j (log p_j + H(p)) = -dH/dz_j, with 0 log 0 = 0."""
-    log_p_NK = np.log(p_NK, where=p_NK > 0, out=np.zeros_like(p_NK))
+    log_p_NK = np.log(np.where(p_NK > 0, p_NK, 1.0))
     entropy_N1 = -(p_NK * log_p_NK).sum(axis=1, keepdims=True)
     excess: Floats = p_NK * (log_p_NK + entropy_N1)
     return excess

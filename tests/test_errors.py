@@ -23,6 +23,7 @@ def test_the_message_says_who_got_wanted_and_the_next_step(cls):
     error = cls(*FACTS)
     assert str(error) == "entropy: got K = 1; wanted at least 2 classes. Check the last axis."
     assert (error.who, error.got, error.wanted, error.next_step) == FACTS
+    assert error.args == FACTS
 
 
 @pytest.mark.parametrize("cls", ALL)

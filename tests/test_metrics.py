@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
 
@@ -99,11 +98,26 @@ def test_a_confidence_on_an_edge_falls_in_the_bin_below_it():
     assert metrics.expected_calibration_error(sure_NK, torch.tensor([1]), bins=4) == 1.0
 
 
+def test_the_edge_between_two_bins_is_where_it_is_and_in_float64():
+    # One right, one wrong: apart the gaps add up, together they would cancel.
+    labels_N = torch.tensor([0, 1])
+    p_NK = torch.tensor([[0.375, 0.3125, 0.3125], [0.625, 0.1875, 0.1875]])
+    assert metrics.expected_calibration_error(p_NK, labels_N, bins=2) == 0.625
+    # 0.66666667 lies above 2/3, but below 2/3 rounded to float32.
+    p_NK = torch.tensor([[0.66666667, 0.33333333], [0.6, 0.4]], dtype=torch.float64)
+    apart = (0.33333333 + 0.6) / 2
+    assert metrics.expected_calibration_error(p_NK, labels_N, bins=3) == pytest.approx(
+        apart, **CLOSE
+    )
+
+
 def test_a_calibrated_model_has_error_0_and_fifteen_bins_are_the_default():
     p_NK = torch.tensor([[0.75, 0.25]] * 4)
     assert metrics.expected_calibration_error(p_NK, torch.tensor([0, 0, 0, 1])) == 0.0
-    signature = inspect.signature(metrics.expected_calibration_error)
-    assert signature.parameters["bins"].default == 15
+    logits_NK, labels_N, _ = sample()
+    p_NK = logits_NK.softmax(-1)
+    by_loops = calibration_by_loops(p_NK.tolist(), labels_N.tolist(), 15)
+    assert metrics.expected_calibration_error(p_NK, labels_N) == pytest.approx(by_loops, **CLOSE)
 
 
 def test_mean_entropy_is_the_mean_of_entropies_not_the_entropy_of_the_mean():

@@ -286,6 +286,17 @@ def test_a_virtual_teacher_that_gives_the_label_nothing_points_elsewhere():
             {"alpha": 0.3, "temperature": 4.0, "tau_squared": False},
         ),
         (objectives.self_training_distillation, SelfTraining(0.3), {"alpha": 0.3}),
+        (objectives.distillation, Distillation(0.3, 4.0), {"alpha": 0.3, "temperature": 4.0}),
+        (
+            objectives.self_training_distillation,
+            SelfTraining(0.3, 4.0),
+            {"alpha": 0.3, "temperature": 4.0},
+        ),
+        (
+            objectives.virtual_teacher_distillation,
+            VirtualTeacher(0.3, temperature=4.0),
+            {"alpha": 0.3, "temperature": 4.0},
+        ),
         (
             objectives.self_training_distillation,
             SelfTraining(0.3, 4.0, tau_squared=False),
@@ -372,6 +383,13 @@ def test_half_precision_logits_give_a_float32_loss_and_a_half_precision_gradient
     assert (loss_N - exact_N).abs().max() < 500 * torch.finfo(torch.float32).eps
     loss_N.sum().backward()
     assert logits_NK.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("objective", [entry[0] for entry in FAMILY if entry[2]])
+def test_a_loop_that_forgets_the_teacher_is_a_bug_and_is_told_so(objective):
+    message = "an objective with needs_teacher is given one"
+    with pytest.raises(AssertionError, match=f"^{message}$"):
+        objective.per_example(LOGITS, LABELS)
 
 
 # The target-distribution view

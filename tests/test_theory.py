@@ -136,6 +136,11 @@ def test_arrays_lists_and_float32_are_taken_and_float64_is_given():
         assert rates.dtype == np.float64
     with pytest.raises(PosteriorError):
         theory.entropy_rate_towards_uniform(narrow.astype(np.float64))
+    half = np.array([0.5], dtype=np.float32)
+    assert theory.equivalent_smoothing_at_two_classes(0.5, half).dtype == np.float64
+    for logits_NK in (np.zeros((1, 2), dtype=np.float32), [[0, 0]]):
+        limit = theory.large_temperature_distillation(logits_NK, logits_NK)
+        assert limit.dtype == np.float64
 
 
 @pytest.mark.parametrize(
