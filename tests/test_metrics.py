@@ -23,7 +23,9 @@ def sample(rows=200, classes=5, scale=3.0):
     generator = torch.Generator().manual_seed(7)
     logits_NK = scale * torch.randn(rows, classes, generator=generator, dtype=torch.float64)
     teacher_NK = scale * torch.randn(rows, classes, generator=generator, dtype=torch.float64)
-    labels_N = torch.randint(classes, (rows,), generator=generator)
+    # Labels drawn from the model itself: some bins are over-confident by chance, others under, so
+    # that a wrong bin shows in the calibration error.
+    labels_N = logits_NK.softmax(-1).multinomial(1, generator=generator).squeeze(-1)
     return logits_NK, labels_N, teacher_NK.softmax(-1)
 
 
@@ -103,12 +105,11 @@ def test_the_edge_between_two_bins_is_where_it_is_and_in_float64():
     labels_N = torch.tensor([0, 1])
     p_NK = torch.tensor([[0.375, 0.3125, 0.3125], [0.625, 0.1875, 0.1875]])
     assert metrics.expected_calibration_error(p_NK, labels_N, bins=2) == 0.625
-    # 0.66666667 lies above 2/3, but below 2/3 rounded to float32.
-    p_NK = torch.tensor([[0.66666667, 0.33333333], [0.6, 0.4]], dtype=torch.float64)
-    apart = (0.33333333 + 0.6) / 2
-    assert metrics.expected_calibration_error(p_NK, labels_N, bins=3) == pytest.approx(
-        apart, **CLOSE
-    )
+    # Both lie within a float32 rounding of 2/3, on either side of it.
+    for confidence, error in ((0.66666667, (0.33333333 + 0.6) / 2), (0.66666665, 0.26666665 / 2)):
+        p_NK = torch.tensor([[confidence, 1 - confidence], [0.6, 0.4]], dtype=torch.float64)
+        found = metrics.expected_calibration_error(p_NK, labels_N, bins=3)
+        assert found == pytest.approx(error, **CLOSE)
 
 
 def test_a_calibrated_model_has_error_0_and_fifteen_bins_are_the_default():
@@ -140,6 +141,8 @@ def test_limits_are_exact():
     assert metrics.agreement(right, wrong) == 0.0
     assert metrics.mean_kl_from_teacher(right, right) == 0.0
     assert metrics.mean_kl_from_teacher(right, wrong) == math.inf
+    # The last class may be nobody's label.
+    assert metrics.brier(torch.tensor([[0.75, 0.25]]), torch.tensor([0])) == 0.125
     half = torch.tensor([[0.5, 0.5]] * 2).double()
     assert metrics.mean_kl_from_teacher(half, right.double()) == math.log(2)
 
