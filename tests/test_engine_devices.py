@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from kdcheck.engine import loop, packing
+from kdcheck.engine import gradients, loop, packing
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing, Objective
@@ -52,7 +52,8 @@ def watched_run(monkeypatch, kind: str = "bert", objective: Objective | None = N
     monkeypatch.setattr(loop, "weights_digest", allowed(loop.weights_digest))
     monkeypatch.setattr(FiniteGuard, "look", allowed(FiniteGuard.look))
     monkeypatch.setattr(FiniteGuard, "mean_loss", allowed(FiniteGuard.mean_loss))
-    monkeypatch.setattr(loop, "autocast_of", lambda *_: nullcontext())  # unknown on meta
+    for module in (gradients, loop):
+        monkeypatch.setattr(module, "autocast_of", lambda *_: nullcontext())  # unknown on meta
     # torch has the fused step for meta tensors, but its list of devices leaves them out.
     fused = "_get_fused_kernels_supported_devices"
     monkeypatch.setattr(sys.modules["torch.optim.optimizer"], fused, lambda: ["meta"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdcheck.engine import loop
+from kdcheck.engine import gradients, loop
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
@@ -110,7 +110,7 @@ def test_a_step_that_is_taken_in_spite_of_the_guard_would_be_seen(monkeypatch):
 
 def spoil_gradient(monkeypatch, steps: range, value: float) -> None:
     """Replace one parameter's gradient in some steps."""
-    real = loop._micro_batches
+    real = gradients._micro_batches
 
     def spoilt(run, *args):
         losses = real(run, *args)
@@ -118,7 +118,7 @@ def spoil_gradient(monkeypatch, steps: range, value: float) -> None:
             next(run.model.parameters()).grad.fill_(value)
         return losses
 
-    monkeypatch.setattr(loop, "_micro_batches", spoilt)
+    monkeypatch.setattr(gradients, "_micro_batches", spoilt)
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_batch(monkeypatch):

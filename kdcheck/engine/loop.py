@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from kdcheck import metrics
 from kdcheck.engine import resume
 from kdcheck.engine.export import check_is_new, export
 from kdcheck.engine.finite import FiniteGuard
+from kdcheck.engine.gradients import accumulate
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.predict import predict
 from kdcheck.engine.schedule import Schedule
@@ -33,7 +33,6 @@ from kdcheck.engine.settings import (
     pick_device,
     settings_of,
 )
-from kdcheck.engine.streams import stream_seed
 from kdcheck.engine.weights import weights_digest
 from kdcheck.errors import RecipeError, TrainingError
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
@@ -50,9 +49,10 @@ class Run:
     Source: none.
 
     >>> sorted(Run.__dataclass_fields__)[:3]
-    ['cost', 'guard', 'micro_batch']
+    ['cost', 'device', 'guard']
     """
 
+    device: torch.device
     model: nn.Module
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
@@ -117,9 +117,7 @@ def train(
         while run.step < schedule.total_steps:
             rows_B = schedule.rows(run.step)
             _set_rate(run.optimizer, schedule.rate(run.step))
-            loss_B = _accumulate_gradients(
-                run, recipe, inputs, rows_B, labels_N, teacher_logits_NK, device
-            )
+            loss_B = accumulate(run, recipe, inputs, rows_B, labels_N, teacher_logits_NK)
             run.scaler.unscale_(run.optimizer)
             norm = nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
             # A loss scaler backs off by letting gradients overflow: their norm is its own affair.
@@ -131,7 +129,7 @@ def train(
             if run.step in schedule.evaluation_steps:
                 run.guard.look()
                 _check_scale(run, recipe)
-                run.points.append(_evaluate(run, recipe, inputs, schedule, device))
+                run.points.append(_evaluate(run, recipe, inputs, schedule))
             if workdir is not None and clock.checkpoint_is_due():
                 run.guard.look()
                 run.cost["seconds"] = clock.seconds()
@@ -140,11 +138,11 @@ def train(
                 progress(run.step, schedule.total_steps)
         run.guard.look()
         if predict_train:
-            run.points[-1] = _with_train_logits(run, recipe, inputs, device)
+            run.points[-1] = _with_train_logits(run, recipe, inputs)
         if model_folder is not None:
             export(run.model, inputs, model_folder)
         run.cost["seconds"] = clock.seconds()
-    return _evidence(run, recipe, inputs, schedule, device)
+    return _evidence(run, recipe, inputs, schedule)
 
 
 class Clock:
@@ -196,76 +194,7 @@ def _start(recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.dev
         device, seed=recipe.seed, ids_of=lambda step: [ids[row] for row in schedule.rows(step)]
     )
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
-    return Run(model, optimizer, scaler, guard, micro_batch=recipe.batch_size)
-
-
-def _accumulate_gradients(
-    run: Run,
-    recipe: Recipe,
-    inputs: Inputs,
-    rows_B: np.ndarray,
-    labels_N: Tensor,
-    teacher_logits_NK: Tensor | None,
-    device: torch.device,
-) -> Tensor:
-    """Forward, objective and backward of one step; smaller micro-batches where memory runs out."""
-    while True:
-        try:
-            loss_B = _micro_batches(
-                run, recipe, inputs, rows_B, labels_N, teacher_logits_NK, device
-            )
-        except torch.OutOfMemoryError as error:
-            what = str(error)
-        else:
-            run.cost["train_rows"] += len(rows_B)
-            run.cost["train_tokens"] += float(inputs.tokenized["train"].lengths[rows_B].sum())
-            return loss_B
-        # Only here, outside the handler, are the tensors of the failed try gone.
-        _halve_micro_batch(run, recipe, device, what)
-
-
-def _micro_batches(
-    run: Run,
-    recipe: Recipe,
-    inputs: Inputs,
-    rows_B: np.ndarray,
-    labels_N: Tensor,
-    teacher_logits_NK: Tensor | None,
-    device: torch.device,
-) -> Tensor:
-    run.optimizer.zero_grad(set_to_none=True)
-    # The dropout stream: what it gives depends on (seed, step) alone.
-    torch.manual_seed(stream_seed(recipe.seed, "dropout", run.step))
-    losses: list[Tensor] = []
-    for start in range(0, len(rows_B), run.micro_batch):
-        micro_rows = rows_B[start : start + run.micro_batch]
-        batch = inputs.batch("train", micro_rows).to(device)
-        index = torch.from_numpy(micro_rows).to(device, non_blocking=True)
-        taught = None if teacher_logits_NK is None else teacher_logits_NK[index]
-        with autocast_of(recipe, device):
-            logits_BK = inputs.logits(run.model, batch)
-        loss_B = recipe.objective.per_example(logits_BK, labels_N[index], taught)
-        # One division by the examples of the whole step: accumulation changes nothing.
-        run.scaler.scale(loss_B.sum() / len(rows_B)).backward()
-        losses.append(loss_B.detach())
-    return torch.cat(losses)
-
-
-def _halve_micro_batch(run: Run, recipe: Recipe, device: torch.device, what: str) -> None:
-    if run.micro_batch == 1:
-        raise TrainingError(
-            f"step {run.step}, seed {recipe.seed}",
-            f"too little memory on {device} for one example: {what}",
-            "memory for at least one example",
-            "Lower max_length, pick a smaller encoder or bfloat16, or free the device.",
-        )
-    run.micro_batch //= 2
-    run.notes.append(
-        f"memory ran out at step {run.step}: micro-batches of {run.micro_batch} from there on, "
-        f"still {recipe.batch_size} examples a step"
-    )
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    return Run(device, model, optimizer, scaler, guard, micro_batch=recipe.batch_size)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -299,16 +228,14 @@ def _check_scale(run: Run, recipe: Recipe) -> None:
         )
 
 
-def _evaluate(
-    run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device
-) -> EvaluationPoint:
+def _evaluate(run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule) -> EvaluationPoint:
     started = time.monotonic()
     look = partial(
         predict,
         run.model,
         inputs,
-        device=device,
-        autocast=partial(autocast_of, recipe, device),
+        device=run.device,
+        autocast=partial(autocast_of, recipe, run.device),
         tally=run.cost,
     )
     predictions = {split: look(split) for split in ("validation", "test")}
@@ -330,22 +257,18 @@ def _evaluate(
     )
 
 
-def _with_train_logits(
-    run: Run, recipe: Recipe, inputs: Inputs, device: torch.device
-) -> EvaluationPoint:
+def _with_train_logits(run: Run, recipe: Recipe, inputs: Inputs) -> EvaluationPoint:
     """The last point with logits on the whole training split, for students."""
-    autocast = partial(autocast_of, recipe, device)
+    autocast = partial(autocast_of, recipe, run.device)
     train_logits = predict(
-        run.model, inputs, "train", device=device, autocast=autocast, tally=run.cost
+        run.model, inputs, "train", device=run.device, autocast=autocast, tally=run.cost
     )
     last = run.points[-1]
     return replace(last, predictions={**last.predictions, "train": train_logits})
 
 
-def _evidence(
-    run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device
-) -> Evidence:
-    run.cost["peak_memory_bytes"] = peak_memory_bytes(device)
+def _evidence(run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule) -> Evidence:
+    run.cost["peak_memory_bytes"] = peak_memory_bytes(run.device)
     run.cost["steps"] = float(schedule.total_steps)
     run.cost["micro_batch"] = float(run.micro_batch)
     cut = sum(part.truncated for part in inputs.tokenized.values())
@@ -355,7 +278,7 @@ def _evidence(
         recipe=recipe,
         points=tuple(run.points),
         cost=dict(run.cost),
-        environment=environment(recipe, device),
+        environment=environment(recipe, run.device),
         notes=tuple(run.notes),
     )
 
