@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdcheck.engine import checkpoint, resume
+from kdcheck.engine import checkpoint, loop, resume
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.errors import CheckpointError
@@ -27,8 +27,7 @@ def inputs() -> Inputs:
 
 
 def recipe_of(**changes):
-    settings = {"max_length": 32, "evaluations_per_epoch": 3} | changes
-    return tiny_recipe(inputs().task, inputs().encoder, **settings)
+    return tiny_recipe(inputs().task, inputs().encoder, **{"max_length": 32} | changes)
 
 
 def outcome(evidence: Evidence) -> str:
@@ -125,6 +124,41 @@ def test_the_comparison_sees_a_moment_that_was_not_put_back(moment, tmp_path, mo
         train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(3))
     monkeypatch.setattr(resume, "restore", forgetful)
     assert outcome(train(recipe, inputs(), workdir=tmp_path)) != whole
+
+
+def test_what_the_loss_summed_up_to_before_a_stop_is_in_the_next_mean(tmp_path, monkeypatch):
+    real = resume.restore
+
+    def forgetful(run, *rest) -> None:
+        real(run, *rest)
+        run.guard.mean_loss()
+
+    recipe = recipe_of()
+    whole = outcome(train(recipe, inputs()))
+    assert outcome(stopped_and_resumed(recipe, tmp_path / "all", 2)) == whole
+    monkeypatch.setattr(resume, "restore", forgetful)
+    assert outcome(stopped_and_resumed(recipe, tmp_path / "part", 2)) != whole
+
+
+def test_the_loss_scale_and_the_size_of_parts_are_put_back(tmp_path, monkeypatch):
+    runs, start = [], loop._start
+
+    def keep(*args):
+        runs.append(start(*args))
+        return runs[-1]
+
+    def backed_off(step: int, total: int) -> None:
+        runs[0].micro_batch = 4
+        runs[0].scaler.update(2.0**9)
+        stop_at(2)(step, total)
+
+    monkeypatch.setattr(loop, "_start", keep)
+    recipe = recipe_of(precision="float16")
+    with pytest.raises(StoppedError):
+        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=backed_off)
+    resumed = train(recipe, inputs(), workdir=tmp_path)
+    assert runs[1].scaler.get_scale() == 2.0**9
+    assert resumed.cost["micro_batch"] == 4
 
 
 def test_the_folder_of_another_recipe_is_refused_by_both_names(tmp_path):
