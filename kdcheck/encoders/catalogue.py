@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +132,7 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
 
 def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
     """A BERT of a few layers whose word embeddings are MiniLM's, projected to 128 dimensions."""
-    minilm = _read(name, _minilm_files(cache_dir))
-    table = project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
+    minilm, table = _projected(tuple(_minilm_files(cache_dir).items()))
     config = _changed(
         minilm.config,
         hidden_size=TINY_WIDTH,
@@ -143,6 +142,13 @@ def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
     )
     source = f"{minilm.source_digest} projected to {TINY_WIDTH}, step {PROJECTION_STEP}"
     return Encoder(name, config, {WORD_EMBEDDINGS: table}, minilm.tokenizer, source)
+
+
+@cache
+def _projected(files: tuple[tuple[str, Path], ...]) -> tuple[Encoder, Tensor]:
+    """MiniLM and its projected word embeddings; both sizes of the pair share them, and 2 s of work."""
+    minilm = _read("minilm-6", dict(files))
+    return minilm, project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
 
 
 def project(table_VW: Tensor, width: int) -> Tensor:
