@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from kdcheck.errors import FetchError
 
-__all__ = ["fetch_wheel_members", "sha256_of"]
+__all__ = ["cache_root", "fetch_wheel_members", "sha256_of"]
 
 _log = logging.getLogger("kdcheck")
 _MANIFEST = "manifest.json"
@@ -36,6 +36,19 @@ _OFFLINE_SIGNS = (
     "ConnectTimeoutError",
     "Connection refused",
 )
+
+
+def cache_root(cache_dir: Path | None = None) -> Path:
+    """The cache folder: the one given, else ``$KDCHECK_CACHE``, else ``~/.cache/kdcheck``.
+
+    Source: none.
+
+    >>> cache_root(Path("here")).name
+    'here'
+    """
+    if cache_dir is not None:
+        return Path(cache_dir)
+    return Path(os.environ.get("KDCHECK_CACHE") or Path.home() / ".cache" / "kdcheck")
 
 
 def fetch_wheel_members(

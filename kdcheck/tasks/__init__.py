@@ -6,8 +6,8 @@ import difflib
 from pathlib import Path
 
 from kdcheck.errors import TaskError
+from kdcheck.fetch import cache_root
 from kdcheck.tasks import folder, glue, packaged
-from kdcheck.tasks.cache import cache_root
 from kdcheck.tasks.corpora import PACKAGED
 from kdcheck.tasks.hub import HubSource
 from kdcheck.tasks.model import SPLITS, Origin, Split, Task
