@@ -96,6 +96,7 @@ class Session:
         Args:
             train: carries out a job and returns when all of it is in the store.
         """
+        self.store.reap()  # what a killed session left RUNNING is KILLED, whoever takes it up
         finished = self.store.digests()
         self._register(finished)
         for count in self.counts:

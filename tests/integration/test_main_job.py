@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kdcheck.cli import main
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence import owner
 from kdcheck.evidence.bundle import Bundle
+from kdcheck.evidence.layout import TRAININGS
 from kdcheck.evidence.store import Store
 from kdcheck.study.record import stored_claims
 from kdcheck.testing import tiny_encoder, tiny_task
@@ -171,19 +177,55 @@ def test_workers_of_xdist_give_the_same_runs_and_verdicts_as_one_process(
     run_claims: Run, study_folder: Path
 ) -> None:
     assert run_claims("--workers", "1").returncode == 0
-    alone = {
-        digest: Store.open(study_folder / "store").get(digest).weights_digest
-        for digest in Store.open(study_folder / "store").digests()
-    }
     result = run_claims("-n", "2", "--store", "store2")
     assert result.returncode == 0, result.stdout
-    shared = Store.open(study_folder / "store2")
-    assert {digest: shared.get(digest).weights_digest for digest in shared.digests()} == alone
-    words = [
-        {each.claim.id: (each.verdict.word, each.verdict.effect) for each in stored_claims(store)}
-        for store in (Store.open(study_folder / "store"), shared)
-    ]
-    assert words[0] == words[1]
+    alone, shared = (Store.open(study_folder / name) for name in ("store", "store2"))
+    assert _weights(shared) == _weights(alone)
+    assert _verdicts(shared) == _verdicts(alone)
+
+
+def _weights(store: Store) -> dict[str, str]:
+    return {digest: store.get(digest).weights_digest for digest in store.digests()}
+
+
+def _verdicts(store: Store) -> dict[str, tuple[str, float | None]]:
+    return {
+        each.claim.id: (each.verdict.word, each.verdict.effect) for each in stored_claims(store)
+    }
+
+
+def _running(folder: Path) -> list[Mapping[str, str]]:
+    """Tags of trainings that are under way or were left so."""
+    try:
+        store = Store.open(folder)
+    except EvidenceError:
+        return []  # not made yet
+    runs = store._runs.search(TRAININGS, "attributes.status = 'RUNNING'")
+    return [run.data.tags for run in runs]
+
+
+@slow
+def test_a_worker_that_is_killed_while_it_trains_loses_nothing(
+    run_claims: Run, study_folder: Path
+) -> None:
+    assert run_claims("--workers", "1").returncode == 0
+    shared = study_folder / "store2"
+    with ThreadPoolExecutor() as pool:
+        session = pool.submit(run_claims, "-n", "2", "--store", "store2")
+        while not (running := _running(shared)) and not session.done():
+            time.sleep(0.05)
+        os.kill(int(running[0][owner.PID]), signal.SIGKILL)
+        killed = session.result()
+    assert "crashed" in killed.stdout, killed.stdout
+
+    again = run_claims("-n", "2", "--store", "store2")
+    assert again.returncode == 0, again.stdout
+    alone, survived = Store.open(study_folder / "store"), Store.open(shared)
+    assert _weights(survived) == _weights(alone)
+    assert _verdicts(survived) == _verdicts(alone)
+    assert _running(shared) == []
+    runs = survived._runs.search(TRAININGS, "")
+    assert len(runs) == len({run.data.tags["digest"] for run in runs}) == 8
 
 
 @slow
