@@ -77,6 +77,8 @@ def fetch_wheel_members(
         FetchError: pip fails, the machine is offline, the wheel is cut short or has another sha256,
             a member is missing or would leave the cache, or the disk is full.
 
+    Source: none.
+
     >>> fetch_wheel_members("demo", "1.0", "00" * 32, ["../escape"], Path("cache"))
     Traceback (most recent call last):
         ...
@@ -101,6 +103,8 @@ Name the member as `unzip -l` lists it.
 
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in pieces.
+
+    Source: FIPS 180-4.
 
     >>> sha256_of(Path(os.devnull))[:16]
     'e3b0c44298fc1c14'

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from kdcheck.study.graph import Graph
 
 POLL_SECONDS = 0.5
-REPORT_SECONDS = 0.5
+REPORT_SECONDS = 2.0
+"""Between writes of a progress file; each costs milliseconds, and a bar needs no more."""
 
 
 @dataclass(frozen=True)
