@@ -41,6 +41,8 @@ def scale(**changes) -> Scale:
 class MadeUpDigests:
     """Digests that are the names themselves."""
 
+    notes = ()
+
     def task(self, name: str) -> str:
         return f"content of {name}"
 

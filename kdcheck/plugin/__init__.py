@@ -104,11 +104,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
         from kdcheck.errors import KdcheckError
         from kdcheck.plugin import training
 
-        # Not from the environment: a pytest that a worker's test starts is no worker itself.
-        workerinput = getattr(session.config, "workerinput", None)
+        worker = _xdist_worker(session.config)
         try:
-            if workerinput:
-                study.train(training.as_worker(workerinput["workerid"]))
+            if worker:
+                study.train(training.as_worker(worker))
             else:
                 training.announce(study)
                 study.train(training.with_processes(session.config.getoption("--workers")))
@@ -220,7 +219,15 @@ def _make_session(config: pytest.Config, questions: list[Question]) -> Session:
         data_dir=config.getoption("--data-dir"),
         model_dir=config.getoption("--model-dir"),
     )
-    return Session(questions, scale, config.getoption("--seeds") or str(scale.seeds), where)
+    seeds = config.getoption("--seeds") or str(scale.seeds)
+    return Session(questions, scale, seeds, where, is_worker=_xdist_worker(config) is not None)
+
+
+def _xdist_worker(config: pytest.Config) -> str | None:
+    """Name of this worker of pytest-xdist; none in its controller and without it."""
+    # Not from the environment: a pytest that a worker's test starts is no worker itself.
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    return workerinput["workerid"] if workerinput else None
 
 
 def store_of(config: pytest.Config) -> str:

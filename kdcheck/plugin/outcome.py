@@ -17,6 +17,7 @@ from kdcheck.study.record import judged, store_claim
 from kdcheck.verdict import Verdict, Word
 
 if TYPE_CHECKING:
+    from kdcheck.evidence.store import Store
     from kdcheck.study.session import Session
 
 EXPECTED = "expected.toml"
@@ -132,6 +133,7 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
 
     Source: none.
     """
+    from kdcheck.evidence.store import Store
     from kdcheck.plugin import store_of
 
     rows = sorted((json.loads(line) for line in lines), key=lambda each: str(each["claim"]))
@@ -147,17 +149,17 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
             f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}".rstrip()
         )
     store = store_of(config)
-    page = _write_page(config, store, rows[0]["scale"])
+    source = Store.open(store)
+    source.reap()  # the controller of pytest-xdist opens the store only now, when its workers ended
+    page = _write_page(config, source, rows[0]["scale"])
     reporter.write_line(f"page: {_shown(str(page), config)}")
     reporter.write_line(f"evidence: kdcheck ui --store {_shown(store, config)}")
 
 
-def _write_page(config: pytest.Config, store: str, scale: str) -> Path:
-    from kdcheck.evidence.store import Store
+def _write_page(config: pytest.Config, source: Store, scale: str) -> Path:
     from kdcheck.report import build, write
     from kdcheck.study.record import stored_claims
 
-    source = Store.open(store)
     page: Path = config.getoption("--report") or config.rootpath / "kdcheck-report.html"
     write(build(stored_claims(source, scale), source), page)
     return page

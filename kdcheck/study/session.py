@@ -50,6 +50,7 @@ class Session:
         seeds: how many of the registered seeds, or ``until-decided`` to stop at the first planned
             look at which every claim is decided.
         where: store and folders.
+        is_worker: whether it is one of several processes of one execution, as under pytest-xdist.
 
     Raises:
         ClaimError: two claims of one id.
@@ -62,7 +63,13 @@ class Session:
     """
 
     def __init__(
-        self, questions: Sequence[Question], scale: Scale, seeds: str, where: Where
+        self,
+        questions: Sequence[Question],
+        scale: Scale,
+        seeds: str,
+        where: Where,
+        *,
+        is_worker: bool = False,
     ) -> None:
         ids = [question.claim.id for question in questions]
         twice = sorted({claim for claim in ids if ids.count(claim) > 1})
@@ -72,6 +79,7 @@ class Session:
             )
         self.questions = tuple(questions)
         self.where = where
+        self._is_worker = is_worker
         self.counts = seed_counts(seeds)
         self._resources = Resources(
             data_dir=where.data_dir, model_dir=where.model_dir, cache_dir=where.cache_dir
@@ -85,10 +93,14 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        """The evidence store, made if there is none."""
+        """The evidence store, made if there is none; what dead processes left RUNNING is marked."""
         from kdcheck.evidence.store import Store
 
-        return Store.create(self.where.store)
+        store = Store.create(self.where.store)
+        # On a server nothing locks: a worker could mark a run that another is taking up just then.
+        if not self._is_worker:
+            store.reap()
+        return store
 
     def train(self, train: Train) -> None:
         """Train what is missing, look by look if the session runs until all is decided.
@@ -96,7 +108,6 @@ class Session:
         Args:
             train: carries out a job and returns when all of it is in the store.
         """
-        self.store.reap()  # what a killed session left RUNNING is KILLED, whoever takes it up
         finished = self.store.digests()
         self._register(finished)
         for count in self.counts:

@@ -11,6 +11,9 @@ import pytest
 from kdcheck.evidence import database
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.store import Store
+from kdcheck.study import session as room
+from kdcheck.study.arms import ERM
+from tests.study_doubles import MadeUpDigests, question, scale
 
 PROCESSES, RUNS = 4, 5
 
@@ -65,11 +68,19 @@ def begin_and_hang(folder, begun):
     time.sleep(600)
 
 
-def test_a_killed_process_is_reaped_and_its_training_taken_up(store, fresh):
+@pytest.fixture
+def doomed(store, fresh):
+    """A process in the middle of a training, and the run it began."""
     queue = fresh.SimpleQueue()
-    doomed = fresh.Process(target=begin_and_hang, args=(store.location.folder, queue))
-    doomed.start()
-    run_id = queue.get()
+    process = fresh.Process(target=begin_and_hang, args=(store.location.folder, queue))
+    process.start()
+    yield process, queue.get()
+    process.kill()
+    process.join()
+
+
+def test_a_killed_process_is_reaped_and_its_training_taken_up(store, doomed):
+    doomed, run_id = doomed
     assert store.reap() == [], "it lives"
     os.kill(doomed.pid, signal.SIGKILL)
     doomed.join()
@@ -81,6 +92,24 @@ def test_a_killed_process_is_reaped_and_its_training_taken_up(store, fresh):
     assert begun.run_id == run_id
     store.finish(begun, sample_evidence())
     assert store.digests() == {sample_recipe().digest}
+
+
+def test_a_session_marks_what_the_dead_left_but_its_workers_do_not(store, doomed, monkeypatch):
+    doomed, run_id = doomed
+    monkeypatch.setattr(room, "ScaleDigests", lambda *_: MadeUpDigests())
+
+    def status_after_a_look_of(*, is_worker):
+        folder = store.location.folder
+        ask = [question(lambda study: study.entropy(ERM("smaller")) - study.entropy(ERM("larger")))]
+        where = room.Where(str(folder), folder)
+        assert room.Session(ask, scale(), "1", where, is_worker=is_worker).missing() == 4
+        return store._runs.look(run_id).info.status
+
+    assert status_after_a_look_of(is_worker=False) == "RUNNING", "it lives"
+    doomed.kill()
+    doomed.join()
+    assert status_after_a_look_of(is_worker=True) == "RUNNING"
+    assert status_after_a_look_of(is_worker=False) == "KILLED"
 
 
 def create(folder, template, errors):
