@@ -43,7 +43,7 @@ class Recipe:
     ...     objective=ERM(), learning_rate=5e-5, epochs=4, seed=0,
     ... )
     >>> recipe.short
-    '4f9b7251'
+    'a19f1d7e'
     """
 
     task: str
