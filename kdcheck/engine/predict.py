@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcheck.engine.inputs import Inputs
+from kdcheck.engine.streams import sample_rows
 from kdcheck.evidence.record import Predictions
 
 TOKENS_PER_BATCH = 8192
@@ -38,7 +39,7 @@ def predict(
     split: str,
     *,
     device: torch.device,
-    rows: int | None = None,
+    sample: int | None = None,
     autocast: Callable[[], torch.autocast] | None = None,
     tally: Tally | None = None,
 ) -> Predictions:
@@ -49,9 +50,9 @@ def predict(
         inputs: the tokenised task.
         split: ``train``, ``validation`` or ``test``.
         device: where the model is.
-        rows: only the first so many examples.
+        sample: only so many examples, drawn at random, the same ones in every run of a task.
         autocast: makes the context the model was trained in, if any.
-        tally: ``predicted_rows/<split>`` is added to it, ``.../<split>_sample`` if ``rows`` is given.
+        tally: ``predicted_rows/<split>`` is added to it, ``.../<split>_sample`` for a sample.
 
     Returns:
         One row of logits per example, with ids and labels.
@@ -62,31 +63,31 @@ def predict(
     True
     """
     part = inputs.task.split(split)
-    count = len(part) if rows is None else min(rows, len(part))
-    lengths_N = inputs.tokenized[split].lengths[:count]
+    rows_N = np.arange(len(part)) if sample is None else sample_rows(len(part), sample)
+    lengths_N = inputs.tokenized[split].lengths[rows_N]
     was_training = model.training
     model.eval()
-    logits_NK = torch.empty(count, inputs.task.num_classes, dtype=torch.float32)
+    logits_NK = torch.empty(len(rows_N), inputs.task.num_classes, dtype=torch.float32)
     pieces: list[tuple[np.ndarray, Tensor]] = []
     with torch.inference_mode():
-        for rows_B in _batches(lengths_N):
-            batch = inputs.batch(split, rows_B).to(device)
+        for places_B in _batches(lengths_N):
+            batch = inputs.batch(split, rows_N[places_B]).to(device)
             with autocast() if autocast else torch.autocast(device.type, enabled=False):
-                pieces.append((rows_B, inputs.logits(model, batch)))
-    for rows_B, logits_BK in pieces:  # copied after the last launch: one wait, not one per batch
-        logits_NK[torch.from_numpy(rows_B)] = logits_BK.float().cpu()
+                pieces.append((places_B, inputs.logits(model, batch)))
+    for places_B, logits_BK in pieces:  # copied after the last launch: one wait, not one per batch
+        logits_NK[torch.from_numpy(places_B)] = logits_BK.float().cpu()
     model.train(was_training)
     if tally is not None:
-        tally[f"predicted_rows/{split}{'' if rows is None else '_sample'}"] += count
+        tally[f"predicted_rows/{split}{'' if sample is None else '_sample'}"] += len(rows_N)
     return Predictions(
-        ids=part.ids[:count],
-        labels_N=np.asarray(part.labels[:count], dtype=np.int64),
+        ids=tuple(part.ids[row] for row in rows_N),
+        labels_N=np.asarray(part.labels, dtype=np.int64)[rows_N],
         logits_NK=logits_NK.numpy(),
     )
 
 
 def _batches(lengths_N: np.ndarray) -> list[np.ndarray]:
-    """Rows of similar length together, about TOKENS_PER_BATCH real tokens a batch."""
+    """Places of similar length together, about TOKENS_PER_BATCH real tokens a batch."""
     by_length = np.argsort(lengths_N, kind="stable")
     batch_of_row = np.cumsum(lengths_N[by_length]) // TOKENS_PER_BATCH
     cuts = np.flatnonzero(np.diff(batch_of_row)) + 1

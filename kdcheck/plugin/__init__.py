@@ -48,7 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def scale_name(config: pytest.Config) -> str:
-    """The scale asked for: ``--scale``, or ``paper`` under ``-m gpu``, or ``embedded``."""
+    """The scale asked for: ``--scale``, or ``paper`` under ``-m gpu``, or ``embedded``.
+
+    Source: none.
+
+    >>> from types import SimpleNamespace
+    >>> scale_name(SimpleNamespace(getoption={"--scale": None, "-m": "gpu"}.get))
+    'paper'
+    """
     named: str | None = config.getoption("--scale")
     if named:
         return named
@@ -224,14 +231,27 @@ def _xdist_worker(config: pytest.Config) -> str | None:
 
 
 def store_of(config: pytest.Config) -> str:
-    """The evidence store: the option, the environment, or ``.kdcheck/store`` in the root folder."""
+    """The evidence store: the option, the environment, or ``.kdcheck/store`` in the root folder.
+
+    Source: none.
+
+    >>> from types import SimpleNamespace
+    >>> store_of(SimpleNamespace(getoption={"--store": "s"}.get, rootpath=Path()))
+    's'
+    """
     named = config.getoption("--store") or os.environ.get("KDCHECK_STORE")
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     return str(named or tracking or config.rootpath / ".kdcheck" / "store")
 
 
 def work_folder(config: pytest.Config, store: str) -> Path:
-    """Locks and checkpoints: beside a local store, else in the root folder."""
+    """Locks and checkpoints: beside a local store, else in the root folder.
+
+    Source: none.
+
+    >>> work_folder(None, ".kdcheck/store").as_posix()
+    '.kdcheck/work'
+    """
     return Path(store).parent / "work" if "://" not in store else config.rootpath / ".kdcheck/work"
 
 

@@ -22,6 +22,9 @@ def markdown(record: Record) -> str:
         GitHub's Markdown.
 
     Source: none.
+
+    >>> markdown.__name__
+    'markdown'
     """
     summary = (
         f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "

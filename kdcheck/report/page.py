@@ -38,6 +38,9 @@ def html(record: Record) -> str:
         HTML that refers to nothing outside itself.
 
     Source: none.
+
+    >>> html.__name__
+    'html'
     """
     head = tag(
         "head",

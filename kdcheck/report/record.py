@@ -38,6 +38,12 @@ def build(claims: Sequence[Judged], source: EvidenceSource) -> dict[str, Any]:
         EvidenceError: a run is missing or damaged.
 
     Source: none.
+
+    >>> build([], source=None)
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.InputError: report: got no judged claim; wanted judged claims of one scale. Run \
+pytest claims/ first, or name another store.
     """
     asked = sorted(claims, key=lambda each: each.claim.id)
     scale = _only_scale(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Protocol
 
 from kdcheck.claims import Claim
@@ -105,13 +106,15 @@ def build(
     Source: section 4; a teacher shares its student's seed, so one seed is one whole pipeline.
     """
     graph = Graph(scale, seeds)
+    # Claims share most of their arms, and checking a recipe costs a millisecond.
+    recipe = cache(lambda arm, task, seed: recipe_of(arm, scale, task, seed, digests))
     for question in questions:
         for key, arm in question.arms.items():
             for task in scale.tasks:
                 for seed in seeds:
-                    recipe = recipe_of(arm, scale, task, seed, digests)
-                    _add(graph, recipe, arm, question.claim.id)
-                    graph.runs.setdefault(key, {}).setdefault(task, {})[seed] = recipe.digest
+                    wanted = recipe(arm, task, seed)
+                    _add(graph, wanted, arm, question.claim.id)
+                    graph.runs.setdefault(key, {}).setdefault(task, {})[seed] = wanted.digest
     return graph
 
 

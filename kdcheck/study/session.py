@@ -108,12 +108,14 @@ class Session:
         Args:
             train: carries out a job and returns when all of it is in the store.
         """
-        self._register()
+        finished = self.store.digests()
+        self._register(finished)
         for count in self.counts:
             self.graph = self._graph(count)
             self.__dict__.pop("verdicts", None)
-            if not set(self.graph.recipes) <= self.store.digests():
+            if not set(self.graph.recipes) <= finished:
                 train(self.job(), self.store)
+                finished = self.store.digests()
             if count == self.counts[-1] or self._all_decided():
                 return
 
@@ -139,9 +141,8 @@ class Session:
     def _all_decided(self) -> bool:
         return not any(verdict.word is Word.UNDECIDED for verdict in self.verdicts.values())
 
-    def _register(self) -> None:
+    def _register(self, finished: set[str]) -> None:
         """Write down each criterion before its first run; later ones are held against it."""
-        finished = self.store.digests()
         begun = {
             claim for d in finished & set(self.graph.recipes) for claim in self.graph.claims[d]
         }

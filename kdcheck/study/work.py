@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from kdcheck.study.graph import Graph
 
 POLL_SECONDS = 0.5
-REPORT_SECONDS = 0.5
+REPORT_SECONDS = 2.0
+"""Between writes of a progress file; each costs milliseconds, and a bar needs no more."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Order:
     role: str
     claims: tuple[str, ...]
     teaches: bool = False
-    """Whether others learn from it, so that logits on the training split must be left."""
+    """Whether others learn from it; what has no teacher leaves its training logits anyway."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ def train_one(order: Order, job: Job, store: Store, resources: Resources, worker
             device=pick_device(worker.device),
             workdir=workdir,
             checkpoint_seconds=job.checkpoint_seconds,
-            predict_train=order.teaches,
+            # Whatever has no teacher may be asked to teach by the claims of a later day.
+            predict_train=order.teaches or recipe.teacher is None,
             progress=_reporter(job.folder, worker, recipe),
         )
     except KdcheckError as error:

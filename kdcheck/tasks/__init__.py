@@ -6,8 +6,8 @@ import difflib
 from pathlib import Path
 
 from kdcheck.errors import TaskError
+from kdcheck.fetch import cache_root
 from kdcheck.tasks import folder, glue, packaged
-from kdcheck.tasks.cache import cache_root
 from kdcheck.tasks.corpora import PACKAGED
 from kdcheck.tasks.hub import HubSource
 from kdcheck.tasks.model import SPLITS, Origin, Split, Task
@@ -17,6 +17,8 @@ __all__ = ["SPLITS", "Origin", "Split", "Task", "load_task", "task_names"]
 
 def task_names(data_dir: Path | None = None) -> list[str]:
     """Every name that :func:`load_task` knows, those that a folder declares last.
+
+    Source: none.
 
     >>> task_names()
     ['mrpc', 'qnli', 'sst2', 'mnli', 'tweets', 'snippets', 'sts']
@@ -38,10 +40,15 @@ def load_task(name: str, *, data_dir: Path | None = None, cache_dir: Path | None
         data_dir: folder with one folder per task.
         cache_dir: where fetched tasks are kept; ``$KDCHECK_CACHE`` or ``~/.cache/kdcheck`` if None.
 
+    Returns:
+        The task with its three splits.
+
     Raises:
         TaskError: the name is unknown, or a file or a row cannot be used.
         LabelError: a label is outside the classes.
         FetchError: a file cannot be fetched or is not what is pinned.
+
+    Source: appendix A.1 for the paper's four tasks; the packages name their own.
 
     >>> load_task("mrcp")
     Traceback (most recent call last):

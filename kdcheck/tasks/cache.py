@@ -19,17 +19,6 @@ from kdcheck.errors import FetchError
 from kdcheck.tasks.model import SPLITS, Origin, Split, Task
 
 
-def cache_root(cache_dir: Path | None = None) -> Path:
-    """The cache folder: the one given, else ``$KDCHECK_CACHE``, else ``~/.cache/kdcheck``.
-
-    >>> cache_root(Path("here")).name
-    'here'
-    """
-    if cache_dir is not None:
-        return Path(cache_dir)
-    return Path(os.environ.get("KDCHECK_CACHE") or Path.home() / ".cache" / "kdcheck")
-
-
 def task_path(root: Path, name: str, digest: str) -> Path:
     """Where the task of that name and content digest is kept.
 

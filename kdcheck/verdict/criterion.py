@@ -20,7 +20,13 @@ REWORDABLE = ("says_in_words", "because")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """When we look and what errors we accept; one plan per family of claims."""
+    """When we look and what errors we accept; one plan per family of claims.
+
+    Source: docs/verdicts.md; Bonferroni over the looks.
+
+    >>> Plan().looks, Plan().supported
+    ((3, 5, 7, 10), 0.025)
+    """
 
     looks: tuple[int, ...] = (3, 5, 7, 10)
     """Numbers of seeds at which a claim is judged, rising. Each look costs: see decision 0041."""
@@ -78,6 +84,8 @@ class Criterion:
 
     Raises:
         ClaimError: a margin, task, seed or quantifier that cannot be judged; the message names it.
+
+    Source: docs/verdicts.md.
 
     >>> criterion = Criterion(
     ...     claim="ls_raises_entropy", contrast="entropy(LS) - entropy(ERM)", unit="nats",

@@ -18,7 +18,13 @@ from kdcheck.verdict.p_values import Bools, Floats, spread_is_rounding
 
 @dataclass(frozen=True)
 class Fault:
-    """Why evidence is INVALID; the class says likely causes and cures, ``detail`` what was met."""
+    """Why evidence is INVALID; the class says likely causes and cures, ``detail`` what was met.
+
+    Source: docs/verdicts.md, the guards.
+
+    >>> DuplicateSeeds("seed 3 twice on 'mrpc'").kind
+    'DuplicateSeeds'
+    """
 
     detail: str
 

@@ -31,6 +31,11 @@ def judge(
         registered_digest: the criterion's digest as stored before the first run; another one now
             is INVALID.
 
+    Returns:
+        The word with its p values, prices paid; effect and intervals are computed from it.
+
+    Source: docs/verdicts.md.
+
     >>> from kdcheck.verdict import TaskEffects
     >>> criterion = Criterion(claim="ls_raises_entropy", tasks=("mrpc",), margin=0.05, unit="nats",
     ...                       because="the paper's smallest gap is six times as large")
@@ -62,8 +67,18 @@ def judge_family(
         measured: by claim id; a claim that is absent, None or empty is NOT_RUN.
         registered_digests: see ``judge``, by claim id.
 
+    Returns:
+        One verdict per criterion.
+
     Raises:
         ClaimError: no criteria, an id twice, plans that differ, or evidence for an unknown claim.
+
+    Source: Holm 1979; docs/verdicts.md.
+
+    >>> criteria = [Criterion(claim=name, tasks=("mrpc",), margin=0.1, unit="nats", because="b")
+    ...             for name in ("first", "second")]
+    >>> [str(verdict.word) for verdict in judge_family(criteria, {}).values()]
+    ['NOT_RUN', 'NOT_RUN']
     """
     plan = _check_family(criteria, measured)
     digests = registered_digests or {}

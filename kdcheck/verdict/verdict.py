@@ -25,7 +25,13 @@ from kdcheck.verdict.words import DECIDING, REGIONS, Word, signed
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What one task says, taken alone."""
+    """What one task says, taken alone.
+
+    Source: docs/verdicts.md.
+
+    >>> TaskResult("mrpc", 0.2, Interval(0.1, 0.3), {}).interval.high
+    0.3
+    """
 
     name: str
     effect: float
@@ -41,6 +47,13 @@ class Verdict:
     """A word on a claim, with its inputs; effect, intervals and reason are computed from them.
 
     Made by ``judge`` and ``judge_family``, not by hand.
+
+    Source: docs/verdicts.md.
+
+    >>> from kdcheck.verdict import judge
+    >>> criterion = Criterion(claim="c", tasks=("mrpc",), margin=0.1, unit="nats", because="b")
+    >>> str(judge(criterion, None).word)
+    'NOT_RUN'
     """
 
     criterion: Criterion

@@ -15,6 +15,8 @@ class Word(StrEnum):
     SUPPORTED and REFUTED and EQUIVALENT are shown, each with a bounded error rate; UNDECIDED is
     what is left; INVALID means that the evidence cannot be judged; NOT_RUN that there is none.
 
+    Source: decision 0040.
+
     >>> str(Word.SUPPORTED)
     'SUPPORTED'
     """
