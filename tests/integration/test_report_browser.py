@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import struct
-import subprocess
 import zlib
 from pathlib import Path
 
@@ -13,12 +11,8 @@ import pytest
 
 from kdcheck.report import html
 from tests import report_doubles as doubles
+from tests.browser import browse, needs_browser
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
-)
 # What the page says of itself once its own script has run; read back from the dumped document.
 PROBE = """
 <script>
@@ -31,15 +25,7 @@ document.title = `wide ${wide} of ${view}; shown ${cards.map((card) => card.id).
 </script>
 """
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on PATH")
-
-
-def browse(folder: Path, page: Path, *arguments: str) -> str:
-    """Run the browser once on a page, with a profile of its own; its standard output."""
-    assert BROWSER is not None
-    command = [BROWSER, *FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    return done.stdout
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +59,7 @@ def rows_of(png: bytes) -> tuple[int, int, set[bytes]]:
 
 def test_the_page_is_drawn(page: Path, tmp_path: Path) -> None:
     shot = tmp_path / "page.png"
-    browse(tmp_path, page, "--window-size=1280,900", f"--screenshot={shot}")
+    browse(tmp_path, page.as_uri(), "--window-size=1280,900", f"--screenshot={shot}")
     width, height, rows = rows_of(shot.read_bytes())
     assert (width, height) == (1280, 900)
     assert len(rows) > 200, "an empty page has few distinct rows of pixels"
@@ -106,7 +92,7 @@ def said_of(page: Path, folder: Path, width: int, *, dark: bool) -> tuple[int, i
     )
     said = browse(
         folder,
-        frame,
+        frame.as_uri(),
         *("--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom"),
         "--window-size=1400,900",
         *(["--blink-settings=preferredColorScheme=0"] if dark else []),
