@@ -20,7 +20,17 @@ REWORDABLE = ("says_in_words", "because")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """When we look and what errors we accept; one plan per family of claims."""
+    """When we look and what errors we accept; one plan per family of claims.
+
+    Raises:
+        ClaimError: looks that do not rise from 2 seeds or more, or a rate outside 0 to 0.5.
+
+    Source: decision 0041, looks first, then Holm.
+
+    >>> plan = Plan()
+    >>> plan.looks, plan.supported
+    ((3, 5, 7, 10), 0.025)
+    """
 
     looks: tuple[int, ...] = (3, 5, 7, 10)
     """Numbers of seeds at which a claim is judged, rising. Each look costs: see decision 0041."""
@@ -78,6 +88,8 @@ class Criterion:
 
     Raises:
         ClaimError: a margin, task, seed or quantifier that cannot be judged; the message names it.
+
+    Source: decision 0040, what the words of a verdict mean.
 
     >>> criterion = Criterion(
     ...     claim="ls_raises_entropy", contrast="entropy(LS) - entropy(ERM)", unit="nats",

@@ -24,6 +24,8 @@ class TaskEffects:
     Raises:
         InputError: lengths that differ.
 
+    Source: decision 0005, one seed, one pipeline.
+
     >>> TaskEffects(seeds=(0, 1), effects=(0.4, 0.5)).effect_of(1)
     0.5
     """
@@ -77,6 +79,8 @@ class Measured:
 
     Raises:
         InputError: tasks whose arms have different names.
+
+    Source: none.
 
     >>> one = Measured(tasks={"mrpc": TaskEffects(seeds=(0, 1), effects=(0.4, float("nan")))})
     >>> str(Measured.from_dict(one.to_dict())) == str(one)

@@ -17,6 +17,11 @@ class Comparison:
     """A published number beside ours.
 
     CONSISTENT says only that one more run of ours could have printed it: no claim is supported.
+
+    Source: Whitmore 1986, "Prediction limits for a univariate normal observation".
+
+    >>> Comparison(published=0.9, half_width=0.005, values=(0.30, 0.33, 0.29)).word
+    'INCONSISTENT'
     """
 
     published: float
@@ -54,8 +59,12 @@ def compare_with_published(
         half_width: half a unit of the last printed digit.
         level: of the prediction interval.
 
+    Returns:
+        Our interval, and whether the published figure lies in it.
+
     Raises:
         InputError: fewer than two values, equal or non-finite ones, a level outside 0..1.
+
     Source: for example Whitmore 1986, "Prediction limits for a univariate normal observation".
 
     >>> ours = compare_with_published(0.31, (0.30, 0.33, 0.29), half_width=0.005)
