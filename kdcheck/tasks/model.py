@@ -24,6 +24,11 @@ def _sha256_of_json(value: object) -> str:
 class Split:
     """The examples of one split, by column; nothing in it can be changed.
 
+    Raises:
+        TaskError: columns of different lengths.
+
+    Source: none.
+
     >>> split = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, 0))
     >>> len(split), split
     (2, Split(2 examples, digest 84b22e3c))
@@ -73,6 +78,8 @@ class Split:
 class Origin:
     """Where the examples come from and on what terms.
 
+    Source: none.
+
     >>> Origin(source="a folder", licence="CC0", citation="none").notes
     ()
     """
@@ -97,6 +104,8 @@ class Task:
     Raises:
         TaskError: a text, an id, a column count or the class list is wrong; rows are named.
         LabelError: a label is not an integer from 0 to K - 1; rows are named.
+
+    Source: Appendix A.1.
 
     >>> def split(*ids): return Split(ids=ids, texts=(("good",),) * len(ids), labels=(1,) * len(ids))
     >>> origin = Origin(source="a doctest", licence="CC0", citation="none")
