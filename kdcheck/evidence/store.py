@@ -37,7 +37,14 @@ LOCK_TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A training that was announced to the store and has not ended."""
+    """A training that was announced to the store and has not ended.
+
+    Source: none.
+
+    >>> from kdcheck.evidence.samples import sample_recipe
+    >>> Begun(run_id="ab12", recipe=sample_recipe(seed=3), attempt="1").recipe.seed
+    3
+    """
 
     run_id: str
     recipe: Recipe
@@ -51,6 +58,8 @@ class Store:
     The controlling process calls :meth:`create` once, workers :meth:`open`. A training is in the
     store only when all of it is: its run is FINISHED last. No call reads or sets MLflow's global
     state, so MLFLOW_RUN_ID and a user's own active run are not touched.
+
+    Source: none.
 
     >>> Store.open("/nowhere/store")
     Traceback (most recent call last):
