@@ -26,6 +26,12 @@ class Planned(BaseException):
     """Ends a claim test that was called to learn what it needs, before anything is judged.
 
     Not an ``Exception``, so that a test's own handlers let it pass.
+
+    Source: decision 0003, claims are called to be planned.
+
+    >>> from kdcheck.study.samples import sample_question
+    >>> Planned(sample_question()).question.contrast.text
+    'mean_entropy_nats(ls/smaller) - mean_entropy_nats(erm/smaller)'
     """
 
     def __init__(self, question: Question) -> None:
