@@ -22,6 +22,11 @@ def markdown(record: Record) -> str:
         GitHub's Markdown.
 
     Source: none.
+
+    >>> from kdcheck.report import build
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> print(markdown(build([sample_judged()], SampleStore())).partition("\\n")[0])
+    # Verdicts at invented scale
     """
     summary = (
         f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "

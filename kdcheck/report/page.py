@@ -38,6 +38,12 @@ def html(record: Record) -> str:
         HTML that refers to nothing outside itself.
 
     Source: none.
+
+    >>> from kdcheck.report import build
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> page = html(build([sample_judged()], SampleStore()))
+    >>> "<title>kdcheck: 1 supported at invented scale</title>" in page
+    True
     """
     head = tag(
         "head",

@@ -38,6 +38,11 @@ def build(claims: Sequence[Judged], source: EvidenceSource) -> dict[str, Any]:
         EvidenceError: a run is missing or damaged.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> record = build([sample_judged()], SampleStore())
+    >>> record["counts"]["SUPPORTED"], record["cost"]["runs"], record["seeds"]
+    (1, 6, [0, 1, 2])
     """
     asked = sorted(claims, key=lambda each: each.claim.id)
     scale = _only_scale(asked)
