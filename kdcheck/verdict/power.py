@@ -72,7 +72,7 @@ def seeds_to_decide(
     Returns:
         A number of seeds, or None where more than ``FARTHEST`` would be needed.
 
-    Source: decision 0042, what a verdict counts and shows.
+    Source: Johnson and Welch 1940; decision 0041 for the prices.
 
     >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
     >>> seeds_to_decide(one, np.array([[1.0, 2.0, 3.0]]), dict.fromkeys(REGIONS["above"], 1))
