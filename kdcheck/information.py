@@ -268,6 +268,8 @@ def check_logit_tensor(logits_NK: Tensor | None, *, who: str, name: str = "logit
     Raises:
         LogitError: see there.
 
+    Source: none.
+
     >>> check_logit_tensor(torch.zeros(2, 3), who="erm")
     """
     checks.check_logits(_as_array(logits_NK, who, name), who=who, name=name)
@@ -276,8 +278,15 @@ def check_logit_tensor(logits_NK: Tensor | None, *, who: str, name: str = "logit
 def check_posterior_tensor(posteriors_NK: Tensor, *, who: str, name: str = "posteriors") -> None:
     """Apply :func:`kdcheck.checks.check_posteriors` to a tensor, with its own type's tolerance.
 
+    Args:
+        posteriors_NK: shape (N, K).
+        who: function that refuses, for the message.
+        name: of the argument, for the message.
+
     Raises:
         PosteriorError: see there.
+
+    Source: none.
 
     >>> check_posterior_tensor(torch.full((2, 4), 0.25), who="entropy")
     """
@@ -291,6 +300,8 @@ def check_label_tensor(labels_N: Tensor, *, examples: int, classes: int, who: st
 
     Raises:
         LabelError: not a tensor, or see there.
+
+    Source: none.
 
     >>> check_label_tensor(torch.tensor([0, 2]), examples=2, classes=3, who="erm")
     """
@@ -308,8 +319,15 @@ def check_label_tensor(labels_N: Tensor, *, examples: int, classes: int, who: st
 def check_scaled(logits_NK: Tensor, temperature: float, *, who: str) -> None:
     """Refuse a temperature so small that logits / temperature overflows.
 
+    Args:
+        logits_NK: shape (N, K).
+        temperature: above 0.
+        who: function that refuses, for the message.
+
     Raises:
         ParameterError: the quotient is not finite; the message gives both.
+
+    Source: none.
 
     >>> check_scaled(torch.zeros(2, 3), 0.5, who="distillation")
     """

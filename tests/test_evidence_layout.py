@@ -15,7 +15,7 @@ import pytest
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import layout, owner
 from kdcheck.evidence.faults import explain
-from kdcheck.evidence.links import compare_link, run_link, runs_link
+from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.location import Location, choose_location
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.source import ClaimRecord
@@ -104,11 +104,9 @@ def test_links_open_the_classic_view_and_carry_filters_unharmed():
     }
 
 
-def test_links_to_runs_files_and_comparisons():
+def test_links_to_runs_and_files():
     assert fragment(run_link("3", "ab")).path == "/experiments/3/runs/ab"
     assert fragment(run_link("3", "ab", artifact="a b.html")).path.endswith("/artifacts/a%20b.html")
-    page = fragment(compare_link("3", ["a", "b"]))
-    assert json.loads(parse_qs(page.query)["runs"][0]) == ["a", "b"]
 
 
 def test_saved_views_unpack_to_the_columns_that_matter():

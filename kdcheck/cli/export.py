@@ -13,7 +13,15 @@ HELP = "write claims and their evidence into a bundle for other machines"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the options.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args(["evidence/mini", "--scale", "mini"]).bundle.name
+    'mini'
+    """
     parser.add_argument("bundle", type=Path, metavar="DIR", help="the bundle to write")
     parser.add_argument("--scale", metavar="NAME", help="only claims judged at this scale")
     parser.add_argument(
@@ -24,7 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the bundle and say what is in it."""
+    """Write the bundle and say what is in it.
+
+    Raises:
+        EvidenceError: there is no store, a run is damaged, or the folder holds something else.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> run(parser.parse_args(["evidence/mini", "--store", "/nowhere/store"]))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
+store. Name the right one with --store, or make one by running pytest claims/.
+    """
     from kdcheck.cli.verify import source_of
     from kdcheck.evidence.bundle import export_bundle
     from kdcheck.study.record import stored_claims

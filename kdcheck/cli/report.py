@@ -13,7 +13,15 @@ HELP = "write the report: HTML, Markdown, JSON and a badge"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the options.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args([]).output.name
+    'kdcheck-report.html'
+    """
     origin = parser.add_mutually_exclusive_group()
     origin.add_argument(
         "--store",
@@ -35,7 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the four files and name them."""
+    """Write the four files and name them.
+
+    Raises:
+        EvidenceError: there is no store or bundle, or a run is damaged.
+        InputError: no claim is stored, or claims of several scales and none is named.
+        OptionError: the files cannot be written.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> run(parser.parse_args(["--store", "/nowhere/store"]))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
+store. Name the right one with --store, or make one by running pytest claims/.
+    """
     from kdcheck.cli.verify import source_of
     from kdcheck.report import build, write
     from kdcheck.study.record import stored_claims

@@ -46,7 +46,15 @@ METRICS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe by file or by field, and where things are."""
+    """The recipe by file or by field, and where things are.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args(["--task", "tweets", "--alpha", "0.1"]).alpha
+    0.1
+    """
     parser.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE.toml", help="a recipe file")
     what = parser.add_argument_group("fields of the recipe")
     what.add_argument("--task", metavar="NAME", help="see kdcheck data list")
@@ -84,7 +92,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train teachers, then the recipe; 0, or 130 when stopped by Ctrl-C."""
+    """Train teachers, then the recipe; 0, or 130 when stopped by Ctrl-C.
+
+    Raises:
+        OptionError: a field is missing or malformed, or results cannot be left where they are wanted.
+        KdcheckError: the recipe contradicts itself, or cannot be trained here.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> run(parser.parse_args(["--encoder", "tiny-1"]))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.OptionError: kdcheck train: got no task; wanted the name of the task. Give \
+--task or a recipe file.
+    """
     from kdcheck.engine.settings import pick_device
     from kdcheck.study.resources import Resources
 
@@ -93,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     )
     recipe = resolve(fields_of(args), resources)
     _check_places(args.output, args.export)
-    place = Place(resources, pick_device(args.device), args.workdir)
+    place = _Place(resources, pick_device(args.device), args.workdir)
     try:
         teacher = None
         for each in recipe.lineage():
@@ -115,7 +138,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def fields_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of the recipe: the file's, else the defaults; then the flags over them."""
+    """The fields of the recipe: the file's, else the defaults; then the flags over them.
+
+    Raises:
+        OptionError: a file that cannot be read, or a ``--set`` that is no FIELD=VALUE.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> fields_of(parser.parse_args(["--objective", "ls", "--alpha", "0.1", "--set", "batch_size=16"]))
+    {'learning_rate': 5e-05, 'epochs': 4, 'seed': 0, 'objective': {'name': 'ls', 'alpha': 0.1}, \
+'batch_size': 16}
+    """
     fields: dict[str, Any] = {"learning_rate": 5e-5, "epochs": 4, "seed": 0, "objective": {}}
     if args.recipe:
         fields = _read(args.recipe)
@@ -167,6 +202,26 @@ def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:
     """The recipe that the fields name, with the digests of what is there now.
 
     A teacher has every field of its student that its own table does not name; its objective is ERM.
+
+    Args:
+        fields: of the recipe, by name.
+        resources: where task and encoder are found.
+
+    Returns:
+        The recipe, its teacher's inside.
+
+    Raises:
+        OptionError: no name of a task or an encoder.
+        KdcheckError: they cannot be found, do not fit, or the recipe contradicts itself.
+
+    Source: section 4 for the teacher.
+
+    >>> from kdcheck.study.resources import Resources
+    >>> resolve({"task": "tweets", "encoder": 7}, Resources())
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.OptionError: kdcheck train: got 7; wanted the name of the encoder. Give \
+--encoder or a recipe file.
     """
     from kdcheck.encoders import check_pair
     from kdcheck.recipe import Recipe
@@ -197,7 +252,7 @@ def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:
 
 
 @dataclass(frozen=True)
-class Place:
+class _Place:
     """Where recipes are trained."""
 
     resources: Resources

@@ -31,7 +31,15 @@ STOP_TIMEOUT_SECONDS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the options.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args([]).port
+    5000
+    """
     parser.add_argument(
         "--store",
         metavar="PLACE",
@@ -47,7 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the links, and for a store on this machine serve them until Ctrl-C."""
+    """Print the links, and for a store on this machine serve them until Ctrl-C.
+
+    Raises:
+        EvidenceError: there is no store, or the server does not come up or ends by itself.
+        OptionError: the port is in use.
+
+    Source: none.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> try:
+    ...     run(parser.parse_args(["--store", "/nowhere/store"]))
+    ... except EvidenceError as error:
+    ...     print(error.got)
+    store      /nowhere/store (--store)
+    no database mlflow.db there
+    """
     from kdcheck.evidence.location import choose_location
     from kdcheck.evidence.runs import no_store
     from kdcheck.evidence.store import Store
@@ -85,6 +109,8 @@ def free_port(wanted: int) -> int:
     Raises:
         OptionError: it is in use.
 
+    Source: none.
+
     >>> free_port(0) > 0
     True
     """
@@ -104,8 +130,25 @@ def serve(location: Location, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
     One worker and no job runner: 2 processes and half a GB instead of 13 and 2.6 GB.
 
+    Args:
+        location: of a store on this machine.
+        port: on 127.0.0.1, free.
+
+    Returns:
+        A context manager; it gives the server's process.
+
     Raises:
         EvidenceError: it did not come up; the message has the end of its log.
+        OSError: the store's folder is gone.
+
+    Source: none.
+
+    >>> from kdcheck.evidence.location import Location
+    >>> with serve(Location.parse("/nowhere/store"), 5000):  # doctest: +ELLIPSIS
+    ...     print("up")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: ... No such file or directory: ...
     """
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", location.uri]

@@ -195,7 +195,7 @@ def restore_vocabulary(
     """The full embedding table: trained rows in their places, the others as they were.
 
     Args:
-        trained_VW: the trained table, shape (V, W), one row per entry of ``vocabulary``.
+        trained_VW: the trained table, shape (V, width), one row per entry of ``vocabulary``.
         vocabulary: token ids of its rows.
         encoder: where the other rows come from.
 
@@ -205,10 +205,10 @@ def restore_vocabulary(
     Source: none; rows that no example uses are never moved by training without weight decay.
 
     >>> from kdcheck.testing import tiny_encoder
-    >>> encoder = tiny_encoder()
-    >>> trained = torch.zeros(2, encoder.config.hidden_size)
-    >>> restore_vocabulary(trained, np.array([0, 3]), encoder).abs().sum(dim=1)[:4] > 0
-    tensor([False,  True,  True, False])
+    >>> encoder = tiny_encoder(width=4)
+    >>> full = restore_vocabulary(torch.zeros(2, 4), np.array([5, 7]), encoder)
+    >>> full[[5, 6, 7]].any(dim=1)
+    tensor([False,  True, False])
     """
     full = encoder.weights[WORD_EMBEDDINGS].clone().to(trained_VW.dtype)
     full[torch.from_numpy(vocabulary)] = trained_VW.detach().cpu()
@@ -231,8 +231,8 @@ def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
     Source: section 4; BERT and DistilBERT share a tokenizer.
 
     >>> from kdcheck.testing import tiny_encoder
-    >>> check_pair(tiny_encoder("bert"), tiny_encoder("bert", layers=1))
-    []
+    >>> check_pair(tiny_encoder("bert"), tiny_encoder("distilbert"))
+    ['tiny-distilbert-2x32 does not read token types: it tells two texts apart by [SEP] alone']
     """
     for what, of_teacher, of_student in (
         ("tokenizer", _tokenizer_facts(teacher), _tokenizer_facts(student)),
@@ -265,7 +265,14 @@ def check_label_map(encoder: Encoder, classes: Sequence[str]) -> None:
     Source: none.
 
     >>> from kdcheck.testing import tiny_encoder
-    >>> check_label_map(tiny_encoder(), ["negative", "positive"])  # it names none
+    >>> encoder = tiny_encoder()
+    >>> encoder.config.label2id = {"negative": 0, "positive": 1}
+    >>> check_label_map(encoder, ["positive", "negative"])
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EncoderError: encoder 'tiny-bert-2x32', label2id: got {'negative': 0, \
+'positive': 1}; wanted {'positive': 0, 'negative': 1}, as in the task, or none. Use the encoder as \
+it was before fine-tuning, or take label2id out of config.json.
     """
     labels, wanted = _label_map(encoder), {name: label for label, name in enumerate(classes)}
     if labels is not None and dict(labels) != wanted:

@@ -61,7 +61,7 @@ def length_group(lengths_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number of the length group of each example.
 
     Args:
-        lengths_B: tokens of each example.
+        lengths_B: tokens of each example, shape (B,).
 
     Returns:
         Shape (B,), rising with the length.
@@ -78,7 +78,7 @@ def lay_out(lengths_B: npt.NDArray[np.int64], *, on_cpu: bool) -> tuple[LengthGr
     """The layouts of examples that lie end to end in the order of their length groups.
 
     Args:
-        lengths_B: tokens of each example, in the order in which they lie.
+        lengths_B: tokens of each example, in the order in which they lie, shape (B,).
         on_cpu: one layout per length group; otherwise one for all, since on an accelerator a launch
             costs more than padding.
 

@@ -75,8 +75,8 @@ def pack(
 
     Args:
         tokenized: the split.
-        rows_B: which examples, in this order.
-        row_of_token: from token id to row of the trained embedding table.
+        rows_B: which examples, in this order, shape (B,).
+        row_of_token: from token id to row of the trained embedding table, one entry per token.
 
     Returns:
         The batch, on the CPU; a token that the table lacks has row -1 there and is an assertion.
@@ -163,7 +163,7 @@ def _without_pooler(base: Any) -> Iterator[nn.Module]:
         base.pooler = pooler
 
 
-def packed_attention(
+def _packed_attention(
     module: nn.Module,
     query_1HTD: Tensor,
     key_1HTD: Tensor,
@@ -196,4 +196,4 @@ def packed_attention(
     return attend(query, key, value, packed.groups, scaling, dropout)[None], None
 
 
-AttentionInterface.register(ATTENTION, packed_attention)
+AttentionInterface.register(ATTENTION, _packed_attention)

@@ -65,6 +65,9 @@ def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
         recipe: says which threads, kernels and number formats.
         device: whose random state is restored too.
 
+    Returns:
+        A context manager.
+
     Source: none; what bitwise equality depends on.
 
     >>> from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task

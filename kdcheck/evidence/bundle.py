@@ -53,6 +53,18 @@ def export_bundle(
 
     Raises:
         EvidenceError: evidence is missing or damaged, or the folder holds something else.
+
+    Source: none.
+
+    >>> from kdcheck.evidence.samples import sample_evidence
+    >>> class Memory:
+    ...     def digests(self): return {sample_evidence().recipe.digest}
+    ...     def get(self, digest, trajectory): return sample_evidence()
+    ...     def claims(self): return ()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bundle = Bundle(export_bundle(Memory(), Path(folder) / "mini"))
+    ...     bundle.get(sample_evidence().recipe.digest).notes
+    ('2 texts were cut',)
     """
     wanted = sorted(source.digests() if digests is None else set(digests))
     if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
@@ -106,6 +118,8 @@ class Bundle:
 
     Raises:
         EvidenceError: the folder is no bundle, or of another format.
+
+    Source: none.
 
     >>> Bundle(Path("/nowhere"))
     Traceback (most recent call last):

@@ -37,6 +37,8 @@ class SealedFiles:
     Raises:
         EvidenceError: the manifest is missing, damaged or of another format.
 
+    Source: none.
+
     >>> SealedFiles({}.__getitem__, "0" * 64, "run 4f9b7251")
     Traceback (most recent call last):
         ...
@@ -91,7 +93,17 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
 
 
 def seal(folder: Path) -> str:
-    """Write the manifest over every file in ``folder`` and return the manifest's sha256."""
+    """Write the manifest over every file in ``folder`` and return the manifest's sha256.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     _ = (Path(place) / "cost.json").write_text("{}")
+    ...     sealed = SealedFiles(lambda name: (Path(place) / name).read_bytes(), seal(Path(place)), "x")
+    >>> sealed.names
+    ['cost.json']
+    """
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     sums = {name: _sum_of(folder / name) for name in names if name != MANIFEST}
     return write_json(folder / MANIFEST, {"format": FORMAT, "files": sums})
@@ -103,7 +115,16 @@ def _sum_of(path: Path) -> str:
 
 
 def write_json(path: Path, values: Any) -> str:
-    """Write JSON with sorted keys, the same bytes for the same values; return its sha256."""
+    """Write JSON with sorted keys, the same bytes for the same values; return its sha256.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.json"
+    ...     write_json(path, {"b": 1, "a": 2}) == write_json(path, {"a": 2, "b": 1})
+    True
+    """
     text = json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     content = f"{text}\n".encode()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +142,15 @@ def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True)
 
     Raises:
         EvidenceError: there is no point, steps do not rise, or a number is not finite.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> from kdcheck.evidence.samples import sample_evidence
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_evidence(Path(folder), sample_evidence(), trajectory=False)
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['cost.json', 'environment.json', 'points.json', 'posteriors', 'recipe.json']
     """
     check_evidence(evidence)
     write_json(folder / "recipe.json", evidence.recipe.to_dict())
@@ -143,7 +173,22 @@ def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True)
 
 
 def check_evidence(evidence: Evidence) -> None:
-    """Refuse evidence that could not be read back as it is or that a verdict could not use."""
+    """Refuse evidence that could not be read back as it is or that a verdict could not use.
+
+    Raises:
+        EvidenceError: no point, steps that do not rise, no logits at the last step, or a number
+            that is not finite; the message names it.
+
+    Source: none.
+
+    >>> from dataclasses import replace
+    >>> from kdcheck.evidence.samples import sample_evidence
+    >>> try:
+    ...     check_evidence(replace(sample_evidence(), cost={"seconds": float("inf")}))
+    ... except EvidenceError as error:
+    ...     print(error.got)
+    cost seconds = inf
+    """
     who = f"evidence of recipe {evidence.recipe.short}"
     steps = [point.step for point in evidence.points]
     if not steps or any(b <= a for a, b in pairwise(steps)):
@@ -173,8 +218,26 @@ def check_evidence(evidence: Evidence) -> None:
 def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
     """Read back what :func:`write_evidence` wrote, with or without the earlier points' logits.
 
+    Args:
+        sealed: the files.
+        trajectory: also the logits of the points before the last.
+
+    Returns:
+        Equal to what was written, up to logits that were not asked for.
+
     Raises:
-        EvidenceError: a file is missing or damaged.
+        EvidenceError: a file is missing or damaged, or earlier logits are asked for and not there.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> from kdcheck.evidence.samples import sample_evidence
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = Path(place)
+    ...     write_evidence(folder, sample_evidence())
+    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
+    ...     [len(point.predictions) for point in read_evidence(sealed).points]
+    [0, 2]
     """
     splits = [
         name.removeprefix("posteriors/").removesuffix(".parquet")
@@ -213,7 +276,34 @@ def _require_trajectory(sealed: SealedFiles, points: Sequence[Any]) -> None:
 
 
 def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evidence:
-    """:func:`read_evidence`, and its recipe must have the digest asked for."""
+    """:func:`read_evidence`, and its recipe must have the digest asked for.
+
+    Args:
+        sealed: the files.
+        digest: of the recipe.
+        trajectory: also the logits of the points before the last.
+
+    Returns:
+        The evidence of that recipe.
+
+    Raises:
+        EvidenceError: a file is missing or damaged, another version wrote it, or the recipe is
+            another one.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> from kdcheck.evidence.samples import sample_evidence
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = Path(place)
+    ...     write_evidence(folder, sample_evidence(seed=1))
+    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
+    ...     try:
+    ...         read_checked(sealed, sample_evidence(seed=2).recipe.digest, trajectory=False)
+    ...     except EvidenceError as error:
+    ...         print(error.wanted)
+    the recipe that its label names
+    """
     try:
         evidence = read_evidence(sealed, trajectory=trajectory)
         found = evidence.recipe.digest
@@ -238,7 +328,17 @@ def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evide
 
 
 def final_metrics(sealed: SealedFiles) -> dict[str, float]:
-    """The last value of each metric, and the cost as ``total/...``, as MLflow shows them."""
+    """The last value of each metric, and the cost as ``total/...``, as MLflow shows them.
+
+    Source: none.
+
+    >>> class Two:  # the two files that it reads
+    ...     def read_json(self, name):
+    ...         points = [{"values": {"test/accuracy": value}} for value in (0.5, 0.75)]
+    ...         return {"points": points} if name == "points.json" else {"seconds": 1.5}
+    >>> final_metrics(Two())
+    {'test/accuracy': 0.75, 'total/seconds': 1.5}
+    """
     metrics: dict[str, float] = {}
     for point in sealed.read_json("points.json")["points"]:
         metrics |= point["values"]
@@ -246,7 +346,22 @@ def final_metrics(sealed: SealedFiles) -> dict[str, float]:
 
 
 def write_claim(folder: Path, record: ClaimRecord, files: Mapping[str, bytes | Path]) -> None:
-    """Write a claim's record and its files into ``folder``."""
+    """Write a claim's record and its files into ``folder``.
+
+    Args:
+        folder: an empty folder.
+        record: what was judged.
+        files: content, or a path to copy from, by name.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> record = ClaimRecord(claim_id="c", scale="mini", evidence=(), note="")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_claim(Path(folder), record, {"judged.json": b"{}"})
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['claim.json', 'judged.json']
+    """
     write_json(folder / CLAIM, record.to_dict())
     for name, content in files.items():
         path = folder / name
@@ -255,6 +370,18 @@ def write_claim(folder: Path, record: ClaimRecord, files: Mapping[str, bytes | P
 
 
 def read_claim(sealed: SealedFiles) -> ClaimRecord:
-    """Read back what :func:`write_claim` wrote."""
+    """Read back what :func:`write_claim` wrote.
+
+    Source: none.
+
+    >>> import tempfile
+    >>> record = ClaimRecord(claim_id="c", scale="mini", evidence=(), note="")
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = Path(place)
+    ...     write_claim(folder, record, {"judged.json": b"{}"})
+    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
+    ...     read_claim(sealed).files
+    ('judged.json',)
+    """
     names = [name for name in sealed.names if name != CLAIM]
     return ClaimRecord.from_dict(sealed.read_json(CLAIM), files=names)

@@ -37,6 +37,11 @@ TAGS_PER_BATCH = 100
 def parameters(recipe: Recipe) -> dict[str, str]:
     """The recipe's fields as MLflow parameters; the objective's are ``objective.alpha``, ...
 
+    Raises:
+        EvidenceError: a value is longer than MLflow keeps.
+
+    Source: none.
+
     >>> from kdcheck.objectives import LabelSmoothing
     >>> recipe = Recipe(task="mrpc", task_digest="t", encoder="tiny-2", encoder_digest="e",
     ...     objective=LabelSmoothing(alpha=0.3), learning_rate=5e-5, epochs=4, seed=0)
@@ -50,7 +55,7 @@ def parameters(recipe: Recipe) -> dict[str, str]:
         if not isinstance(value, Mapping):
             flat[name] = _shown(value)
     flat["objective"] = flat.pop("objective.name")
-    return checked_lengths(flat, MAX_PARAMETER, "parameter")
+    return _checked_lengths(flat, MAX_PARAMETER, "parameter")
 
 
 def _shown(value: object) -> str:
@@ -58,7 +63,26 @@ def _shown(value: object) -> str:
 
 
 def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str, str]:
-    """Tags of a training: what it is, and which claims it serves."""
+    """Tags of a training: what it is, and which claims it serves.
+
+    Args:
+        recipe: of the training.
+        role: its arm, as ``kd/smaller``.
+        claims: ids of the claims.
+
+    Returns:
+        Value by name of the tag.
+
+    Raises:
+        EvidenceError: a value is longer than MLflow keeps.
+
+    Source: none.
+
+    >>> from kdcheck.evidence.samples import sample_recipe
+    >>> tags = recipe_tags(sample_recipe(), role="ls/smaller", claims=["ls_raises_entropy"])
+    >>> tags["mlflow.runName"], tags["claims"]
+    ('ls invented ls/smaller 0', 'ls_raises_entropy')
+    """
     tags = {
         "digest": recipe.digest,
         "prefix_digest": recipe.prefix_digest or "none",
@@ -72,11 +96,16 @@ def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": recipe.summary(),
     }
-    return checked_lengths(tags | claim_tags(claims), MAX_TAG, "tag")
+    return _checked_lengths(tags | claim_tags(claims), MAX_TAG, "tag")
 
 
 def claim_tags(claims: Iterable[str]) -> dict[str, str]:
     """Tags that tie a training to the claims it is evidence for.
+
+    Raises:
+        EvidenceError: so many claims that MLflow would cut the list.
+
+    Source: none.
 
     >>> claim_tags(["ls_raises_entropy[sst2]"])
     {'claims': 'ls_raises_entropy[sst2]', 'claim.ls_raises_entropy.sst2': 'evidence'}
@@ -84,11 +113,17 @@ def claim_tags(claims: Iterable[str]) -> dict[str, str]:
     ids = sorted(set(claims))
     tags = {"claims": ", ".join(ids)} if ids else {}
     tags |= {claim_tag(claim_id): "evidence" for claim_id in ids}
-    return checked_lengths(tags, MAX_TAG, "tag")
+    return _checked_lengths(tags, MAX_TAG, "tag")
 
 
 def claim_tag(claim_id: str) -> str:
-    """Name of the tag for one claim; MLflow allows no brackets there."""
+    """Name of the tag for one claim; MLflow allows no brackets there.
+
+    Source: none.
+
+    >>> claim_tag("ls_raises_entropy[sst2]")
+    'claim.ls_raises_entropy.sst2'
+    """
     return "claim." + re.sub(r"[^\w.-]+", ".", claim_id, flags=re.ASCII).strip(".")
 
 
@@ -97,10 +132,17 @@ def record_tags(record: ClaimRecord) -> dict[str, str]:
 
     Raises:
         EvidenceError: a metric is not finite, or a value is longer than MLflow keeps.
+
+    Source: none.
+
+    >>> record = ClaimRecord(
+    ...     claim_id="c[sst2]", scale="mini", evidence=(), note="", tags={"verdict": "REFUTED"})
+    >>> record_tags(record)["mlflow.runName"]
+    'c[sst2] REFUTED'
     """
     who = f"claim {record.claim_id}"
-    check_finite(record.metrics, who)
-    checked_lengths(record.params, MAX_PARAMETER, f"{who}, parameter")
+    _check_finite(record.metrics, who)
+    _checked_lengths(record.params, MAX_PARAMETER, f"{who}, parameter")
     tags = {
         **record.tags,
         "claim": record.claim_id,
@@ -109,7 +151,7 @@ def record_tags(record: ClaimRecord) -> dict[str, str]:
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": record.note,
     }
-    return checked_lengths(tags, MAX_TAG, f"{who}, tag")
+    return _checked_lengths(tags, MAX_TAG, f"{who}, tag")
 
 
 def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
@@ -117,15 +159,21 @@ def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
 
     Raises:
         EvidenceError: a value is not finite; MLflow would store infinity as 1.8e308.
+
+    Source: none.
+
+    >>> from kdcheck.evidence.samples import sample_evidence
+    >>> metric_rows(sample_evidence())[-1]
+    ('total/tokens', 4096.0, 20)
     """
     rows = [(n, v, p.step) for p in evidence.points for n, v in p.values.items()]
     last = evidence.final.step
     rows += [(f"{COST}{name}", value, last) for name, value in evidence.cost.items()]
-    check_finite({name: value for name, value, _ in rows}, f"recipe {evidence.recipe.short}")
+    _check_finite({name: value for name, value, _ in rows}, f"recipe {evidence.recipe.short}")
     return rows
 
 
-def check_finite(metrics: Mapping[str, float], who: str) -> None:
+def _check_finite(metrics: Mapping[str, float], who: str) -> None:
     """Refuse NaN and infinity, and name the metric."""
     for name, value in metrics.items():
         if not math.isfinite(value):
@@ -134,7 +182,7 @@ def check_finite(metrics: Mapping[str, float], who: str) -> None:
             )
 
 
-def checked_lengths(values: Mapping[str, str], longest: int, kind: str) -> dict[str, str]:
+def _checked_lengths(values: Mapping[str, str], longest: int, kind: str) -> dict[str, str]:
     """The values, unless one is so long that MLflow would cut it."""
     for name, value in values.items():
         if len(value) > longest:
@@ -149,6 +197,8 @@ def checked_lengths(values: Mapping[str, str], longest: int, kind: str) -> dict[
 
 def chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
     """The values in pieces of at most ``size``.
+
+    Source: none.
 
     >>> chunks([1, 2, 3], 2)
     [[1, 2], [3]]

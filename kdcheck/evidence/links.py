@@ -6,7 +6,6 @@ A bare link to an experiment opens MLflow's pages for language-model traces, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import quote
 
 WORKFLOW = "workflowType=machine_learning"
@@ -29,6 +28,11 @@ def runs_link(
         view: key of a saved view, which brings its own filter and columns.
         base: address of the server; empty for links inside the UI, such as in a note.
 
+    Returns:
+        A URL, or only its fragment if there is no base.
+
+    Source: none.
+
     >>> runs_link("1", search="tags.seed = '3'", base="http://127.0.0.1:5000")
     'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&\
 searchFilter=tags.seed%20%3D%20%273%27'
@@ -48,23 +52,13 @@ def run_link(
 ) -> str:
     """Link to one run, or to one of its files.
 
+    Source: none.
+
     >>> run_link("1", "ab12", artifact="report.html")
     '#/experiments/1/runs/ab12/artifacts/report.html?workflowType=machine_learning'
     """
     page = f"/artifacts/{quote(artifact)}" if artifact else ""
     return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}{page}?{WORKFLOW}"
-
-
-def compare_link(experiment_id: str, run_ids: Sequence[str], *, base: str = "") -> str:
-    """Link that lays some runs side by side.
-
-    >>> compare_link("1", ["a", "b"])
-    '#/compare-runs?runs=%5B%22a%22%2C%22b%22%5D&experiments=%5B%221%22%5D&\
-workflowType=machine_learning'
-    """
-    runs = quote("[" + ",".join(f'"{run_id}"' for run_id in run_ids) + "]", safe="")
-    experiments = quote(f'["{experiment_id}"]', safe="")
-    return f"{_root(base)}/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}"
 
 
 def _root(base: str) -> str:

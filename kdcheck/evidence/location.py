@@ -18,6 +18,8 @@ SQLITE = "sqlite:///"
 class Location:
     """A store's address.
 
+    Source: none.
+
     >>> Location.parse("http://127.0.0.1:5000").is_local
     False
     >>> Location.parse("/data/store").uri
@@ -85,6 +87,8 @@ def choose_location(
 
     Raises:
         EvidenceError: the address cannot be used.
+
+    Source: none.
 
     >>> choose_location(environment={"MLFLOW_TRACKING_URI": "http://tracker:5000"}).origin
     'MLFLOW_TRACKING_URI'

@@ -17,6 +17,8 @@ def this_process() -> dict[str, str]:
     process started and the boot make it unique. Both are read from ``/proc`` and are empty where
     there is none.
 
+    Source: none.
+
     >>> owner_is_alive(this_process())
     True
     """
@@ -31,6 +33,8 @@ def this_process() -> dict[str, str]:
 def is_this_process(tags: Mapping[str, str]) -> bool:
     """Whether the tags of a run name this process.
 
+    Source: none.
+
     >>> is_this_process({"kdcheck.pid": "0"})
     False
     """
@@ -39,6 +43,8 @@ def is_this_process(tags: Mapping[str, str]) -> bool:
 
 def owner_is_alive(tags: Mapping[str, str]) -> bool | None:
     """Whether the process that a run's tags name still lives; none if that cannot be known.
+
+    Source: none.
 
     >>> owner_is_alive({**this_process(), "kdcheck.started": "1"})
     False

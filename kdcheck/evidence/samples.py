@@ -14,6 +14,8 @@ from kdcheck.recipe import Recipe
 def sample_recipe(seed: int = 0) -> Recipe:
     """A recipe of a task that does not exist.
 
+    Source: none.
+
     >>> sample_recipe(3).seed
     3
     """
@@ -33,6 +35,17 @@ def sample_evidence(
     seed: int = 0, *, examples: int = 8, classes: int = 3, points: int = 2
 ) -> Evidence:
     """Evidence of :func:`sample_recipe` with random numbers in it.
+
+    Args:
+        seed: of the recipe and of the numbers.
+        examples: N of each split.
+        classes: K.
+        points: evaluation points, ten steps apart.
+
+    Returns:
+        Logits of ``validation`` and ``test`` at each point.
+
+    Source: none.
 
     >>> sample_evidence(points=4).final.step
     40

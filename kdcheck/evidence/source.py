@@ -64,6 +64,8 @@ class ClaimRecord:
 class EvidenceSource(Protocol):
     """What verdicts are computed from, wherever it is kept.
 
+    Source: none.
+
     >>> from kdcheck.evidence.bundle import Bundle
     >>> all(hasattr(Bundle, name) for name in ("digests", "get", "metrics", "claims"))
     True

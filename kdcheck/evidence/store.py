@@ -41,8 +41,9 @@ class Begun:
 
     Source: none.
 
-    >>> sorted(Begun.__dataclass_fields__)
-    ['attempt', 'recipe', 'run_id']
+    >>> from kdcheck.evidence.samples import sample_recipe
+    >>> Begun(run_id="ab12", recipe=sample_recipe(seed=3), attempt="1").recipe.seed
+    3
     """
 
     run_id: str

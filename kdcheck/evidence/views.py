@@ -27,6 +27,14 @@ def experiment_tags(ids: Mapping[str, str], name: str) -> dict[str, str]:
     Args:
         ids: experiment id by name.
         name: of the experiment.
+
+    Returns:
+        Value by name of the tag.
+
+    Source: none.
+
+    >>> list(experiment_tags({TRAININGS: "1", CLAIMS: "2"}, CLAIMS))
+    ['mlflow.note.content', 'mlflow.sharedViewState.kdcheck-verdicts']
     """
     if name == CLAIMS:
         note, views = _claims_note(ids), {VIEWS[CLAIMS]: _verdicts_view()}
@@ -66,21 +74,21 @@ def _verdicts_view() -> str:
     columns = ["attributes.`Created`", "tags.`claim`", "tags.`scale`", "tags.`verdict`"]
     columns += [f"metrics.`{m}`" for m in ("effect", "ci_low", "ci_high", "n_seeds")]
     state = _state(f"tags.{CURRENT} = 'true'", order="tags.`claim`", columns=columns)
-    return saved_view("Verdicts", state)
+    return _saved_view("Verdicts", state)
 
 
 def _trainings_view() -> str:
     columns = [f"tags.`{tag}`" for tag in ("role", "task", "objective", "seed")]
     columns += [f"metrics.`test/{m}`" for m in ("mean_entropy_nats", "accuracy", "nll_nats")]
     state = _state(ALL_FINISHED, order="tags.`role`", columns=columns)
-    return saved_view("Trainings", state)
+    return _saved_view("Trainings", state)
 
 
 def _curves_view() -> str:
     keys = [{"mode": "tag", "groupByData": tag} for tag in ("task", "role")]
     groups = {"aggregateFunction": "average", "groupByKeys": keys}
     state = _state(ALL_FINISHED, order="tags.`role`", columns=[])
-    return saved_view("Curves, mean over seeds", {**state, "groupBy": groups})
+    return _saved_view("Curves, mean over seeds", {**state, "groupBy": groups})
 
 
 def _state(search: str, *, order: str, columns: Sequence[str]) -> dict[str, object]:
@@ -92,10 +100,10 @@ def _state(search: str, *, order: str, columns: Sequence[str]) -> dict[str, obje
     }
 
 
-def saved_view(name: str, state: Mapping[str, object]) -> str:
+def _saved_view(name: str, state: Mapping[str, object]) -> str:
     """Value of the tag in which MLflow keeps a saved view.
 
-    >>> saved_view("Verdicts", {})
+    >>> _saved_view("Verdicts", {})
     '{"name": "Verdicts", "createdAt": 0, "updatedAt": 0, "state": "deflate;eJyrrgUAAXUA+Q=="}'
     """
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()

@@ -47,15 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a CUDA device; claims at a scale that needs one")
 
 
-def scale_name(config: pytest.Config) -> str:
-    """The scale asked for: ``--scale``, or ``paper`` under ``-m gpu``, or ``embedded``.
-
-    Source: none.
-
-    >>> from types import SimpleNamespace
-    >>> scale_name(SimpleNamespace(getoption={"--scale": None, "-m": "gpu"}.get))
-    'paper'
-    """
+def _scale_name(config: pytest.Config) -> str:
+    """The scale asked for: ``--scale``, or ``paper`` under ``-m gpu``, or ``embedded``."""
     named: str | None = config.getoption("--scale")
     if named:
         return named
@@ -118,7 +111,17 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def study(request: pytest.FixtureRequest) -> Study:
-    """Readings of arms, and ``judge``: see :class:`kdcheck.study.study.Study`."""
+    """Readings of arms, and ``judge``: see :class:`kdcheck.study.study.Study`.
+
+    Source: none.
+
+    >>> from kdcheck.claims import claim, nats
+    >>> from kdcheck.study.arms import ERM, LS
+    >>> @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
+    ...        holds="on every task", margin=nats(0.05), because="the gaps are six times as large")
+    ... def test_ls_raises_entropy(study):
+    ...     study.judge(study.entropy(LS("smaller")) - study.entropy(ERM("smaller")))
+    """
     from kdcheck.plugin.outcome import judge_item
     from kdcheck.study.study import Study
 
@@ -205,7 +208,7 @@ def _plan(item: Any) -> Question:
 def _load_scale(config: pytest.Config) -> Any:
     from kdcheck.study.scale import load
 
-    return load(scale_name(config))
+    return load(_scale_name(config))
 
 
 def _make_session(config: pytest.Config, questions: list[Question]) -> Session:
@@ -215,7 +218,7 @@ def _make_session(config: pytest.Config, questions: list[Question]) -> Session:
     store = store_of(config)
     where = Where(
         store=store,
-        folder=work_folder(config, store),
+        folder=_work_folder(config, store),
         data_dir=config.getoption("--data-dir"),
         model_dir=config.getoption("--model-dir"),
     )
@@ -236,22 +239,16 @@ def store_of(config: pytest.Config) -> str:
     Source: none.
 
     >>> from types import SimpleNamespace
-    >>> store_of(SimpleNamespace(getoption={"--store": "s"}.get, rootpath=Path()))
-    's'
+    >>> store_of(SimpleNamespace(getoption={"--store": "/data/store"}.get))
+    '/data/store'
     """
     named = config.getoption("--store") or os.environ.get("KDCHECK_STORE")
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     return str(named or tracking or config.rootpath / ".kdcheck" / "store")
 
 
-def work_folder(config: pytest.Config, store: str) -> Path:
-    """Locks and checkpoints: beside a local store, else in the root folder.
-
-    Source: none.
-
-    >>> work_folder(None, ".kdcheck/store").as_posix()
-    '.kdcheck/work'
-    """
+def _work_folder(config: pytest.Config, store: str) -> Path:
+    """Locks and checkpoints: beside a local store, else in the root folder."""
     return Path(store).parent / "work" if "://" not in store else config.rootpath / ".kdcheck/work"
 
 

@@ -33,6 +33,17 @@ def judge_item(item: Any, session: Session, question: Question) -> None:
         pytest.skip.Exception: NOT_RUN.
 
     Source: none.
+
+    >>> from types import SimpleNamespace
+    >>> from kdcheck.study.samples import SampleStore, sample_graph, sample_judged, sample_question
+    >>> graph, verdict = sample_graph(), sample_judged().verdict
+    >>> session = SimpleNamespace(verdicts={"ls_raises_entropy": verdict}, graph=graph,
+    ...     scale=graph.scale, store=SampleStore(), num_classes=lambda task: 3, counts=(5,))
+    >>> config = SimpleNamespace(getoption=lambda name: None)
+    >>> item = SimpleNamespace(stash={}, user_properties=[], config=config)
+    >>> judge_item(item, session, sample_question())
+    >>> list(item.stash.values()), session.store.claims()[0].claim_id
+    (['SUPPORTED'], 'ls_raises_entropy')
     """
     from kdcheck.plugin import PROPERTY, WORD
 
@@ -74,6 +85,16 @@ def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, M
         InputError: the file cannot be read, or an entry lacks its verdict or reason.
 
     Source: none.
+
+    >>> import tempfile
+    >>> from types import SimpleNamespace
+    >>> from kdcheck.study.samples import sample_scale
+    >>> session = SimpleNamespace(counts=(3,), scale=sample_scale())
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+    ...     _ = file.write('[invented.c]\\nverdict = "REFUTED"\\nbecause = "see Table 2"')
+    ...     file.flush()
+    ...     expected_verdicts(SimpleNamespace(getoption={"--expected": Path(file.name)}.get), session)
+    {'c': {'verdict': 'REFUTED', 'because': 'see Table 2'}}
     """
     if session.counts != (session.scale.seeds,):
         return {}
@@ -99,6 +120,16 @@ def warn_of_stale(config: pytest.Config, session: Session) -> None:
     """Warn of expected verdicts whose claim no longer exists.
 
     Source: none.
+
+    >>> import tempfile
+    >>> from types import SimpleNamespace
+    >>> from kdcheck.study.samples import sample_question, sample_scale
+    >>> session = SimpleNamespace(counts=(3,), scale=sample_scale(), questions=[sample_question()])
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+    ...     _ = file.write('[invented.gone]\\nverdict = "REFUTED"\\nbecause = "see Table 2"')
+    ...     file.flush()
+    ...     with pytest.warns(match="claims that do not exist: gone"):
+    ...         warn_of_stale(SimpleNamespace(getoption={"--expected": Path(file.name)}.get), session)
     """
     known = {question.claim.id for question in session.questions}
     stale = sorted(set(expected_verdicts(config, session)) - known)
@@ -111,6 +142,11 @@ def row(verdict: Verdict) -> dict[str, Any]:
     """One row of the verdict table, as JSON values.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import sample_judged
+    >>> shown = row(sample_judged().verdict)
+    >>> shown["word"], shown["figures"], shown["tasks"]
+    ('SUPPORTED', '+0.484 [+0.473, +0.495] nats', '1 of 1')
     """
     figures = ""
     if verdict.effect is not None and verdict.seeds >= 2:
@@ -131,7 +167,18 @@ def row(verdict: Verdict) -> dict[str, Any]:
 def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> None:
     """Print the verdict table and say where the evidence is.
 
+    Args:
+        reporter: pytest's terminal reporter.
+        lines: rows of :func:`row`, each as JSON.
+        config: names the store and the page, which is written anew.
+
+    Raises:
+        EvidenceError: the store cannot be read.
+
     Source: none.
+
+    >>> summarise.__annotations__["lines"]  # a call needs a store
+    'Sequence[str]'
     """
     from kdcheck.evidence.store import Store
     from kdcheck.plugin import store_of

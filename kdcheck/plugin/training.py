@@ -17,6 +17,14 @@ def announce(session: Session) -> None:
     """Print what is about to be done, before anything is trained.
 
     Source: none.
+
+    >>> from types import SimpleNamespace
+    >>> from kdcheck.study.samples import sample_graph, sample_question, sample_scale
+    >>> session = SimpleNamespace(graph=sample_graph(), missing=lambda: 2, counts=(3,),
+    ...                           scale=sample_scale(), questions=(sample_question(),))
+    >>> announce(session)
+    <BLANKLINE>
+    kdcheck: invented scale, 1 tasks, 3 seeds; 1 claims; 6 runs (4 in the store)
     """
     runs, missing = len(session.graph.recipes), session.missing()
     seeds = "until decided" if len(session.counts) > 1 else f"{session.counts[0]} seeds"
@@ -31,6 +39,9 @@ def with_processes(workers: int | None) -> Train:
 
     Args:
         workers: how many; by default one per device or core; 0 trains in this process.
+
+    Returns:
+        What carries out a job.
 
     Source: none.
 
@@ -54,6 +65,9 @@ def as_worker(name: str) -> Train:
 
     Args:
         name: of the worker, as ``gw0``; its number picks a device.
+
+    Returns:
+        What carries out a job.
 
     Source: none.
 

@@ -72,6 +72,12 @@ def card(claim: Record, common: Iterable[str]) -> Markup:
         An article whose id is the claim's.
 
     Source: none.
+
+    >>> from kdcheck.report import build
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> record = build([sample_judged()], SampleStore())
+    >>> card(record["claims"][0], common=[])[:55]
+    '<article class="card supported" id="ls_raises_entropy" '
     """
     return tag(
         "article",

@@ -23,8 +23,10 @@ def markdown(record: Record) -> str:
 
     Source: none.
 
-    >>> markdown.__name__
-    'markdown'
+    >>> from kdcheck.report import build
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> print(markdown(build([sample_judged()], SampleStore())).partition("\\n")[0])
+    # Verdicts at invented scale
     """
     summary = (
         f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "

@@ -39,8 +39,11 @@ def html(record: Record) -> str:
 
     Source: none.
 
-    >>> html.__name__
-    'html'
+    >>> from kdcheck.report import build
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> page = html(build([sample_judged()], SampleStore()))
+    >>> "<title>kdcheck: 1 supported at invented scale</title>" in page
+    True
     """
     head = tag(
         "head",

@@ -62,6 +62,11 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, Run]:
         EvidenceError: a run is missing or damaged.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_graph
+    >>> digest = sample_graph().digest("ls/smaller", "invented", 0)
+    >>> collect([digest], SampleStore())[digest].settings["objective"]
+    {'name': 'ls', 'alpha': 0.3}
     """
     held = source.digests()
     runs: dict[str, Run] = {}

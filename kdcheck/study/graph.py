@@ -34,7 +34,15 @@ class Question:
 
 
 class Digests(Protocol):
-    """Where the digests come from that a recipe must name."""
+    """Where the digests come from that a recipe must name.
+
+    Source: none.
+
+    >>> from kdcheck.study.samples import SampleDigests
+    >>> digests: Digests = SampleDigests()
+    >>> digests.task("mrpc")
+    'content of mrpc'
+    """
 
     def task(self, name: str) -> str:
         """Content digest of a task, cut to the scale's rows."""
@@ -104,6 +112,11 @@ def build(
         InputError, RecipeError: the scale lacks a method, or its fields contradict each other.
 
     Source: section 4; a teacher shares its student's seed, so one seed is one whole pipeline.
+
+    >>> from kdcheck.study.samples import SampleDigests, sample_question, sample_scale
+    >>> graph = build([sample_question()], sample_scale(), (0, 1), SampleDigests())
+    >>> len(graph.recipes), sorted(graph.runs)  # two arms, one task, two seeds
+    (4, ['erm/smaller', 'ls/smaller'])
     """
     graph = Graph(scale, seeds)
     # Claims share most of their arms, and checking a recipe costs a millisecond.
@@ -121,10 +134,25 @@ def build(
 def recipe_of(arm: Arm, scale: Scale, task: str, seed: int, digests: Digests) -> Recipe:
     """The recipe of one arm on one task with one seed.
 
+    Args:
+        arm: method and size; its teacher, if it has one, becomes the recipe's.
+        scale: hyper-parameters.
+        task: one of the scale's.
+        seed: of the whole pipeline, teacher included.
+        digests: content digests of tasks and encoders.
+
+    Returns:
+        The recipe, with its teacher's inside.
+
     Raises:
         InputError, RecipeError: the scale lacks the method, or its fields contradict each other.
 
     Source: section 4.
+
+    >>> from kdcheck.study.arms import LS
+    >>> from kdcheck.study.samples import SampleDigests, sample_scale
+    >>> recipe_of(LS("smaller"), sample_scale(), "invented", 0, SampleDigests()).objective.alpha
+    0.3
     """
     settings: dict[str, Any] = scale.settings(arm, task)
     rows = {f"{split}_rows": count for split, count in scale.rows.get(task, {}).items()}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
 
 
-class Readable(Protocol):
+class _Readable(Protocol):
     """Where evidence can be had by digest."""
 
     def get(self, digest: str) -> Evidence:
@@ -120,6 +120,13 @@ def judged(question: Question, verdict: Verdict, graph: Graph, classes: Iterable
         The claim with its verdict.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_graph, sample_question
+    >>> from kdcheck.study.judging import judge_all
+    >>> question, graph = sample_question(), sample_graph()
+    >>> verdict = judge_all([question], graph, SampleStore().get)[question.claim.id]
+    >>> judged(question, verdict, graph, classes=[2]).deviations[0].partition(",")[0]
+    'Every task has two classes'
     """
     runs = {
         arm: {
@@ -147,6 +154,12 @@ def store_claim(judged_claim: Judged, store: Store) -> None:
         EvidenceError: it could not be stored.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> store = SampleStore()
+    >>> store_claim(sample_judged(), store)
+    >>> store.claims()[0].tags
+    {'verdict': 'SUPPORTED', 'where': 'Table 2', 'unit': 'nats'}
     """
     claim, verdict = judged_claim.claim, judged_claim.verdict
     store.tag_claims({digest: [claim.id] for digest in judged_claim.digests()})
@@ -173,6 +186,10 @@ def note(judged_claim: Judged, store: Store) -> str:
     """The description of a claim's run in the MLflow UI: its first three lines show at once.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> print(note(sample_judged(), SampleStore()).partition("\\n")[0])
+    ## Label smoothing makes a classifier less sure.
     """
     claim, verdict = judged_claim.claim, judged_claim.verdict
     rows = [
@@ -227,6 +244,12 @@ def stored_claims(source: EvidenceSource, scale: str | None = None) -> list[Judg
         The claims with their stored verdicts.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> store = SampleStore()
+    >>> store_claim(sample_judged(), store)
+    >>> stored_claims(store) == [sample_judged()], stored_claims(store, scale="paper")
+    (True, [])
     """
     found = [
         Judged.from_dict(json.loads(source.claim_file(record, FILE)))
@@ -236,7 +259,7 @@ def stored_claims(source: EvidenceSource, scale: str | None = None) -> list[Judg
     return sorted(found, key=lambda each: (each.scale, each.claim.id))
 
 
-def judge_again(claims: Iterable[Judged], source: Readable) -> dict[str, Verdict]:
+def judge_again(claims: Iterable[Judged], source: _Readable) -> dict[str, Verdict]:
     """Recompute the verdicts of one scale's claims from stored posteriors, without training.
 
     Args:
@@ -250,6 +273,11 @@ def judge_again(claims: Iterable[Judged], source: Readable) -> dict[str, Verdict
         EvidenceError: a run is missing or damaged.
 
     Source: none.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> again = judge_again([sample_judged()], SampleStore())["ls_raises_entropy"]
+    >>> again == sample_judged().verdict
+    True
     """
     asked = list(claims)
     criteria = [Criterion.from_dict(each.verdict.criterion.to_dict()) for each in asked]

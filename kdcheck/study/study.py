@@ -27,10 +27,11 @@ class Planned(BaseException):
 
     Not an ``Exception``, so that a test's own handlers let it pass.
 
-    Source: decision 0003.
+    Source: decision 0003, claims are called to be planned.
 
-    >>> issubclass(Planned, Exception)
-    False
+    >>> from kdcheck.study.samples import sample_question
+    >>> Planned(sample_question()).question.contrast.text
+    'mean_entropy_nats(ls/smaller) - mean_entropy_nats(erm/smaller)'
     """
 
     def __init__(self, question: Question) -> None:

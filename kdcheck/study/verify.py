@@ -93,6 +93,13 @@ def verify(source: EvidenceSource) -> Iterator[Check]:
         EvidenceError: no claim is stored, or evidence is missing, damaged or altered.
 
     Source: none.
+
+    >>> from kdcheck.study.record import store_claim
+    >>> from kdcheck.study.samples import SampleStore, sample_judged
+    >>> store = SampleStore()
+    >>> store_claim(sample_judged(), store)
+    >>> [check.same for check in verify(store)]
+    [True]
     """
     claims = stored_claims(source)
     if not claims:

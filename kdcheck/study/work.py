@@ -159,7 +159,13 @@ def work(
     Raises:
         KdcheckError: a recipe cannot be trained; it is marked as failed in the store first.
 
-    Source: none.
+    Source: decision 0004, locks are the queue.
+
+    >>> from kdcheck.study.samples import SampleStore, sample_graph
+    >>> job, worker = Job.of(sample_graph(), store="s", folder=Path("w")), Worker("w0")
+    >>> work(job, SampleStore(), worker)
+    >>> worker.trained  # the store has them all
+    []
     """
     resources = job.resources()
     finished = store.digests()
@@ -173,11 +179,11 @@ def work(
                 finished = store.digests()
                 continue
             if not store.has(order.recipe.digest):  # another may have finished it since we looked
-                train_one(order, job, store, resources, worker)
+                _train_one(order, job, store, resources, worker)
             finished.add(order.recipe.digest)
 
 
-def train_one(order: Order, job: Job, store: Store, resources: Resources, worker: Worker) -> None:
+def _train_one(order: Order, job: Job, store: Store, resources: Resources, worker: Worker) -> None:
     """Train one recipe and store its evidence; the caller holds its lock.
 
     Raises:

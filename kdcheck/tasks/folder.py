@@ -19,6 +19,8 @@ _DECLARED = {"classes": list, "text_columns": list, "source": str, "licence": st
 class FolderSource:
     """Files in the layout of the hub's GLUE, one folder a task and one file a split.
 
+    Source: none.
+
     >>> FolderSource(Path("glue")).describe("mrpc")
     'local folder, mrpc/'
     """
@@ -66,9 +68,31 @@ def load_declared(data_dir: Path, name: str) -> Task:
         data_dir: folder of folders.
         name: the task's folder.
 
+    Returns:
+        The task, its three splits as the files have them.
+
     Raises:
         TaskError: the declaration is incomplete or a file is unusable.
         LabelError: a label outside the classes.
+
+    Source: docs/guides/add-a-task.md.
+
+    >>> import tempfile
+    >>> declaration = '''
+    ... classes = ["bad", "good"]
+    ... text_columns = ["text"]
+    ... source = "made up"
+    ... licence = "CC0"
+    ... citation = "none"
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     toy = Path(folder) / "toy"
+    ...     toy.mkdir()
+    ...     _ = (toy / "task.toml").write_text(declaration)
+    ...     for split in SPLITS:
+    ...         _ = (toy / f"{split}.tsv").write_text("text\\tlabel\\nso good\\tgood\\n")
+    ...     load_declared(Path(folder), "toy").origin.source
+    'made up (local folder, toy/)'
     """
     declared = read_declaration(data_dir, name)
     layout = Layout(
@@ -96,6 +120,8 @@ def load_declared(data_dir: Path, name: str) -> Task:
 def declared_names(data_dir: Path) -> list[str]:
     """Names of the tasks that a folder declares.
 
+    Source: docs/guides/add-a-task.md.
+
     >>> declared_names(Path("no such folder"))
     []
     """
@@ -107,6 +133,18 @@ def read_declaration(data_dir: Path, name: str) -> Mapping[str, Sequence[str]]:
 
     Raises:
         TaskError: it is no TOML, or a key is missing, mistyped or unknown.
+
+    Source: docs/guides/add-a-task.md.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "toy").mkdir()
+    ...     _ = (Path(folder) / "toy" / "task.toml").write_text('classes = ["bad", "good"]')
+    ...     try:
+    ...         read_declaration(Path(folder), "toy")
+    ...     except TaskError as error:
+    ...         print(error.got)
+    keys classes; missing, mistyped or unknown: text_columns, source, licence, citation
     """
     path = data_dir / name / DECLARATION
     try:

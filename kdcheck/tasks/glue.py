@@ -16,7 +16,15 @@ CUT_SEED = 0
 
 
 class Source(Protocol):
-    """What a source of GLUE files must do; see folder.py and hub.py."""
+    """What a source of GLUE files must do; see folder.py and hub.py.
+
+    Source: none.
+
+    >>> from kdcheck.tasks.hub import HubSource
+    >>> source: Source = HubSource()
+    >>> source.describe("mrpc")
+    'Hugging Face hub, nyu-mll/glue, mrpc'
+    """
 
     def read(self, layout: Layout, split: str) -> Split:
         """The published split of that name, checked."""
@@ -29,7 +37,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GlueTask:
-    """One of the four, with the paper's rule for its splits."""
+    """One of the four, with the paper's rule for its splits.
+
+    Source: Appendix A.1 and Table 6.
+
+    >>> GLUE["sst2"].cut_into, GLUE["sst2"].cut_rows, GLUE["sst2"].layout.classes
+    ('test', 1800, ('negative', 'positive'))
+    """
 
     layout: Layout
     published: Mapping[str, int]
@@ -121,8 +135,25 @@ def assemble(glue: GlueTask, source: Source) -> Task:
         glue: one of :data:`GLUE`.
         source: where the files are.
 
+    Returns:
+        The task; its notes name cuts, subsets and texts that train shares with other splits.
+
     Raises:
-        TaskError, LabelError, FetchError: a file is missing or a row is unusable.
+        TaskError: a file is missing, or a row is unusable.
+        LabelError: a label is no class.
+        FetchError: the hub cannot be reached.
+
+    Source: Appendix A.1 and Table 6; decisions 0020 and 0021.
+
+    >>> class Three:  # one source as good as another: three rows of each published split
+    ...     def read(self, layout, split):
+    ...         return Split(ids=tuple(f"{split}-{i}" for i in range(3)), labels=(0, 1, 1),
+    ...                      texts=tuple((f"{split} {i}",) for i in range(3)))
+    ...     def describe(self, name):
+    ...         return "a doctest"
+    >>> task = assemble(GLUE["sst2"], Three())
+    >>> len(task.train), len(task.test), task.origin.notes[-1]
+    (2, 1, 'test: 1 rows cut from train by content, seed 0')
     """
     layout = glue.layout
     parts = {ours: source.read(layout, theirs) for ours, theirs in glue.read_from.items()}

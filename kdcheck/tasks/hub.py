@@ -17,6 +17,8 @@ REPOSITORY = "nyu-mll/glue"
 class HubSource:
     """Splits of ``nyu-mll/glue``; each task is loaded once, when its first split is read.
 
+    Source: the GLUE files that the paper's Table 6 counts.
+
     >>> HubSource().describe("mrpc")
     'Hugging Face hub, nyu-mll/glue, mrpc'
     """

@@ -24,7 +24,10 @@ def _sha256_of_json(value: object) -> str:
 class Split:
     """The examples of one split, by column; nothing in it can be changed.
 
-    Source: appendix A.1 for what the splits are.
+    Raises:
+        TaskError: columns of different lengths.
+
+    Source: none.
 
     >>> split = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, 0))
     >>> len(split), split
@@ -102,7 +105,7 @@ class Task:
         TaskError: a text, an id, a column count or the class list is wrong; rows are named.
         LabelError: a label is not an integer from 0 to K - 1; rows are named.
 
-    Source: appendix A.1 and Table 6.
+    Source: Appendix A.1.
 
     >>> def split(*ids): return Split(ids=ids, texts=(("good",),) * len(ids), labels=(1,) * len(ids))
     >>> origin = Origin(source="a doctest", licence="CC0", citation="none")

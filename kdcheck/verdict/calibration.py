@@ -100,7 +100,14 @@ NULLS: dict[Null, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Shares of simulated families and claims, for one way of scattering and one null."""
+    """Shares of simulated families and claims, for one way of scattering and one null.
+
+    Source: a row of the table in docs/verdicts.md.
+
+    >>> row = calibrate_row("normal", "zero", families=20, claims=1, seed=0)
+    >>> row.any_false_supported, row.bound, row.keeps_the_bound  # chance explains 1 of 20
+    (0.05, 0.025, True)
+    """
 
     seeds: str
     null: str
@@ -131,10 +138,10 @@ class Row:
         return bool(bdtrc(count - 1, self.families, self.bound) >= THREE_SIGMA)
 
 
-def null_family(claims: int, null: Null) -> list[Criterion]:
+def _null_family(claims: int, null: Null) -> list[Criterion]:
     """Criteria of a family: by turns one task, "every" of two tasks, "some" of two tasks.
 
-    >>> [criterion.holds for criterion in null_family(3, "zero")]
+    >>> [criterion.holds for criterion in _null_family(3, "zero")]
     ['every', 'every', 'some']
     """
     base = Criterion(
@@ -152,13 +159,13 @@ def null_family(claims: int, null: Null) -> list[Criterion]:
     return [replace(kinds[c % len(kinds)], claim=str(c)) for c in range(claims)]
 
 
-def null_effects(criterion: Criterion, null: Null) -> Floats:
+def _null_effects(criterion: Criterion, null: Null) -> Floats:
     """True effects per task at which a word is false by the smallest step, shape (T,).
 
     One task fewer than the word needs has the effect it asks for, beyond doubt; the rest lie at the
     very edge. That is where a partial conjunction errs most.
 
-    >>> null_effects(null_family(2, Word.SUPPORTED)[1], Word.SUPPORTED).tolist()
+    >>> _null_effects(_null_family(2, Word.SUPPORTED)[1], Word.SUPPORTED).tolist()
     [1000.0, 30.0]
     """
     if null == "zero":
@@ -175,15 +182,32 @@ def simulate(
     """A family's criteria and, with leading axis F, the measurements of many replications of it.
 
     Both arms are simulated: a plain one, and one that differs by effect and scatter.
+
+    Args:
+        draw: scatter of the paired differences, mean zero; an entry of ``SEEDS``.
+        null: which word is false by the smallest step.
+        families: F, number of replications.
+        claims: C, claims of the family.
+        rng: what all is drawn from.
+
+    Returns:
+        C criteria, and for each one arrays of shape (F, T, S) with S the last planned look.
+
+    Source: docs/verdicts.md, "How often the judge is wrong".
+
+    >>> criteria, arrays = simulate(
+    ...     SEEDS["normal"], "zero", families=4, claims=2, rng=np.random.default_rng(0))
+    >>> [claim.effects.shape for claim in arrays]
+    [(4, 1, 10), (4, 2, 10)]
     """
-    criteria = null_family(claims, null)
+    criteria = _null_family(claims, null)
     seeds = max(Plan().looks)
     scatter_FCTS = draw(rng, (families, claims, 2, seeds))
     plain_FCTS = rng.standard_normal(scatter_FCTS.shape)
     arrays = []
     for c, criterion in enumerate(criteria):
         tasks = len(criterion.tasks)
-        effects_FTS = scatter_FCTS[:, c, :tasks] + null_effects(criterion, null)[:, None]
+        effects_FTS = scatter_FCTS[:, c, :tasks] + _null_effects(criterion, null)[:, None]
         plain_FTS = plain_FCTS[:, c, :tasks]
         other_FTS = plain_FTS + effects_FTS
         # Subtracting again rounds as real differences do, so "identical" ones differ in the last bits.
@@ -200,6 +224,14 @@ def calibrate_row(seeds: str, null: Null, *, families: int, claims: int, seed: i
         families: number of simulated families.
         claims: claims per family.
         seed: of the simulation; each row draws from its own stream.
+
+    Returns:
+        Shares of families with a false word, and of claims that are INVALID or UNDECIDED.
+
+    Source: docs/verdicts.md, "How often the judge is wrong".
+
+    >>> calibrate_row("identical differences", "zero", families=3, claims=2, seed=0).invalid
+    1.0
     """
     rng = np.random.default_rng([seed, list(SEEDS).index(seeds), list(NULLS).index(null)])
     criteria, arrays = simulate(SEEDS[seeds], null, families=families, claims=claims, rng=rng)
@@ -225,8 +257,18 @@ def calibrate_row(seeds: str, null: Null, *, families: int, claims: int, seed: i
 def calibrate(*, families: int, claims: int, seed: int) -> Iterator[Row]:
     """All rows of the table, one after the other.
 
+    Args:
+        families: number of simulated families of a row.
+        claims: claims per family.
+        seed: of the simulation, 0 or more.
+
+    Returns:
+        One row for each pair of ``SEEDS`` and ``NULLS``, computed as it is asked for.
+
     Raises:
-        InputError: fewer than one family or claim.
+        InputError: fewer than one family or claim, or a negative seed.
+
+    Source: the table in docs/verdicts.md.
 
     >>> next(calibrate(families=2, claims=1, seed=0)).null
     'effect 0, margin 0'
@@ -247,6 +289,8 @@ def calibrate(*, families: int, claims: int, seed: int) -> Iterator[Row]:
 
 def number_of_rows() -> int:
     """How many rows ``calibrate`` yields.
+
+    Source: none.
 
     >>> number_of_rows()
     40

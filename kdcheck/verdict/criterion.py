@@ -22,9 +22,13 @@ REWORDABLE = ("says_in_words", "because")
 class Plan:
     """When we look and what errors we accept; one plan per family of claims.
 
-    Source: docs/verdicts.md; Bonferroni over the looks.
+    Raises:
+        ClaimError: looks that do not rise from 2 seeds or more, or a rate outside 0 to 0.5.
 
-    >>> Plan().looks, Plan().supported
+    Source: decision 0041, looks first, then Holm.
+
+    >>> plan = Plan()
+    >>> plan.looks, plan.supported
     ((3, 5, 7, 10), 0.025)
     """
 
@@ -85,7 +89,7 @@ class Criterion:
     Raises:
         ClaimError: a margin, task, seed or quantifier that cannot be judged; the message names it.
 
-    Source: docs/verdicts.md.
+    Source: decision 0040, what the words of a verdict mean.
 
     >>> criterion = Criterion(
     ...     claim="ls_raises_entropy", contrast="entropy(LS) - entropy(ERM)", unit="nats",

@@ -28,6 +28,12 @@ class Settled:
         looks: shape (..., C), index of the look that decided, or of the last one.
         adjusted_p: shape (..., C, W), adjusted for looks and family, frozen at that look.
         rivals: shape (..., W), claims among which Holm still divides each error rate.
+
+    Source: decision 0041, looks first, then Holm.
+
+    >>> nothing = settle(np.ones((2, 4, 3)), Plan())
+    >>> nothing.words.tolist(), nothing.rivals.tolist()
+    ([-1, -1], [2, 2, 2])
     """
 
     words: Ints
@@ -45,6 +51,11 @@ def settle(p_XCLW: Floats, plan: Plan) -> Settled:
     Args:
         p_XCLW: shape (..., C, L, W), from ``sequential_p_values``; 1 for claims that cannot be judged.
         plan: the family's error rates.
+
+    Returns:
+        Words, deciding looks, adjusted p values and what Holm still divides by.
+
+    Source: decision 0041; Holm 1979.
 
     >>> p = np.ones((2, 4, 3)); p[0, 1:, 0] = 0.001
     >>> settled = settle(p, Plan()); settled.words.tolist(), settled.looks.tolist()
@@ -82,6 +93,8 @@ def _word(shown_XCW: Bools, adjusted_XCW: Floats) -> Ints:
 
 def word_at(index: int) -> Word:
     """The word of an index in ``Settled.words``.
+
+    Source: none.
 
     >>> word_at(NONE_YET), word_at(0)
     (<Word.UNDECIDED: 'UNDECIDED'>, <Word.SUPPORTED: 'SUPPORTED'>)

@@ -20,10 +20,11 @@ from kdcheck.verdict.p_values import Bools, Floats, spread_is_rounding
 class Fault:
     """Why evidence is INVALID; the class says likely causes and cures, ``detail`` what was met.
 
-    Source: docs/verdicts.md, the guards.
+    Source: docs/verdicts.md, "What is INVALID".
 
-    >>> DuplicateSeeds("seed 3 twice on 'mrpc'").kind
-    'DuplicateSeeds'
+    >>> fault = FewerRuns("no runs on ['mrpc']")
+    >>> fault.kind, fault.advice.splitlines()[0]
+    ('FewerRuns', 'Runs that were registered are missing.')
     """
 
     detail: str
@@ -118,6 +119,8 @@ FAULTS: dict[str, type[Fault]] = {cls.__name__: cls for cls in Fault.__subclasse
 def fault_from_dict(stored: Mapping[str, Any]) -> Fault:
     """The fault stored as ``{"kind": ..., "detail": ...}``.
 
+    Source: none.
+
     >>> fault_from_dict({"kind": "FewerRuns", "detail": "task 'mrpc' is missing"}).kind
     'FewerRuns'
     """
@@ -131,6 +134,11 @@ class Arrays:
     Args:
         effects: shape (..., T, S).
         arms: raw values of both sides of the contrast, each (..., T, S); may be empty.
+
+    Source: none.
+
+    >>> Arrays(np.array([[0.5, -0.25]]), (np.array([[1.5, 0.75]]), np.array([[1.0, 1.0]]))).size
+    array([1.5])
     """
 
     effects: Floats
@@ -143,32 +151,44 @@ class Arrays:
         return np.asarray(np.max(parts, axis=0))
 
 
-def not_finite(arrays: Arrays) -> Bools:
+def _not_finite(arrays: Arrays) -> Bools:
     """Tasks with a NaN or infinite effect or raw value, shape (..., T)."""
     parts = (arrays.effects, *arrays.arms)
     return np.asarray(np.any([~np.isfinite(part).all(axis=-1) for part in parts], axis=0))
 
 
-def seed_ignored(arrays: Arrays) -> Bools:
+def _seed_ignored(arrays: Arrays) -> Bools:
     """Tasks with an arm that has one value for all seeds, shape (..., T)."""
     same = [spread_is_rounding(arm_XTS, np.abs(arm_XTS).max(axis=-1)) for arm_XTS in arrays.arms]
     return np.asarray(np.any(same, axis=0) & np.ones(arrays.size.shape, dtype=bool))
 
 
-def identical_differences(arrays: Arrays) -> Bools:
+def _identical_differences(arrays: Arrays) -> Bools:
     """Tasks whose paired differences are all equal, shape (..., T)."""
     return spread_is_rounding(arrays.effects, arrays.size)
 
 
 _ARRAY_GUARDS: tuple[tuple[type[Fault], Callable[[Arrays], Bools], str], ...] = (
-    (NotFinite, not_finite, "a value is not finite"),
-    (SeedIgnored, seed_ignored, "all seeds gave one value in an arm"),
-    (IdenticalDifferences, identical_differences, "all paired differences are equal"),
+    (NotFinite, _not_finite, "a value is not finite"),
+    (SeedIgnored, _seed_ignored, "all seeds gave one value in an arm"),
+    (IdenticalDifferences, _identical_differences, "all paired differences are equal"),
 )
 
 
 def unfit(arrays: Arrays) -> Bools:
-    """Claims that an array guard turns INVALID, shape (...)."""
+    """Claims that an array guard turns INVALID.
+
+    Args:
+        arrays: of one claim, with any leading axes.
+
+    Returns:
+        A truth value of shape X: the leading axes, without tasks and seeds.
+
+    Source: docs/verdicts.md, "What is INVALID".
+
+    >>> unfit(Arrays(np.array([[0.5, 0.25]]))).item(), unfit(Arrays(np.array([[0.5, 0.5]]))).item()
+    (False, True)
+    """
     with np.errstate(invalid="ignore"):  # inf - inf is one of the things looked for
         return np.asarray(np.any([guard(arrays) for _, guard, _ in _ARRAY_GUARDS], axis=(0, -1)))
 
@@ -182,6 +202,11 @@ def find_fault(
         criterion: as it stands now.
         measured: not empty.
         registered_digest: the criterion's digest as stored before the first run.
+
+    Returns:
+        The criterion's own fault first, then missing or surplus runs, then what the values show.
+
+    Source: docs/verdicts.md, "What is INVALID".
 
     >>> from kdcheck.verdict.measured import TaskEffects
     >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
@@ -238,7 +263,23 @@ def _array_fault(criterion: Criterion, measured: Measured) -> Fault | None:
 
 
 def as_arrays(criterion: Criterion, measured: Measured) -> Arrays:
-    """Measurements without structural faults as arrays: tasks and seeds in registered order."""
+    """Measurements without structural faults as arrays: tasks and seeds in registered order.
+
+    Args:
+        criterion: gives the order.
+        measured: every task of the criterion, all with the same seeds.
+
+    Returns:
+        Effects and arms, each of shape (T, S).
+
+    Source: none.
+
+    >>> from kdcheck.verdict.measured import TaskEffects
+    >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
+    >>> backwards = TaskEffects(seeds=(1, 0), effects=(0.1, 0.0))
+    >>> as_arrays(one, Measured(tasks={"a": backwards})).effects
+    array([[0. , 0.1]])
+    """
     tasks = [measured.tasks[name] for name in criterion.tasks]
     seeds = [seed for seed in criterion.seeds if seed in tasks[0].seeds]
     rows_T = [[task.seeds.index(seed) for seed in seeds] for task in tasks]

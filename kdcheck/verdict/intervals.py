@@ -15,10 +15,11 @@ from kdcheck.verdict.p_values import Floats
 class Interval(NamedTuple):
     """An interval, in the unit of its claim.
 
-    Source: Student 1908.
+    Source: none.
 
-    >>> Interval(0.1, 0.3).low
-    0.1
+    >>> low, high = Interval(-0.1, 0.3)
+    >>> low <= 0.0 <= high
+    True
     """
 
     low: float
@@ -28,8 +29,14 @@ class Interval(NamedTuple):
 def t_bounds(effects_TS: Floats, tail: float) -> tuple[Floats, Floats]:
     """Lower and upper bounds mean -+ t_{S-1}(1 - tail) sd / sqrt S, each missing with chance ``tail``.
 
+    Args:
+        effects_TS: shape (T, S), paired differences, S >= 2.
+        tail: chance to miss on one side.
+
     Returns:
-        Two arrays of shape (T,).
+        Two arrays of shape (T,), in the unit of the effects.
+
+    Source: Student 1908.
 
     >>> low, high = t_bounds(np.array([[0.4, 0.5, 0.6]]), 0.025)
     >>> low.round(3).tolist(), high.round(3).tolist()
@@ -49,6 +56,15 @@ def quantified_effect(criterion: Criterion, effects_TS: Floats) -> float:
     "On every task" turns on the smallest effect, "on some" on the largest; a claim "within" turns on
     the u-th closest to zero.
 
+    Args:
+        criterion: says the quantifier.
+        effects_TS: shape (T, S), paired differences.
+
+    Returns:
+        In the unit of the claim.
+
+    Source: decision 0042, what a verdict counts and shows.
+
     >>> one = Criterion(claim="c", tasks=("a", "b"), margin=0, because="x", unit="nats")
     >>> round(quantified_effect(one, np.array([[0.4, 0.6], [0.1, 0.3]])), 3)
     0.2
@@ -62,6 +78,16 @@ def quantified_interval(criterion: Criterion, effects_TS: Floats, level: float) 
     It inverts the partial conjunction tests: the u-th largest lower bound at tail / (T - u + 1) and
     the u-th largest upper bound at tail / u, tail = (1 - level) / 2. For "within" it is the turning
     task's own interval, simultaneous over the tasks (tail / T), since the data chose that task.
+
+    Args:
+        criterion: says the quantifier.
+        effects_TS: shape (T, S), paired differences, S >= 2.
+        level: between 0 and 1.
+
+    Returns:
+        In the unit of the claim.
+
+    Source: decision 0042; Benjamini and Heller 2008 for the tests it inverts.
 
     >>> one = Criterion(claim="c", tasks=("a", "b"), margin=0, because="x", unit="nats")
     >>> low, high = quantified_interval(one, np.array([[4.0, 6.0, 5.0], [1.0, 3.0, 2.0]]), 0.95)

@@ -32,9 +32,9 @@ def judge(
             is INVALID.
 
     Returns:
-        The word with its p values, prices paid; effect and intervals are computed from it.
+        The word with its inputs; effect, interval and reason are computed from them.
 
-    Source: docs/verdicts.md.
+    Source: docs/verdicts.md, "How it is decided".
 
     >>> from kdcheck.verdict import TaskEffects
     >>> criterion = Criterion(claim="ls_raises_entropy", tasks=("mrpc",), margin=0.05, unit="nats",
@@ -68,17 +68,21 @@ def judge_family(
         registered_digests: see ``judge``, by claim id.
 
     Returns:
-        One verdict per criterion.
+        By claim id, in the order of the criteria.
 
     Raises:
         ClaimError: no criteria, an id twice, plans that differ, or evidence for an unknown claim.
 
-    Source: Holm 1979; docs/verdicts.md.
+    Source: docs/verdicts.md, "How it is decided"; decision 0041.
 
-    >>> criteria = [Criterion(claim=name, tasks=("mrpc",), margin=0.1, unit="nats", because="b")
-    ...             for name in ("first", "second")]
-    >>> [str(verdict.word) for verdict in judge_family(criteria, {}).values()]
-    ['NOT_RUN', 'NOT_RUN']
+    >>> one, other = (
+    ...     Criterion(claim=claim, tasks=("mrpc",), margin=0.05, unit="nats", because="x")
+    ...     for claim in ("ls_raises_entropy", "kd_raises_entropy"))
+    >>> from kdcheck.verdict import TaskEffects
+    >>> effects = TaskEffects(seeds=(0, 1, 2), effects=(0.46, 0.49, 0.48))
+    >>> found = judge_family([one, other], {one.claim: Measured(tasks={"mrpc": effects})})
+    >>> {claim: verdict.word.value for claim, verdict in found.items()}
+    {'ls_raises_entropy': 'SUPPORTED', 'kd_raises_entropy': 'NOT_RUN'}
     """
     plan = _check_family(criteria, measured)
     digests = registered_digests or {}
@@ -112,6 +116,19 @@ def family_p_values(criteria: Sequence[Criterion], arrays: Sequence[Arrays | Non
     """Sequential p values of a family, shape (..., C, L, W); 1 for claims that cannot be judged.
 
     Leading axes of the arrays, if any, are replications of the whole family (``calibrate``).
+
+    Args:
+        criteria: C of them, with one plan.
+        arrays: measurements of each, effects of shape (..., T, S); None where there are none.
+
+    Returns:
+        Shape (..., C, L, W).
+
+    Source: decision 0041, looks first, then Holm.
+
+    >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
+    >>> family_p_values([one], [Arrays(np.array([[0.4, 0.5, 0.6]]))])[0, 0].round(3)
+    array([0.026, 1.   , 1.   ])
     """
     shape = next((a.effects.shape[:-2] for a in arrays if a is not None), ())
     p_CXLW = []

@@ -24,7 +24,7 @@ class TaskEffects:
     Raises:
         InputError: lengths that differ.
 
-    Source: docs/verdicts.md: one seed of the whole pipeline is one replication.
+    Source: decision 0005, one seed, one pipeline.
 
     >>> TaskEffects(seeds=(0, 1), effects=(0.4, 0.5)).effect_of(1)
     0.5
@@ -80,7 +80,7 @@ class Measured:
     Raises:
         InputError: tasks whose arms have different names.
 
-    Source: docs/verdicts.md.
+    Source: none.
 
     >>> one = Measured(tasks={"mrpc": TaskEffects(seeds=(0, 1), effects=(0.4, float("nan")))})
     >>> str(Measured.from_dict(one.to_dict())) == str(one)

@@ -29,6 +29,11 @@ def spread_is_rounding(values_XS: Floats, size_X: Floats) -> Bools:
         values_XS: shape (..., S).
         size_X: shape (...), magnitude of the figures that the values were computed from.
 
+    Returns:
+        Shape (...).
+
+    Source: none; floating point.
+
     >>> spread_is_rounding(np.array([0.1, 0.1 + 1e-17, 0.1]), np.array(0.1)).item()
     True
     """
@@ -49,6 +54,8 @@ def t_p_value(effects_XS: Floats, sign: int, threshold: float, size_X: Floats) -
     Returns:
         Shape (...).
 
+    Source: Student 1908.
+
     >>> round(float(t_p_value(np.array([0.4, 0.5, 0.6]), 1, 0.0, np.array(0.6))), 6)
     0.006536
     """
@@ -66,6 +73,16 @@ def region_p_value(effects_XS: Floats, region: Region, margin: float, size_X: Fl
     """The p of the null that the effect lies outside a region.
 
     "and": the larger p (for -margin..margin this is TOST); "or": Bonferroni, twice the smaller.
+
+    Args:
+        effects_XS: shape (..., S), S >= 2, paired differences.
+        region: where the effect is to be shown.
+        margin: in the unit of the effects.
+        size_X: see ``spread_is_rounding``.
+
+    Returns:
+        Shape (...).
+
     Source: Schuirmann 1987 for TOST; Berger 1982 for intersection-union tests.
 
     >>> within = Region(((1, -1), (-1, 1)), "and")
@@ -85,6 +102,14 @@ def partial_conjunction(p_XT: Floats, needed: int) -> Floats:
     """The p of the null that fewer than ``needed`` of the T tasks show the effect.
 
     p = min(1, (T - u + 1) p_(u)), p_(u) the u-th smallest. All tasks: the largest p; one: Bonferroni.
+
+    Args:
+        p_XT: shape (..., T), one p for each task.
+        needed: u, from 1 to T.
+
+    Returns:
+        Shape (...).
+
     Source: Benjamini and Heller 2008, the Bonferroni form: valid however the tasks depend.
 
     >>> partial_conjunction(np.array([0.001, 0.04, 0.01]), 2).item()
@@ -98,8 +123,20 @@ def partial_conjunction(p_XT: Floats, needed: int) -> Floats:
 def task_p_values(criterion: Criterion, effects_XTS: Floats, size_XT: Floats) -> Floats:
     """The p of each task for each word, from all seeds given: no price for looks or family.
 
+    Args:
+        criterion: gives margin and kind.
+        effects_XTS: shape (..., T, S), S >= 2.
+        size_XT: shape (..., T), see ``spread_is_rounding``.
+
     Returns:
         Shape (..., T, W); 1 for a word that this kind of claim does not use.
+
+    Source: decision 0040, what the words of a verdict mean.
+
+    >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
+    >>> effects, size = np.array([[0.4, 0.5, 0.6]]), np.array([0.6])
+    >>> dict(zip(DECIDING, task_p_values(one, effects, size)[0].round(4).tolist()))["SUPPORTED"]
+    0.0101
     """
     regions = REGIONS[criterion.says]
     return np.stack(
@@ -127,6 +164,13 @@ def sequential_p_values(criterion: Criterion, effects_XTS: Floats, size_XT: Floa
 
     Returns:
         Shape (..., L, W), falling along L.
+
+    Source: decision 0041, looks first, then Holm.
+
+    >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
+    >>> effects, size = np.array([[0.4, 0.5, 0.6, 0.5, 0.4]]), np.array([0.6])
+    >>> sequential_p_values(one, effects, size)[:, 0].round(4)  # looks at 3, 5, 7 and 10
+    array([0.0261, 0.0004, 0.0004, 0.0004])
     """
     looks = criterion.plan.looks
     p_XLW = np.ones((*effects_XTS.shape[:-2], len(looks), len(DECIDING)))
@@ -144,6 +188,13 @@ def holm(p_XC: Floats) -> Floats:
     """Holm's adjusted p values: rejecting those <= rate bounds the chance of any false rejection.
 
     Sorted, adjusted_(i) = max over j <= i of min(1, (C - j + 1) p_(j)).
+
+    Args:
+        p_XC: shape (..., C), one p for each claim.
+
+    Returns:
+        Shape (..., C), in the order of the claims.
+
     Source: Holm 1979.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()

@@ -33,6 +33,11 @@ def power(
         rate: one-sided error rate after all prices.
         seeds_N: shape (N,), each at least 2.
 
+    Returns:
+        Shape (N,), from 0 to 1.
+
+    Source: Johnson and Welch 1940 for the noncentral t.
+
     >>> above = Region(((1, 1),))
     >>> power(above, 0.0, mean=1.0, sd=1.0, rate=0.025, seeds_N=np.array([5.0, 10.0])).round(3)
     array([0.401, 0.803])
@@ -63,6 +68,11 @@ def seeds_to_decide(
         criterion: gives margin, quantifier and plan.
         effects_TS: shape (T, S), finite and not constant on any task.
         rivals: per word, among how many claims Holm still divides its rate.
+
+    Returns:
+        A number of seeds, or None where more than ``FARTHEST`` would be needed.
+
+    Source: Johnson and Welch 1940; decision 0041 for the prices.
 
     >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
     >>> seeds_to_decide(one, np.array([[1.0, 2.0, 3.0]]), dict.fromkeys(REGIONS["above"], 1))

@@ -18,9 +18,9 @@ class Comparison:
 
     CONSISTENT says only that one more run of ours could have printed it: no claim is supported.
 
-    Source: for example Whitmore 1986, "Prediction limits for a univariate normal observation".
+    Source: Whitmore 1986, "Prediction limits for a univariate normal observation".
 
-    >>> Comparison(published=0.5, half_width=0.005, values=(0.30, 0.33, 0.29)).word
+    >>> Comparison(published=0.9, half_width=0.005, values=(0.30, 0.33, 0.29)).word
     'INCONSISTENT'
     """
 
@@ -60,7 +60,7 @@ def compare_with_published(
         level: of the prediction interval.
 
     Returns:
-        The prediction interval of one more seed, and whether the published number meets it.
+        Our interval, and whether the published figure lies in it.
 
     Raises:
         InputError: fewer than two values, equal or non-finite ones, a level outside 0..1.

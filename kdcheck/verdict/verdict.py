@@ -27,10 +27,10 @@ from kdcheck.verdict.words import DECIDING, REGIONS, Word, signed
 class TaskResult:
     """What one task says, taken alone.
 
-    Source: docs/verdicts.md.
+    Source: decision 0042, what a verdict counts and shows.
 
-    >>> TaskResult("mrpc", 0.2, Interval(0.1, 0.3), {}).interval.high
-    0.3
+    >>> TaskResult("mrpc", 0.48, Interval(0.46, 0.5), {Word.SUPPORTED: 0.0001}).interval.low
+    0.46
     """
 
     name: str
@@ -48,12 +48,16 @@ class Verdict:
 
     Made by ``judge`` and ``judge_family``, not by hand.
 
-    Source: docs/verdicts.md.
+    Source: decisions 0040 to 0042.
 
-    >>> from kdcheck.verdict import judge
-    >>> criterion = Criterion(claim="c", tasks=("mrpc",), margin=0.1, unit="nats", because="b")
-    >>> str(judge(criterion, None).word)
-    'NOT_RUN'
+    >>> from kdcheck.verdict import TaskEffects, judge
+    >>> criterion = Criterion(claim="c", tasks=("a",), margin=0.05, because="x", unit="nats")
+    >>> effects = TaskEffects(seeds=(0, 1, 2), effects=(0.46, 0.49, 0.48))
+    >>> verdict = judge(criterion, Measured(tasks={"a": effects}))
+    >>> verdict.word.value, round(verdict.effect, 3), verdict.more_seeds
+    ('SUPPORTED', 0.477, None)
+    >>> Verdict.from_dict(verdict.to_dict()) == verdict
+    True
     """
 
     criterion: Criterion

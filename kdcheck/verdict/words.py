@@ -15,7 +15,7 @@ class Word(StrEnum):
     SUPPORTED and REFUTED and EQUIVALENT are shown, each with a bounded error rate; UNDECIDED is
     what is left; INVALID means that the evidence cannot be judged; NOT_RUN that there is none.
 
-    Source: decision 0040.
+    Source: decision 0040, what the words of a verdict mean.
 
     >>> str(Word.SUPPORTED)
     'SUPPORTED'
@@ -40,6 +40,8 @@ class Region:
     Args:
         halves: pairs (sign, multiple).
         joined: "and" for their intersection, "or" for their union.
+
+    Source: decision 0040.
 
     >>> Region(((1, -1), (-1, 1)), "and").text(0.05, "nats")
     'above -0.05 nats and below +0.05 nats'
@@ -74,6 +76,8 @@ REGIONS: dict[Says, dict[Word, Region]] = {
 
 def signed(value: float) -> str:
     """A figure with its sign and three significant digits; zero has none.
+
+    Source: none.
 
     >>> signed(0.4812), signed(-0.05), signed(0.0)
     ('+0.481', '-0.05', '0')

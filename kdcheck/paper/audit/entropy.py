@@ -21,7 +21,7 @@ TUNED = (False, True)
 
 
 def entropy_gaps(tables: Tables, first: str, second: str, size: str, *, tuned: bool) -> list[Gap]:
-    """Entropy of one method minus another, one gap per task.
+    """Entropy of one method minus another, in nats, one gap per task.
 
     Source: Tables 2, 4, 8 and 10.
 

@@ -74,6 +74,9 @@ def decides(name: str) -> Callable[[Check], Check]:
     Args:
         name: the statement's id; unknown ids are refused when the module is imported.
 
+    Returns:
+        A decorator that leaves the check as it is.
+
     Raises:
         InputError: there is no such statement.
 
