@@ -35,7 +35,7 @@ WORKER = (
     "import sys; from kdcheck.study import work; from kdcheck.engine import loop;"
     " from kdcheck.evidence.store import Store; Store.open(sys.argv[1]).digests()"
 )
-"""What a worker process does before its first run, but for tokenising."""
+"""What a worker process does before its first run, but for loading and tokenising."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Round:
 
     def each_run(self) -> dict[str, float]:
         """Costs that grow with the runs."""
-        inner = self.parts["train"] + self.parts["tokenise"]
+        inner = self.parts["train"] + self.parts["inputs"]
         return {
             "begin, log and finish": (self.parts["work"] - inner) / self.runs,
             "read and measure, to judge": self.parts["judge_all"] / self.runs,
@@ -72,7 +72,7 @@ class Round:
         known = sum(self.parts[part] for part in ("work", "judge_item", "page", "create"))
         return {
             "making a store": self.parts["create"],
-            "tokenising": self.parts["tokenise"],
+            "loading and tokenising": self.parts["inputs"],
             "start, imports, planning": self.whole - known,
         }
 

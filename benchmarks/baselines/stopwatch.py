@@ -42,7 +42,7 @@ def pytest_collection_finish() -> None:
     from kdcheck.study.resources import Resources
 
     Store.create = timed(Store.create, "create")
-    Resources._prepare_inputs = timed(Resources._prepare_inputs, "tokenise")  # noqa: SLF001
+    Resources.inputs_of = timed(Resources.inputs_of, "inputs")
     for owner, name, part in (
         (training, "work", "work"),
         (loop, "train", "train"),
