@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,9 @@ def _schema_version(location: Location) -> str:
         return str(rows[0][0]) if rows else "none"
 
 
+@cache
 def _installed_schema() -> str:
+    """Revision that the installed MLflow wants; it reads sixty scripts, so ask once a process."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
 

@@ -111,7 +111,8 @@ class Session:
         finished = self.store.digests()
         self._register(finished)
         for count in self.counts:
-            self.graph = self._graph(count)
+            if len(self.graph.seeds) != count:
+                self.graph = self._graph(count)
             self.__dict__.pop("verdicts", None)
             if not set(self.graph.recipes) <= finished:
                 train(self.job(), self.store)
