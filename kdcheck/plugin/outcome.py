@@ -146,7 +146,7 @@ def row(verdict: Verdict) -> dict[str, Any]:
     >>> from kdcheck.study.samples import sample_judged
     >>> shown = row(sample_judged().verdict)
     >>> shown["word"], shown["figures"], shown["tasks"]
-    ('SUPPORTED', '+0.484 [+0.473, +0.495] nats', '1 of 1')
+    ('SUPPORTED', '+0.494 [+0.467, +0.522] nats', '1 of 1')
     """
     figures = ""
     if verdict.effect is not None and verdict.seeds >= 2:

@@ -150,7 +150,8 @@ class SampleStore:
 
 
 def _made_up(recipe: Recipe) -> Evidence:
-    chance = np.random.default_rng(int(recipe.digest[:8], 16))
+    # Not from the digest: examples should outlive a new version of the engine.
+    chance = np.random.default_rng([recipe.seed, *recipe.objective.name.encode()])
     labels_N = np.arange(12) % CLASSES
     logits_NK = np.eye(CLASSES)[labels_N] * SURENESS[recipe.objective.name]
     logits_NK += 0.1 * chance.normal(size=logits_NK.shape)

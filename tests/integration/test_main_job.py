@@ -49,19 +49,19 @@ max_length = 32
 [methods.erm.smaller]
 objective = {{ name = "erm" }}
 learning_rate = 3e-3
-epochs = 20
+epochs = {epochs}
 [methods.erm.larger]
 objective = {{ name = "erm" }}
 learning_rate = 3e-3
-epochs = 20
+epochs = {epochs}
 [methods.ls.smaller]
 objective = {{ name = "ls", alpha = 0.6 }}
 learning_rate = 3e-3
-epochs = 20
+epochs = {epochs}
 [methods.standard_kd.smaller]
 objective = {{ name = "kd", alpha = 0.5 }}
 learning_rate = 3e-3
-epochs = 20
+epochs = {epochs}
 """
 
 
@@ -106,7 +106,7 @@ def study_folder(tmp_path: Path) -> Path:
     for name, layers in (("minilm-6", 2), ("minilm-4", 1)):
         _write_encoder(tmp_path / "models" / name, layers)
     (tmp_path / "test_claims.py").write_text(CLAIMS.format(margin=0.05))
-    (tmp_path / "smoke.toml").write_text(SCALE.format(seeds=2))
+    (tmp_path / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=20))
     return tmp_path
 
 
@@ -138,6 +138,7 @@ def run_claims(study_folder: Path) -> Run:
 def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_nothing(
     run_claims: Run, study_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=8))
     first = run_claims()
     assert "2 claims; 8 runs (0 in the store)" in first.stdout
     assert re.search(r"ls_raises_entropy +UNDECIDED", first.stdout), first.stdout
