@@ -28,7 +28,7 @@ def judgement(judged: Judged, runs: Mapping[str, Run]) -> dict[str, Any]:
     >>> from kdcheck.study.samples import SampleStore, sample_judged
     >>> shown = judgement(sample_judged(), collect(sample_judged().digests(), SampleStore()))
     >>> shown["word"], round(shown["effect"], 2), shown["seconds"]
-    ('SUPPORTED', 0.48, 9.0)
+    ('SUPPORTED', 0.49, 9.0)
     """
     claim, verdict = judged.claim, judged.verdict
     enough = verdict.seeds >= 2
