@@ -78,7 +78,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             "kdcheck: got --reruns; wanted none: a claim that is tried until it passes is not "
             "tested. Leave --reruns out, or run the claims by themselves."
         )
-    scale = _load_scale(config)
+    # Not raised as it is: pytest calls this hook even where the one before has failed.
+    scale = _or_usage_error(_load_scale, config)
     if scale.needs_cuda and not _cuda_or_skip(config, items, scale.name):
         return
     questions = [_plan(item) for item in items]
@@ -263,6 +264,7 @@ def _cuda_or_skip(config: pytest.Config, items: list[pytest.Item], scale: str) -
             f"kdcheck: {reason}. Check CUDA_VISIBLE_DEVICES and the build of torch, or leave out "
             "--require-gpu to skip them."
         )
+    print(f"\nkdcheck: {reason}")  # pytest itself gives reasons under -ra alone
     for item in items:
         item.add_marker(pytest.mark.skip(reason=reason))
     return False
