@@ -38,6 +38,12 @@ def test_an_unknown_scale_is_a_usage_error_in_each_hook_that_may_meet_it_first()
         plugin.pytest_collection_finish(asked)
 
 
+def test_a_test_that_asks_for_a_study_and_is_no_claim_fails():
+    plugin._require_claim(Item(obj=declared, nodeid="test_a"))
+    with pytest.raises(pytest.fail.Exception, match="test_b: got a test that is no claim"):
+        plugin._require_claim(Item(obj=session, nodeid="test_b"))
+
+
 def test_without_cuda_the_papers_claims_are_marked_and_skipped_with_the_reason(monkeypatch, capsys):
     monkeypatch.setattr(local, "cuda_devices", list)
     asked = session(**{"-m": "gpu"})

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
 
 def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
     """A BERT of a few layers whose word embeddings are MiniLM's, projected to 128 dimensions."""
-    minilm, table = _projected(tuple(_minilm_files(cache_dir).items()))
+    minilm = _projected(tuple(_minilm_files(cache_dir).items()))
     config = _changed(
         minilm.config,
         hidden_size=TINY_WIDTH,
@@ -128,14 +129,15 @@ def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
         intermediate_size=4 * TINY_WIDTH,
     )
     source = f"{minilm.source_digest} projected to {TINY_WIDTH}, step {PROJECTION_STEP}"
-    return Encoder(name, config, {WORD_EMBEDDINGS: table}, minilm.tokenizer, source)
+    return Encoder(name, config, minilm.weights, minilm.tokenizer, source)
 
 
 @cache
-def _projected(files: tuple[tuple[str, Path], ...]) -> tuple[Encoder, Tensor]:
-    """MiniLM and its projected word embeddings; both sizes of the pair share them, and 2 s of work."""
+def _projected(files: tuple[tuple[str, Path], ...]) -> Encoder:
+    """MiniLM with nothing but its word embeddings, projected: 2 s of work that both sizes share."""
     minilm = _read("minilm-6", dict(files))
-    return minilm, project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
+    table = project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
+    return replace(minilm, weights={WORD_EMBEDDINGS: table})
 
 
 def project(table_VW: Tensor, width: int) -> Tensor:

@@ -63,7 +63,10 @@ def predict(
     True
     """
     part = inputs.task.split(split)
-    rows_N = np.arange(len(part)) if sample is None else sample_rows(len(part), sample)
+    rows_N = np.arange(len(part))
+    if sample is not None:
+        rows_N = sample_rows(len(part), sample)
+        part = part.take(rows_N.tolist())
     lengths_N = inputs.tokenized[split].lengths[rows_N]
     was_training = model.training
     model.eval()
@@ -80,8 +83,8 @@ def predict(
     if tally is not None:
         tally[f"predicted_rows/{split}{'' if sample is None else '_sample'}"] += len(rows_N)
     return Predictions(
-        ids=tuple(part.ids[row] for row in rows_N),
-        labels_N=np.asarray(part.labels, dtype=np.int64)[rows_N],
+        ids=part.ids,
+        labels_N=np.asarray(part.labels, dtype=np.int64),
         logits_NK=logits_NK.numpy(),
     )
 

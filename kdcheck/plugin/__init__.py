@@ -127,9 +127,8 @@ def study(request: pytest.FixtureRequest) -> Study:
     from kdcheck.study.study import Study
 
     item = request.node
-    session = item.config.stash.get(SESSION, None)
-    if session is None:
-        pytest.skip("no claim was planned: is the test declared with @claim?")
+    _require_claim(item)
+    session = item.config.stash[SESSION]
     return Study(_claim_of_item(item), lambda question: judge_item(item, session, question))
 
 
@@ -177,6 +176,16 @@ def pytest_terminal_summary(
 
 def _claim(item: pytest.Item) -> bool:
     return hasattr(getattr(item, "obj", None), "__kdcheck_claim__")
+
+
+def _require_claim(item: Any) -> None:
+    """Fail a test that asks for a study and is no claim: skipped, it would look judged."""
+    if not _claim(item):
+        pytest.fail(
+            f"kdcheck: {item.nodeid}: got a test that is no claim; wanted one declared with @claim. "
+            "Declare it, or do not ask for the fixture `study`.",
+            pytrace=False,
+        )
 
 
 def _claim_of_item(item: Any) -> Any:
