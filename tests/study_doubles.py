@@ -99,13 +99,12 @@ class MemoryStore:
     def digests(self) -> set[str]:
         return set(self.kept)
 
-    def has(self, digest: str) -> bool:
-        return digest in self.kept
-
     def get(self, digest: str) -> Evidence:
         return self.kept[digest]
 
-    def begin(self, recipe: Recipe, *, role: str, claims, worker: str) -> Recipe:
+    def begin(self, recipe: Recipe, *, role: str, claims, worker: str) -> Recipe | None:
+        if recipe.digest in self.kept:
+            return None
         with self.lock:
             self.begun.append(recipe.digest)
         return recipe

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +134,31 @@ def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
 
 @cache
 def _projected(files: tuple[tuple[str, Path], ...]) -> Encoder:
-    """MiniLM with nothing but its word embeddings, projected: 2 s of work that both sizes share."""
+    """MiniLM with nothing but its word embeddings, projected; both sizes share them."""
     minilm = _read("minilm-6", dict(files))
-    table = project(minilm.weights[WORD_EMBEDDINGS], TINY_WIDTH)
-    return replace(minilm, weights={WORD_EMBEDDINGS: table})
+    return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS]))
+
+
+class _Projected(Mapping[str, Tensor]):
+    """Word embeddings alone, projected when first used: a second's work, none of it for a digest."""
+
+    def __init__(self, table_VW: Tensor) -> None:
+        self._whole_VW = table_VW
+
+    @cached_property
+    def _table(self) -> Tensor:
+        return project(self._whole_VW, TINY_WIDTH)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name != WORD_EMBEDDINGS:
+            raise KeyError(name)
+        return self._table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((WORD_EMBEDDINGS,))
+
+    def __len__(self) -> int:
+        return 1
 
 
 def project(table_VW: Tensor, width: int) -> Tensor:

@@ -249,7 +249,7 @@ def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
     if trajectory:
         _require_trajectory(sealed, record["points"])
         by_step = parquet.read_trajectory(sealed.read(TRAJECTORY))
-    final = {s: parquet.read_predictions(sealed.read(f"posteriors/{s}.parquet")) for s in splits}
+    final = parquet.Decoded({s: sealed.read(f"posteriors/{s}.parquet") for s in splits})
     values = record["points"]
     points = [
         EvaluationPoint(**point, predictions=by_step.get(point["step"], {}))

@@ -108,11 +108,6 @@ store. Name the right one with --store, or make one by running pytest claims/.
         self._known = {run.data.tags["digest"]: run for run in reversed(found)}
         return set(self._known)
 
-    def has(self, digest: str) -> bool:
-        """Whether one training is finished; far cheaper than asking for all."""
-        with self._use(f"look for recipe {digest[:8]}"):
-            return bool(self._runs.search(TRAININGS, f"{FINISHED} and tags.digest = '{digest}'"))
-
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
         """Evidence of one training; see :meth:`EvidenceSource.get`."""
         with self._use(f"read recipe {digest[:8]}"):
@@ -149,7 +144,9 @@ store. Name the right one with --store, or make one by running pytest claims/.
 
     # Writing
 
-    def begin(self, recipe: Recipe, *, role: str, claims: Sequence[str], worker: str) -> Begun:
+    def begin(
+        self, recipe: Recipe, *, role: str, claims: Sequence[str], worker: str
+    ) -> Begun | None:
         """Announce a training: a RUNNING run with parameters and tags.
 
         An unfinished run of the same recipe is taken up again instead of making another.
@@ -160,8 +157,11 @@ store. Name the right one with --store, or make one by running pytest claims/.
             claims: ids of the claims it is evidence for.
             worker: which worker trains it, for people to read.
 
+        Returns:
+            What :meth:`finish` wants, or none if the training is in the store already.
+
         Raises:
-            EvidenceError: it is finished already, or a living process is training it.
+            EvidenceError: another living process is training it.
         """
         attempt = uuid.uuid4().hex
         tags = layout.recipe_tags(recipe, role=role, claims=claims) | owner.this_process()
@@ -170,6 +170,8 @@ store. Name the right one with --store, or make one by running pytest claims/.
         action = f"begin recipe {recipe.short}"
         with self._use(action), self._lock():
             earlier = self._runs.search(TRAININGS, f"tags.digest = '{recipe.digest}'")
+            if any(run.info.status == "FINISHED" for run in earlier):
+                return None
             for run in earlier:
                 _require_free(run, f"store {self.location}, {action}")
             if earlier:
@@ -416,10 +418,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
 
 
 def _require_free(run: Run, who: str) -> None:
-    """Refuse a recipe that is finished or that another living process trains."""
-    if run.info.status == "FINISHED":
-        next_step = "Read it with Store.get; digests() lists all."
-        raise EvidenceError(who, "a recipe that is in the store", "one that is not", next_step)
+    """Refuse a recipe that another living process trains."""
     tags = run.data.tags
     busy = run.info.status == "RUNNING" and not owner.is_this_process(tags)
     if busy and owner.owner_is_alive(tags):

@@ -58,9 +58,12 @@ def _scale_name(config: pytest.Config) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark claims ``gpu`` where their scale needs one, before ``-m`` deselects."""
+    from kdcheck.study.garbage import collect_rarely
+
     claims = [item for item in items if _claim(item)]
     if not claims:
         return
+    collect_rarely()
     scale = _or_usage_error(_load_scale, config)
     for item in claims:
         if scale.needs_cuda:

@@ -180,8 +180,7 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
     >>> summarise.__annotations__["lines"]  # a call needs a store
     'Sequence[str]'
     """
-    from kdcheck.evidence.store import Store
-    from kdcheck.plugin import store_of
+    from kdcheck.plugin import SESSION, store_of
 
     rows = sorted((json.loads(line) for line in lines), key=lambda each: str(each["claim"]))
     reporter.section(f"verdicts at {rows[0]['scale']} scale", sep="=")
@@ -196,11 +195,20 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
             f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}".rstrip()
         )
     store = store_of(config)
-    source = Store.open(store)
-    source.reap()  # the controller of pytest-xdist opens the store only now, when its workers ended
+    session = config.stash.get(SESSION, None)
+    source = session.store if session else _store_of_workers(store)
     page = _write_page(config, source, rows[0]["scale"])
     reporter.write_line(f"page: {_shown(str(page), config)}")
     reporter.write_line(f"evidence: kdcheck ui --store {_shown(store, config)}")
+
+
+def _store_of_workers(store: str) -> Store:
+    """For the controller of pytest-xdist, which opens the store only now, when its workers ended."""
+    from kdcheck.evidence.store import Store
+
+    source = Store.open(store)
+    source.reap()
+    return source
 
 
 def _write_page(config: pytest.Config, source: Store, scale: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from kdcheck.evidence.record import Evidence
@@ -68,7 +69,7 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, Run]:
     >>> collect([digest], SampleStore())[digest].settings["objective"]
     {'name': 'ls', 'alpha': 0.3}
     """
-    held = source.digests()
+    held = cache(source.digests)  # all teachers are nearly always among those asked for
     runs: dict[str, Run] = {}
     waiting = sorted(set(digests))
     while waiting:
@@ -77,7 +78,7 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, Run]:
             continue
         runs[digest] = _run(source.get(digest))
         teacher = runs[digest].recipe.teacher
-        if teacher is not None and teacher.digest in held:
+        if teacher is not None and teacher.digest not in runs and teacher.digest in held():
             waiting.append(teacher.digest)
     return runs
 

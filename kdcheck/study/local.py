@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -71,10 +70,11 @@ class LocalExecutor:
         path.write_text(json.dumps(job.to_dict()), encoding="utf-8")
         devices = cuda_devices()
         with _workers(path, self.workers_for(job), devices) as processes:
-            while any(process.poll() is None for process in processes):
+            while alive := [process for process in processes if process.poll() is None]:
                 display.update()
                 _raise_if_failed(processes, job.folder)
-                time.sleep(LOOK_SECONDS)
+                with suppress(subprocess.TimeoutExpired):
+                    alive[-1].wait(LOOK_SECONDS)
             _raise_if_failed(processes, job.folder)
             display.update()
 

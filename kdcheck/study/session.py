@@ -108,15 +108,14 @@ class Session:
         Args:
             train: carries out a job and returns when all of it is in the store.
         """
-        finished = self.store.digests()
-        self._register(finished)
+        self._register()
         for count in self.counts:
             if len(self.graph.seeds) != count:
                 self.graph = self._graph(count)
             self.__dict__.pop("verdicts", None)
-            if not set(self.graph.recipes) <= finished:
+            if self.missing():
                 train(self.job(), self.store)
-                finished = self.store.digests()
+                self._finished = self.store.digests()
             if count == self.counts[-1] or self._all_decided():
                 return
 
@@ -127,7 +126,7 @@ class Session:
 
     def missing(self) -> int:
         """Number of runs of the present graph that the store lacks."""
-        return len(set(self.graph.recipes) - self.store.digests())
+        return len(set(self.graph.recipes) - self._finished)
 
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
@@ -139,13 +138,19 @@ class Session:
         """K of one of the scale's tasks."""
         return self._digests.classes(task)
 
+    @cached_property
+    def _finished(self) -> set[str]:
+        return self.store.digests()
+
     def _all_decided(self) -> bool:
         return not any(verdict.word is Word.UNDECIDED for verdict in self.verdicts.values())
 
-    def _register(self, finished: set[str]) -> None:
+    def _register(self) -> None:
         """Write down each criterion before its first run; later ones are held against it."""
         begun = {
-            claim for d in finished & set(self.graph.recipes) for claim in self.graph.claims[d]
+            claim
+            for d in self._finished & set(self.graph.recipes)
+            for claim in self.graph.claims[d]
         }
         digests = {q.claim.id: criterion_of(q, self.scale).digest for q in self.questions}
         earlier = self.store.registered_criteria(self.scale.name)

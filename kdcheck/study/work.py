@@ -178,13 +178,12 @@ def work(
                 time.sleep(POLL_SECONDS)
                 finished = store.digests()
                 continue
-            if not store.has(order.recipe.digest):  # another may have finished it since we looked
-                _train_one(order, job, store, resources, worker)
+            _train_one(order, job, store, resources, worker)
             finished.add(order.recipe.digest)
 
 
 def _train_one(order: Order, job: Job, store: Store, resources: Resources, worker: Worker) -> None:
-    """Train one recipe and store its evidence; the caller holds its lock.
+    """Train one recipe, unless the store has it by now; the caller holds its lock.
 
     Raises:
         KdcheckError: it cannot be trained; it is marked as failed in the store first.
@@ -197,6 +196,8 @@ def _train_one(order: Order, job: Job, store: Store, resources: Resources, worke
     recipe = order.recipe
     workdir = job.folder / "runs" / recipe.digest
     begun = store.begin(recipe, role=order.role, claims=order.claims, worker=worker.name)
+    if begun is None:  # another worker finished it since we looked
+        return
     try:
         evidence = train(
             recipe,

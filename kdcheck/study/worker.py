@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from kdcheck.errors import KdcheckError
+from kdcheck.study.garbage import collect_rarely
 from kdcheck.study.work import Job, Worker, work
 
 
@@ -31,4 +32,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    collect_rarely()
     sys.exit(main(sys.argv[1:]))

@@ -139,7 +139,7 @@ class Verdict:
         row = known.index(task)
         return Interval(float(low_T[row]), float(high_T[row]))
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[TaskResult, ...]:
         """What each task says by itself; empty before the first look."""
         if not self.seeds_used:
@@ -163,7 +163,7 @@ class Verdict:
         rate = self.criterion.plan.rate(Word.SUPPORTED)
         return sum(prices * task.p[Word.SUPPORTED] <= rate for task in self.tasks)
 
-    @property
+    @cached_property
     def more_seeds(self) -> int | None:
         """About how many more seeds would decide with power 80 %; None: not reachable, or decided."""
         if self.word is not Word.UNDECIDED:
