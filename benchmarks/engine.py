@@ -62,7 +62,7 @@ def main() -> None:
 def prepare_work(name: str, args: argparse.Namespace) -> tuple[Work, Predictions]:
     """The first steps of one epoch, with the vocabulary of the whole task."""
     task = load_task(name, data_dir=args.data_dir)
-    large, small = load_encoder("minilm-6"), load_encoder("minilm-4")
+    large, small = load_encoder("minilm-6"), load_encoder("minilm-5")
     rows = args.steps * 32
     part = task.subset(train=rows, validation=32, test=32)
     cut = {encoder.name: cut_inputs(task, part, encoder) for encoder in (large, small)}
@@ -81,7 +81,7 @@ def prepare_work(name: str, args: argparse.Namespace) -> tuple[Work, Predictions
     teacher = predict(cut["minilm-6"].build(recipe), cut["minilm-6"], "train", device=CPU)
     student = replace(
         recipe,
-        encoder="minilm-4",
+        encoder="minilm-5",
         encoder_digest=small.digest,
         objective=Distillation(alpha=0.5),
         teacher=recipe,
@@ -89,7 +89,7 @@ def prepare_work(name: str, args: argparse.Namespace) -> tuple[Work, Predictions
     schedule = Schedule(student, rows)
     work = Work(
         recipe=student,
-        inputs=cut["minilm-4"],
+        inputs=cut["minilm-5"],
         batches=[schedule.rows(step) for step in range(args.steps)],
         labels_N=torch.tensor(part.train.labels),
         teacher_logits_NK=torch.from_numpy(teacher.logits_NK),

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE.toml", help="a recipe file")
     what = parser.add_argument_group("fields of the recipe")
     what.add_argument("--task", metavar="NAME", help="see kdcheck data list")
-    what.add_argument("--encoder", metavar="NAME", help="as minilm-4, or a folder of --model-dir")
+    what.add_argument("--encoder", metavar="NAME", help="as minilm-5, or a folder of --model-dir")
     what.add_argument("--objective", metavar="NAME", help="erm, ls, kd, ... (default erm)")
     what.add_argument("--alpha", type=float, metavar="A", help="weight of the soft term, 0 to 1")
     what.add_argument("--temperature", type=float, metavar="T", help="of the soft term")

