@@ -1,4 +1,4 @@
-"""Doubles for tests of the study: digests without data, and a store in memory."""
+"""Doubles for tests of the study: questions, a scale, evidence and a store in memory."""
 
 from __future__ import annotations
 
@@ -36,21 +36,6 @@ def scale(**changes) -> Scale:
         "training": {"batch_size": 8}, "methods": settings,
     }  # fmt: skip
     return Scale(**values | changes)
-
-
-class MadeUpDigests:
-    """Digests that are the names themselves."""
-
-    notes = ()
-
-    def task(self, name: str) -> str:
-        return f"content of {name}"
-
-    def encoder(self, size: str) -> str:
-        return f"weights of {size}"
-
-    def encoder_name(self, size: str) -> str:
-        return size
 
 
 def question(make, claim_id: str = "c", **claim) -> Question:

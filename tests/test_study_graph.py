@@ -7,9 +7,10 @@ import pytest
 from kdcheck.errors import InputError, RecipeError
 from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
 from kdcheck.study.graph import build, recipe_of
-from tests.study_doubles import MadeUpDigests, question, scale
+from kdcheck.study.samples import SampleDigests
+from tests.study_doubles import question, scale
 
-DIGESTS = MadeUpDigests()
+DIGESTS = SampleDigests()
 
 
 def kd_against_erm(study):
@@ -44,7 +45,7 @@ def test_runs_that_several_claims_share_are_there_once():
 def test_a_teacher_has_its_students_seed_and_task():
     recipe = recipe_of(STANDARD_KD, scale(), "b", 7, DIGESTS)
     assert (recipe.teacher.seed, recipe.teacher.task) == (7, "b")
-    assert recipe.teacher.encoder == "larger"
+    assert recipe.teacher.encoder == "tiny-2"
 
 
 def test_a_lent_budget_changes_rate_and_epochs_and_nothing_else():

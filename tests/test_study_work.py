@@ -13,8 +13,9 @@ from kdcheck.errors import EvidenceError, TrainingError
 from kdcheck.study import work as room
 from kdcheck.study.arms import ERM, SELF_KD, STANDARD_KD
 from kdcheck.study.graph import build
+from kdcheck.study.samples import SampleDigests
 from kdcheck.study.work import Job, Worker, work
-from tests.study_doubles import MadeUpDigests, MemoryStore, evidence, question, scale
+from tests.study_doubles import MemoryStore, evidence, question, scale
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def job(tmp_path, monkeypatch):
     def contrast(study):
         return study.entropy(STANDARD_KD) - study.entropy(SELF_KD)
 
-    graph = build([question(contrast)], scale(), (0, 1), MadeUpDigests())
+    graph = build([question(contrast)], scale(), (0, 1), SampleDigests())
     monkeypatch.setattr(room.Resources, "inputs_of", lambda self, recipe: None)
 
     def train(recipe, inputs, *, teacher, **_):

@@ -34,6 +34,9 @@ class SampleDigests:
     'tiny-1'
     """
 
+    notes: tuple[str, ...] = ()
+    """What differs between the two encoders: nothing."""
+
     def task(self, name: str) -> str:
         """Digest of a task."""
         return f"content of {name}"

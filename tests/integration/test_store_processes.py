@@ -13,7 +13,8 @@ from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.store import Store
 from kdcheck.study import session as room
 from kdcheck.study.arms import ERM
-from tests.study_doubles import MadeUpDigests, question, scale
+from kdcheck.study.samples import SampleDigests
+from tests.study_doubles import question, scale
 
 PROCESSES, RUNS = 4, 5
 
@@ -96,7 +97,7 @@ def test_a_killed_process_is_reaped_and_its_training_taken_up(store, doomed):
 
 def test_a_session_marks_what_the_dead_left_but_its_workers_do_not(store, doomed, monkeypatch):
     doomed, run_id = doomed
-    monkeypatch.setattr(room, "ScaleDigests", lambda *_: MadeUpDigests())
+    monkeypatch.setattr(room, "ScaleDigests", lambda *_: SampleDigests())
 
     def status_after_a_look_of(*, is_worker):
         folder = store.location.folder

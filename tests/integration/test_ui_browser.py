@@ -18,8 +18,9 @@ from kdcheck.study.arms import ERM, LS
 from kdcheck.study.graph import build
 from kdcheck.study.judging import judge_all
 from kdcheck.study.record import judged, store_claim
+from kdcheck.study.samples import SampleDigests
 from tests.browser import browse, needs_browser
-from tests.study_doubles import MadeUpDigests, evidence, question, scale
+from tests.study_doubles import evidence, question, scale
 
 CLAIM = "ls_raises_entropy[smaller]"
 pytestmark = [
@@ -39,7 +40,7 @@ def judged_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     asked = question(
         lambda study: study.entropy(LS("smaller")) - study.entropy(ERM("smaller")), CLAIM
     )
-    graph = build([asked], scale(), (0, 1, 2), MadeUpDigests())
+    graph = build([asked], scale(), (0, 1, 2), SampleDigests())
     for digest, recipe in graph.recipes.items():
         begun = store.begin(recipe, role=graph.roles[digest], claims=[CLAIM], worker="w0")
         chance = int(digest[:2], 16) / 5000  # seeds that agree in every digit are INVALID
