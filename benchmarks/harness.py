@@ -4,8 +4,10 @@
 
 Each round runs the claims of the embedded scale into a new store, and then trains the same recipes
 by as many processes that call the engine and nothing else (baselines/bare_study.py). Both pay for
-Python, torch, loading, tokenising and training; what the claims run takes longer is the harness.
-With the scale's own seeds a round takes twenty minutes on two cores.
+Python, torch, loading, tokenising and training. With the scale's own seeds a round takes twenty
+minutes on two cores, in which a machine may well change its speed by more than the harness costs.
+So what each takes is parted into the engine's own seconds, which are the same work, and all else: the
+harness is what a claims run needs beside the engine, less what bare training needs beside it.
 """
 
 from __future__ import annotations
@@ -34,13 +36,18 @@ class Round:
 
     runs: int
     claims: float
+    claims_engine: float
+    """Seconds of it in the engine, a process."""
     bare: float
+    bare_engine: float
     before: float
-    """From the start until the first run began."""
+    """From the start of the claims run until its first training began."""
     after: float
-    """From the end of the last run to the end."""
-    recording: float
-    """A process's time between its first run and its last, less the engine's."""
+    """From the end of its last training to the end."""
+
+    def harness(self) -> float:
+        """Seconds that the claims run needs more, beside the engine."""
+        return (self.claims - self.claims_engine) - (self.bare - self.bare_engine)
 
 
 def main() -> None:
@@ -71,7 +78,7 @@ def one_round(folder: Path, arguments: argparse.Namespace) -> Round:
         check=False,  # a claim that is refuted is no failure of the run
     )
     ended = time.time()
-    bare = train_bare(folder / "work" / "job.json", folder / "bare", arguments.workers)
+    bare, bare_engine = train_bare(folder, arguments.workers)
     opened = Store.open(store)
     runs = Runs.open(opened.location).search(TRAININGS, "")
     times = [(run.info.start_time / 1e3, run.info.end_time / 1e3) for run in runs]
@@ -80,40 +87,48 @@ def one_round(folder: Path, arguments: argparse.Namespace) -> Round:
     return Round(
         runs=len(runs),
         claims=ended - began,
+        claims_engine=engine / arguments.workers,
         bare=bare,
+        bare_engine=bare_engine,
         before=first - began,
         after=ended - last,
-        recording=last - first - engine / arguments.workers,
     )
 
 
-def train_bare(job: Path, folder: Path, workers: int) -> float:
-    """Seconds for the recipes of a job, from the start of the first process to the end of the last."""
-    folder.mkdir()
+def train_bare(folder: Path, workers: int) -> tuple[float, float]:
+    """Seconds for the recipes of the study in a folder, whole and in the engine, a process."""
+    job, bare = folder / "work" / "job.json", folder / "bare"
+    bare.mkdir()
     environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
-    command = [sys.executable, "-m", "baselines.bare_study", str(job), str(folder)]
+    command = [sys.executable, "-m", "baselines.bare_study", str(job), str(bare)]
     began = time.perf_counter()
     processes = [subprocess.Popen(command, env=environment) for _ in range(workers)]
     codes = [process.wait() for process in processes]
+    whole = time.perf_counter() - began
     if any(codes):
         sys.exit("bare training failed")
-    return time.perf_counter() - began
+    engine = sum(float(file.read_text(encoding="utf-8")) for file in bare.glob("*.seconds"))
+    return whole, engine / workers
 
 
 def report(rounds: list[Round]) -> None:
     """Print medians over rounds; the last line is the answer."""
     print(f"{rounds[0].runs} runs, medians of {len(rounds)} rounds")
     line("bare training", [each.bare for each in rounds])
+    line("  in the engine", [each.bare_engine for each in rounds])
     line("claims run", [each.claims for each in rounds])
-    line("  before its first run", [each.before for each in rounds])
-    line("  beside the engine", [each.recording for each in rounds])
-    line("  after its last run", [each.after for each in rounds])
-    added = statistics.median(each.claims / each.bare - 1 for each in rounds)
+    line("  in the engine", [each.claims_engine for each in rounds])
+    line("  before its first training", [each.before for each in rounds])
+    line("  after its last training", [each.after for each in rounds])
+    line("harness", [each.harness() for each in rounds])
+    added = statistics.median(each.harness() / each.bare for each in rounds)
+    whole = statistics.median(each.claims / each.bare for each in rounds)
+    print(f"the whole of one over the whole of the other: {whole:.3f}")
     print(f"the harness adds {added:.1%} to bare training")
 
 
 def line(name: str, seconds: list[float]) -> None:
-    print(f"{name:26s}{statistics.median(seconds):9.1f} s")
+    print(f"{name:28s}{statistics.median(seconds):9.1f} s")
 
 
 if __name__ == "__main__":

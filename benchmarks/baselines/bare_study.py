@@ -28,13 +28,16 @@ def main(job_file: str, folder: str) -> None:
             time.sleep(0.1)
             continue
         left.remove(order)
-        if not is_ours(order, Path(folder)):
-            continue
         recipe = order.recipe
+        try:
+            claimed(recipe, folder).touch(exist_ok=False)
+        except FileExistsError:  # the other process has it
+            continue
         teacher = recipe.teacher and read(logits_of(recipe.teacher, folder))
         leaves = order.teaches or recipe.teacher is None
         inputs = resources.inputs_of(recipe)
         evidence = train(recipe, inputs, teacher=teacher, predict_train=leaves)
+        claimed(recipe, folder).write_text(str(evidence.cost["seconds"]), encoding="utf-8")
         if order.teaches:
             unfinished = logits_of(recipe, folder).with_suffix(".part")
             unfinished.write_bytes(pickle.dumps(evidence.final.predictions["train"]))
@@ -46,12 +49,9 @@ def is_ready(order: Order, folder: str) -> bool:
     return teacher is None or logits_of(teacher, folder).exists()
 
 
-def is_ours(order: Order, folder: Path) -> bool:
-    try:
-        (folder / order.recipe.digest).touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
+def claimed(recipe: Recipe, folder: str) -> Path:
+    """Made by the process that trains the recipe; it leaves the engine's seconds in it."""
+    return Path(folder) / f"{recipe.digest}.seconds"
 
 
 def read(path: Path) -> Predictions:

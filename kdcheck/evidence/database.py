@@ -34,10 +34,23 @@ def connect(location: Location) -> MlflowClient:
     >>> connect.__annotations__["return"]  # a call would import MLflow
     'MlflowClient'
     """
-    _quieten()
+    import_mlflow()
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
+
+
+def import_mlflow() -> None:
+    """Import what a local store needs of MLflow, told to be quiet; it takes a second or two, once.
+
+    Source: none.
+
+    >>> import_mlflow.__annotations__["return"]  # a call would import MLflow
+    'None'
+    """
+    _quieten()
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracking  # noqa: F401
 
 
 def _quieten() -> None:
@@ -79,7 +92,7 @@ def create_database(location: Location) -> None:
 
 
 def _make(database: Path, artifacts: Path) -> None:
-    _quieten()
+    import_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     partial = database.with_name(f"creating-{os.getpid()}.db")

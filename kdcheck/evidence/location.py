@@ -62,6 +62,11 @@ class Location:
         return self.database is not None
 
     @property
+    def is_new(self) -> bool:
+        """Whether it is to be made on this machine: there is no file yet."""
+        return self.database is not None and not self.database.exists()
+
+    @property
     def folder(self) -> Path:
         """The folder of a local store."""
         assert self.database is not None

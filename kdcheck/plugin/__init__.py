@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ import pytest
 
 if TYPE_CHECKING:
     from kdcheck.study.graph import Question
+    from kdcheck.study.local import LocalExecutor
     from kdcheck.study.session import Session
     from kdcheck.study.study import Study
 
 SESSION = pytest.StashKey["Session"]()
+EXECUTOR = pytest.StashKey["LocalExecutor"]()
 WORD = pytest.StashKey[str]()
 PROPERTY = "kdcheck"
 
@@ -107,10 +110,18 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
                 study.train(training.as_worker(worker))
             else:
                 training.announce(study)
-                study.train(training.with_processes(session.config.getoption("--workers")))
+                executor = session.config.stash.get(EXECUTOR, None)
+                here = training.in_this_process
+                study.train(training.with_processes(executor) if executor else here)
         except KdcheckError as error:
             raise pytest.UsageError(f"kdcheck: {error}") from error
     return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End workers that were started for a study that did not come about."""
+    if EXECUTOR in config.stash:
+        config.stash[EXECUTOR].close()
 
 
 @pytest.fixture
@@ -229,6 +240,8 @@ def _make_session(config: pytest.Config, questions: list[Question]) -> Session:
 
     scale = _load_scale(config)
     store = store_of(config)
+    if _xdist_worker(config) is None and config.getoption("--workers") != 0:
+        config.stash[EXECUTOR] = _executor(config, store, scale)
     where = Where(
         store=store,
         folder=_work_folder(config, store),
@@ -237,6 +250,18 @@ def _make_session(config: pytest.Config, questions: list[Question]) -> Session:
     )
     seeds = config.getoption("--seeds") or str(scale.seeds)
     return Session(questions, scale, seeds, where, is_worker=_xdist_worker(config) is not None)
+
+
+def _executor(config: pytest.Config, store: str, scale: Any) -> LocalExecutor:
+    """Workers, already started if there is no store yet, so that they will surely be needed."""
+    from kdcheck.evidence.location import Location
+    from kdcheck.study.local import LocalExecutor
+
+    executor = LocalExecutor(_work_folder(config, store), config.getoption("--workers"))
+    if Location.parse(store).is_new:
+        with suppress(OSError):  # a folder that cannot be made is refused, and explained, later
+            executor.start(scale.training.get("threads", 1))
+    return executor
 
 
 def _xdist_worker(config: pytest.Config) -> str | None:

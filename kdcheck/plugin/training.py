@@ -34,28 +34,38 @@ def announce(session: Session) -> None:
     )
 
 
-def with_processes(workers: int | None) -> Train:
+def in_this_process(job: Job, store: Store) -> None:
+    """Train here, without worker processes or display.
+
+    Source: none.
+
+    >>> from pathlib import Path
+    >>> from kdcheck.study.samples import SampleStore
+    >>> in_this_process(Job(orders=(), store="s", folder=Path("w")), SampleStore())
+    """
+    work(job, store, Worker("main"))
+
+
+def with_processes(executor: LocalExecutor) -> Train:
     """Train by worker processes of this machine, with a display.
 
     Args:
-        workers: how many; by default one per device or core; 0 trains in this process.
+        executor: its processes may have been started before.
 
     Returns:
         What carries out a job.
 
     Source: none.
 
-    >>> callable(with_processes(2))
+    >>> from pathlib import Path
+    >>> callable(with_processes(LocalExecutor(Path("w"), workers=2)))
     True
     """
 
     def train(job: Job, store: Store) -> None:
-        if workers == 0:
-            work(job, store, Worker("main"))
-            return
         wanted = {order.recipe.digest for order in job.orders}
         with Display(len(wanted), len(wanted & store.digests()), job.folder) as display:
-            LocalExecutor(workers).run(job, display)
+            executor.run(job, display)
 
     return train
 

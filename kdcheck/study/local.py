@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -40,43 +39,66 @@ class Executor(Protocol):
 class LocalExecutor:
     """Worker processes on this machine; each takes the next runnable recipe.
 
+    They may be started before their job is known: what they import takes seconds.
+
     Args:
+        folder: where locks, logs and the job are kept.
         workers: how many; by default one per CUDA device, or else one per core over the threads
             that a recipe uses.
 
     Source: none.
 
-    >>> LocalExecutor(workers=2).workers_for(Job(orders=(), store="s", folder=Path("w")))
+    >>> LocalExecutor(Path("w"), workers=2).count(threads=1)
     2
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers
+    def __init__(self, folder: Path, workers: int | None = None) -> None:
+        self._folder, self._workers = folder, workers
+        self._processes: list[subprocess.Popen[str]] = []
 
-    def workers_for(self, job: Job) -> int:
-        """Number of processes that a job gets."""
+    def count(self, threads: int) -> int:
+        """Number of processes for recipes that use so many threads each."""
         if self._workers is not None:
             return self._workers
+        return len(cuda_devices()) or max(1, (os.cpu_count() or 1) // threads)
+
+    def start(self, threads: int) -> None:
+        """Start the processes, which wait for their job; :meth:`close` ends them."""
+        logs = self._folder / "workers"
+        logs.mkdir(parents=True, exist_ok=True)
         devices = cuda_devices()
-        threads = max((order.recipe.threads for order in job.orders), default=1)
-        return len(devices) or max(1, (os.cpu_count() or 1) // threads)
+        for index in range(self.count(threads)):
+            device = [devices[index % len(devices)]] if devices else []
+            self._processes.append(_worker(logs, f"w{index}", device))
 
     def run(self, job: Job, display: Display) -> None:
-        """Start the workers and wait; if one fails, the others are stopped."""
-        job.folder.mkdir(parents=True, exist_ok=True)
-        for old in job.folder.glob("workers/*.json"):
+        """Hand the job to the workers and wait; if one fails, the others are stopped."""
+        if not self._processes:
+            self.start(max((order.recipe.threads for order in job.orders), default=1))
+        for old in self._folder.glob("workers/*.json"):
             old.unlink()
-        path = job.folder / "job.json"
+        path = self._folder / "job.json"
         path.write_text(json.dumps(job.to_dict()), encoding="utf-8")
-        devices = cuda_devices()
-        with _workers(path, self.workers_for(job), devices) as processes:
-            while alive := [process for process in processes if process.poll() is None]:
+        try:
+            for process in self._processes:
+                _tell(process, path)
+            while alive := [process for process in self._processes if process.poll() is None]:
                 display.update()
-                _raise_if_failed(processes, job.folder)
+                _raise_if_failed(self._processes, self._folder)
                 with suppress(subprocess.TimeoutExpired):
                     alive[-1].wait(LOOK_SECONDS)
-            _raise_if_failed(processes, job.folder)
+            _raise_if_failed(self._processes, self._folder)
             display.update()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop whatever still runs; it resumes from its checkpoints another time."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.communicate()  # closes the pipe too
+        self._processes = []
 
 
 def cuda_devices() -> list[str]:
@@ -97,33 +119,25 @@ def cuda_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(count)]
 
 
-@contextmanager
-def _workers(job: Path, count: int, devices: list[str]) -> Iterator[list[subprocess.Popen[str]]]:
-    logs = job.parent / "workers"
-    logs.mkdir(exist_ok=True)
+def _worker(logs: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
     # Libraries read these before a recipe can set its threads.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    processes = []
-    try:
-        for index in range(count):
-            device = [devices[index % len(devices)]] if devices else []
-            name = f"w{index}"
-            with (logs / f"{name}.log").open("w", encoding="utf-8") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", "kdcheck.study.worker", str(job), name, *device],
-                        stdout=log,
-                        stderr=log,
-                        text=True,
-                        env=environment,
-                    )
-                )
-        yield processes
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
+    with (logs / f"{name}.log").open("w", encoding="utf-8") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kdcheck.study.worker", name, *device],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            text=True,
+            env=environment,
+        )
+
+
+def _tell(process: subprocess.Popen[str], job: Path) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it has died, and its log says why
+        process.stdin.write(f"{job}\n")
+        process.stdin.flush()
 
 
 def _raise_if_failed(processes: list[subprocess.Popen[str]], folder: Path) -> None:

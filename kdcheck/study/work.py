@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
     from kdcheck.study.graph import Graph
 
-POLL_SECONDS = 0.5
+WAIT_SECONDS = 0.5
+"""For a recipe that another trains, before it is asked again whether to stop."""
 REPORT_SECONDS = 2.0
 """Between writes of a progress file; each costs milliseconds, and a bar needs no more."""
 
@@ -175,8 +176,6 @@ def work(
             return
         with _next_runnable(left, finished, job.folder) as order:
             if order is None:  # others are training all that can be trained now
-                time.sleep(POLL_SECONDS)
-                finished = store.digests()
                 continue
             _train_one(order, job, store, resources, worker)
             finished.add(order.recipe.digest)
@@ -235,16 +234,19 @@ def _teacher_logits(recipe: Recipe, store: Store) -> Predictions | None:
 
 @contextmanager
 def _next_runnable(left: list[Order], finished: set[str], folder: Path) -> Iterator[Order | None]:
-    """The first order whose teacher is finished and that nobody else trains, locked."""
+    """The first order whose teacher is finished and that nobody else trains, locked.
+
+    Where others train all of them, it waits a little for one of those: whoever gets its lock sees
+    at once whether it was finished or left behind by a process that died.
+    """
     locks = folder / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    for order in left:
-        teacher = order.recipe.teacher
-        if teacher is not None and teacher.digest not in finished:
-            continue
+    runnable = [order for order in left if _is_runnable(order, finished)]
+    assert runnable, "a job holds every teacher that the store lacks"
+    for order, timeout in [*((order, 0.0) for order in runnable), (runnable[0], WAIT_SECONDS)]:
         lock = FileLock(locks / f"{order.recipe.digest}.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=timeout)
         except Timeout:
             continue
         try:
@@ -253,6 +255,11 @@ def _next_runnable(left: list[Order], finished: set[str], folder: Path) -> Itera
             lock.release()
         return
     yield None
+
+
+def _is_runnable(order: Order, finished: set[str]) -> bool:
+    teacher = order.recipe.teacher
+    return teacher is None or teacher.digest in finished
 
 
 def _reporter(folder: Path, worker: Worker, recipe: Recipe) -> Callable[[int, int], None]:

@@ -1,4 +1,7 @@
-"""One worker process: ``python -m kdcheck.study.worker JOB.json NAME [DEVICE]``."""
+"""One worker process: ``python -m kdcheck.study.worker NAME [DEVICE]``; its job comes on standard input.
+
+It is started before there is a job, so that it imports what training needs while the study is planned.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,29 @@ def main(arguments: list[str]) -> int:
     >>> main.__name__
     'main'
     """
+    _import_ahead()
     from kdcheck.evidence.store import Store
 
-    path, name, *device = arguments
+    name, *device = arguments
+    path = sys.stdin.readline().strip()
+    if not path:  # whoever started this process has ended
+        return 0
     job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    worker = Worker(name, device[0] if device else None)
     try:
-        work(job, Store.open(job.store), Worker(name, device[0] if device else None))
+        work(job, Store.open(job.store), worker)
     except KdcheckError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _import_ahead() -> None:
+    """Seconds of imports that otherwise come at the first recipe."""
+    import kdcheck.engine.loop  # noqa: F401
+    from kdcheck.evidence.database import import_mlflow
+
+    import_mlflow()
 
 
 if __name__ == "__main__":

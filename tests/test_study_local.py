@@ -1,0 +1,91 @@
+"""The local executor: workers wait for their job, do it, and are ended; failures name their log."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdcheck.errors import TrainingError
+from kdcheck.study import local, worker
+from kdcheck.study.local import LocalExecutor
+from kdcheck.study.progress import Display
+from kdcheck.study.work import Job
+
+WRITES_WHAT_IT_IS_TOLD = "import sys; print(sys.stdin.readline().strip())"
+FAILS = "import sys; sys.stdin.readline(); sys.exit('store: got no database')"
+DIES_AT_ONCE = "raise SystemExit('cannot import torch')"
+WAITS_ON = "import sys, time; sys.stdin.readline(); time.sleep(60)"
+
+
+@pytest.fixture
+def start_scripts(monkeypatch):
+    """Let each worker be a short script instead of the real one, which takes seconds to import."""
+
+    def start(*scripts: str) -> None:
+        def stand_in(logs: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
+            code = scripts[int(name.removeprefix("w"))]
+            with (logs / f"{name}.log").open("w") as log:
+                return subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    text=True,
+                )
+
+        monkeypatch.setattr(local, "_worker", stand_in)
+
+    return start
+
+
+def run(executor: LocalExecutor, folder: Path) -> None:
+    job = Job(orders=(), store="s", folder=folder)
+    with Display(0, 0, folder, stream=io.StringIO()) as display:
+        executor.run(job, display)
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["started before", "started by the job"])
+def test_every_worker_is_told_where_the_job_is(start_scripts, tmp_path, ahead):
+    start_scripts(WRITES_WHAT_IT_IS_TOLD, WRITES_WHAT_IT_IS_TOLD)
+    executor = LocalExecutor(tmp_path, workers=2)
+    if ahead:
+        executor.start(threads=1)
+    run(executor, tmp_path)
+    told = [(tmp_path / "workers" / f"w{i}.log").read_text().strip() for i in range(2)]
+    assert told == [str(tmp_path / "job.json")] * 2
+
+
+@pytest.mark.parametrize(
+    ("script", "said"), [(FAILS, "store: got no database"), (DIES_AT_ONCE, "cannot import torch")]
+)
+def test_a_worker_that_fails_is_quoted_and_the_others_are_stopped(
+    start_scripts, tmp_path, script, said
+):
+    start_scripts(WAITS_ON, script)
+    executor = LocalExecutor(tmp_path, workers=2)
+    executor.start(threads=1)
+    waiting, _ = executor._processes
+    with pytest.raises(TrainingError, match=f"exit code 1: {said}") as caught:
+        run(executor, tmp_path)
+    assert str(tmp_path / "workers" / "w1.log") in caught.value.next_step
+    assert waiting.returncode is not None
+
+
+def test_workers_that_never_get_a_job_are_ended(start_scripts, tmp_path):
+    start_scripts(WAITS_ON)
+    executor = LocalExecutor(tmp_path, workers=1)
+    executor.start(threads=1)
+    (waiting,) = executor._processes
+    executor.close()
+    assert waiting.returncode is not None
+    executor.close()
+
+
+def test_a_worker_whose_controller_has_ended_ends_too(monkeypatch):
+    monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert worker.main(["w0"]) == 0
