@@ -67,7 +67,7 @@ def main() -> None:
 def one_round(folder: Path, arguments: argparse.Namespace) -> Round:
     store = folder / "store"
     began = time.time()
-    subprocess.run(
+    run = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", *arguments.claims),
             *("--seeds", arguments.seeds, "--workers", str(arguments.workers)),
@@ -75,9 +75,11 @@ def one_round(folder: Path, arguments: argparse.Namespace) -> Round:
         ],
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
-        check=False,  # a claim that is refuted is no failure of the run
+        check=False,
     )
     ended = time.time()
+    if run.returncode not in {0, 1}:  # 1: a claim is refuted, which is no failure of the run
+        sys.exit(f"pytest ended with {run.returncode}: {' '.join(run.args)}")
     bare, bare_engine = train_bare(folder, arguments.workers)
     opened = Store.open(store)
     runs = Runs.open(opened.location).search(TRAININGS, "")
