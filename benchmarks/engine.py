@@ -1,6 +1,6 @@
 """Training rows a second: the engine against two Hugging Face Trainers and against a bare loop.
 
-All distil the 6-layer MiniLM into the 4-layer one on the same real rows in the same order, in turn
+All distil the 6-layer MiniLM into five of its layers on the same real rows in the same order, in turn
 within each round; printed are medians over rounds, and medians over rounds of the ratio of rates.
 
     python benchmarks/engine.py --data-dir DATA --tasks sst2 mrpc

@@ -89,3 +89,47 @@ def test_a_worker_whose_controller_has_ended_ends_too(monkeypatch):
     monkeypatch.setattr(worker, "_import_ahead", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert worker.main(["w0"]) == 0
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Give the machine a driver file or none, and a torch that prints what it is told to."""
+
+    def build(printed: str, exit_code: int = 0, driver: bool = True) -> list[list[str]]:
+        if driver:
+            (tmp_path / "driver").touch()
+        asked: list[list[str]] = []
+
+        def stand_in(command, **options):
+            asked.append(command)
+            return subprocess.CompletedProcess(command, exit_code, printed, "")
+
+        monkeypatch.setattr(local, "DRIVERS", (tmp_path / "no driver", tmp_path / "driver"))
+        monkeypatch.setattr(local.subprocess, "run", stand_in)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        return asked
+
+    local.cuda_devices.cache_clear()
+    yield build
+    local.cuda_devices.cache_clear()
+
+
+def test_the_devices_are_counted_once_in_a_process_of_their_own(machine):
+    asked = machine("2\n")
+    assert local.cuda_devices() == local.cuda_devices() == ("cuda:0", "cuda:1")
+    assert len(asked) == 1
+
+
+def test_without_a_driver_or_with_every_device_hidden_torch_is_not_even_asked(machine, monkeypatch):
+    asked = machine("2\n", driver=False)
+    assert local.cuda_devices() == ()
+    machine("2\n")
+    local.cuda_devices.cache_clear()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert local.cuda_devices() == ()
+    assert not asked
+
+
+def test_a_torch_that_cannot_count_has_no_devices(machine):
+    machine("", exit_code=1)
+    assert local.cuda_devices() == ()

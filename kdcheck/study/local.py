@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,14 +18,16 @@ from kdcheck.study.work import Job
 LOOK_SECONDS = 0.5
 """Between two looks at the workers."""
 
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""One of them is there where CUDA can be: on Linux, and on Linux within Windows."""
+
 
 class Executor(Protocol):
     """Whatever can carry out a job: worker processes here, or a cluster elsewhere.
 
     Source: none.
 
-    >>> issubclass(LocalExecutor, object)
-    True
+    >>> executor: Executor = LocalExecutor(Path("work"), workers=2)  # or one of your own
     """
 
     def run(self, job: Job, display: Display) -> None:
@@ -101,22 +104,24 @@ class LocalExecutor:
         self._processes = []
 
 
-def cuda_devices() -> list[str]:
+@cache
+def cuda_devices() -> tuple[str, ...]:
     """Devices that may be used, as torch names them; none without CUDA.
 
     Source: none. Counted in a process of its own: CUDA must not be started in one that forks.
+    That costs seconds, so it is done once.
 
     >>> all(name.startswith("cuda:") for name in cuda_devices())
     True
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not Path("/dev/nvidiactl").exists():
-        return []
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not any(map(Path.exists, DRIVERS)):
+        return ()
     code = "import torch; print(torch.cuda.device_count())"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     count = int(result.stdout) if result.returncode == 0 else 0
-    return [f"cuda:{index}" for index in range(count)]
+    return tuple(f"cuda:{index}" for index in range(count))
 
 
 def _worker(logs: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
