@@ -17,6 +17,8 @@ from kdcheck.engine.weights import weights_digest
 from kdcheck.errors import TrainingError
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 
+CPU = torch.device("cpu")
+
 
 @lru_cache
 def inputs() -> Inputs:
@@ -91,6 +93,32 @@ def test_where_the_host_looks_rarely_the_bad_step_and_those_after_it_are_not_tak
         train(recipe_of(), inputs())
     assert observed.run.step == 6  # found by the look at the end of the second epoch
     assert observed.weights == observed.digests[3] == observed.digests[5] != observed.digests[2]
+
+
+HUGE, NAN, INF = 2e38, float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("losses", "norm", "bad"),
+    [
+        ([HUGE, HUGE], 1.0, None),  # their sum is not finite, and that is no fault of any of them
+        ([1.0, NAN], 1.0, "a loss that is not finite on b"),
+        ([INF, 1.0], 1.0, "a loss that is not finite on a"),
+        ([INF, -INF], 1.0, "a loss that is not finite on a, b"),
+        ([1.0, 1.0], INF, "a gradient that is not finite on a batch starting with a, b"),
+    ],
+)
+def test_the_optimiser_is_blocked_exactly_where_the_next_look_raises(losses, norm, bad):
+    guard = FiniteGuard(CPU, seed=0, ids_of=lambda _step: ["a", "b"])
+    guard.watch(0, torch.tensor(losses), torch.tensor(norm))
+    guard.watch(1, torch.ones(2), torch.tensor(1.0))
+    assert bool(guard.blocked) == (bad is not None)
+    if bad is None:
+        guard.look()
+        return
+    for _ in range(2):  # what is blocked stays so, and each look says so
+        with pytest.raises(TrainingError, match=f"step 0, seed 0: got {bad};"):
+            guard.look()
 
 
 def test_a_step_that_is_taken_in_spite_of_the_guard_would_be_seen(monkeypatch):

@@ -51,12 +51,12 @@ class FiniteGuard:
 
         The gradient's norm of a step whose loss scaler skips it may be infinite: pass zero then.
         """
-        total = loss_B.sum()
-        bad = ~(torch.isfinite(total) & torch.isfinite(gradient_norm))
+        # Each loss by itself: the sum of finite ones may overflow.
+        bad = ~(torch.isfinite(loss_B).all() & torch.isfinite(gradient_norm))
         self.blocked = torch.maximum(self.blocked, bad.float())
-        self.loss_sum = self.loss_sum + total
+        self.loss_sum = self.loss_sum + loss_B.sum()
         self.loss_count += len(loss_B)
-        self._unread.append((step, loss_B, gradient_norm))
+        self._unread.append((step, loss_B, bad))
 
     def look_is_due(self) -> bool:
         """Whether enough steps have gone by unread."""
@@ -65,9 +65,8 @@ class FiniteGuard:
     def look(self) -> None:
         """Read the flag; raise if a step was bad."""
         if bool(self.blocked):
-            for step, loss_B, gradient_norm in self._unread:
-                if not (bool(torch.isfinite(loss_B).all()) and bool(torch.isfinite(gradient_norm))):
-                    raise self._error(step, loss_B)
+            # The flag is the maximum of these, and none is forgotten once it is up.
+            raise next(self._error(step, loss_B) for step, loss_B, bad in self._unread if bool(bad))
         self._unread.clear()
 
     def mean_loss(self) -> float:
