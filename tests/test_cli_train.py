@@ -24,7 +24,7 @@ SHORT = ("--set", "batch_size=8", "--set", "max_length=32")
 
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys):
-    """The command on a task and encoders of its own, in a folder of its own."""
+    """The command on a task and encoders of its own, in a folder of its own, on the CPU."""
 
     def load_encoder(name: str, **_):
         kind, layers = NAMES[name]
@@ -36,7 +36,8 @@ def command(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(kdcheck.encoders, "load_encoder", load_encoder)
 
     def run(*arguments):
-        status = main(["train", "--workdir", str(tmp_path / "work"), *map(str, arguments)])
+        where = ("--device", "cpu", "--workdir", str(tmp_path / "work"))
+        status = main(["train", *where, *map(str, arguments)])
         return status, capsys.readouterr()
 
     return run

@@ -23,7 +23,8 @@ def exported(request, tmp_path_factory):
     task, encoder = tiny_task(train=24, pairs=True, classes=3), tiny_encoder(request.param)
     inputs = prepare(task, encoder, 48)
     folder = tmp_path_factory.mktemp("export") / "deep" / "model"
-    evidence = train(tiny_recipe(task, encoder, max_length=48), inputs, model_folder=folder)
+    recipe = tiny_recipe(task, encoder, max_length=48)
+    evidence = train(recipe, inputs, model_folder=folder, device=torch.device("cpu"))
     return inputs, evidence, folder
 
 

@@ -98,7 +98,7 @@ def trainers_model(kind: str, precision: str):
 
 
 def engines_model(recipe: Recipe, kind: str, folder):
-    train(recipe, inputs_of(kind), model_folder=folder)
+    train(recipe, inputs_of(kind), model_folder=folder, device=torch.device("cpu"))
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert model.dtype == DTYPES[recipe.precision]
     return model.eval()
