@@ -8,11 +8,12 @@ import torch
 
 from kdcheck.engine.inputs import prepare
 from kdcheck.engine.loop import train
+from kdcheck.study.local import cuda_devices
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(torch.cuda.device_count() == 0, reason="no CUDA device"),
+    pytest.mark.skipif(not cuda_devices(), reason="no CUDA device that torch starts on"),
 ]
 CUDA = torch.device("cuda")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -68,8 +72,21 @@ def test_half_precisions_are_autocast_and_the_others_are_not(precision, dtype):
     assert product.dtype == (dtype or torch.float32)
 
 
+def counted(monkeypatch, count: int, available: bool = True, starts: bool = True) -> None:
+    """A machine where torch says so much of CUDA."""
+
+    def ones(*_size, device):
+        if not starts:
+            raise RuntimeError(f"CUDA error: no kernel image is available on {device}")
+        return torch.zeros(1)
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch, "ones", ones)
+
+
 def test_a_device_that_is_not_there_is_refused_with_the_number_of_those_that_are(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    counted(monkeypatch, 1)
     assert pick_device() == pick_device("cuda") == torch.device("cuda")
     with pytest.raises(TrainingError) as caught:
         pick_device("cuda:1")
@@ -77,12 +94,35 @@ def test_a_device_that_is_not_there_is_refused_with_the_number_of_those_that_are
         assert fact in str(caught.value)
 
 
-def test_without_a_device_to_count_the_cpu_is_picked_even_if_cuda_calls_itself_available(
-    monkeypatch,
-):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+@pytest.mark.parametrize(
+    "machine",
+    [
+        {"count": 0},  # called available in spite of that
+        {"count": 1, "available": False},  # an old driver, or a build of torch for the CPU
+        {"count": 1, "starts": False},  # a card that this build has no kernels for
+    ],
+)
+def test_the_cpu_is_picked_unless_a_device_is_counted_available_and_starts(machine, monkeypatch):
+    counted(monkeypatch, **machine)
     assert pick_device() == CPU
+
+
+def test_a_device_that_is_counted_and_not_available_is_refused_by_name(monkeypatch):
+    counted(monkeypatch, 1, available=False)
+    with pytest.raises(TrainingError, match=r"'cuda' with 0 CUDA devices .* CUDA build of torch"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, ":4096:8"), (":16:8", ":16:8")])
+def test_cublas_is_told_its_workspace_before_anything_can_be_multiplied(before, after):
+    environment = {k: v for k, v in os.environ.items() if k != "CUBLAS_WORKSPACE_CONFIG"}
+    if before:
+        environment["CUBLAS_WORKSPACE_CONFIG"] = before
+    code = "import os, kdcheck.engine.settings; print(os.environ.get('CUBLAS_WORKSPACE_CONFIG'))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == after
 
 
 def test_the_environment_names_what_bitwise_equality_depends_on():

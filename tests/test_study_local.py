@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,15 +116,15 @@ def machine(monkeypatch, tmp_path):
 
 
 def test_the_devices_are_counted_once_in_a_process_of_their_own(machine):
-    asked = machine("2\n")
+    asked = machine("cuda:0\ncuda:1\n")
     assert local.cuda_devices() == local.cuda_devices() == ("cuda:0", "cuda:1")
     assert len(asked) == 1
 
 
 def test_without_a_driver_or_with_every_device_hidden_torch_is_not_even_asked(machine, monkeypatch):
-    asked = machine("2\n", driver=False)
+    asked = machine("cuda:0\n", driver=False)
     assert local.cuda_devices() == ()
-    machine("2\n")
+    machine("cuda:0\n")
     local.cuda_devices.cache_clear()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert local.cuda_devices() == ()
@@ -133,3 +134,33 @@ def test_without_a_driver_or_with_every_device_hidden_torch_is_not_even_asked(ma
 def test_a_torch_that_cannot_count_has_no_devices(machine):
     machine("", exit_code=1)
     assert local.cuda_devices() == ()
+
+
+def test_what_was_found_before_a_device_killed_the_counting_is_kept(machine):
+    machine("cuda:0\n", exit_code=-11)
+    assert local.cuda_devices() == ("cuda:0",)
+
+
+ONE_OF_THREE_IS_BAD = """
+import torch
+real = torch.ones
+def ones(*size, device):
+    if device == "cuda:1":
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+    return real(*size)
+torch.ones, torch.cuda.device_count = ones, lambda: 3
+"""
+
+
+def test_a_device_that_torch_counts_but_cannot_start_on_is_left_out_and_hides_no_other(
+    monkeypatch, tmp_path
+):
+    (tmp_path / "sitecustomize.py").write_text(ONE_OF_THREE_IS_BAD)  # run as each Python starts
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(local, "DRIVERS", (tmp_path,))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    local.cuda_devices.cache_clear()
+    try:
+        assert local.cuda_devices() == ("cuda:0", "cuda:2")
+    finally:
+        local.cuda_devices.cache_clear()

@@ -13,6 +13,10 @@ import torch
 from kdcheck.errors import TrainingError
 from kdcheck.recipe import Recipe
 
+# cuBLAS reads this when its handle is made, at the first product on a GPU, which may come before the
+# first recipe; without it, deterministic mode refuses matmuls.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -22,7 +26,7 @@ DTYPES = {
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The named device, or CUDA where there is a device to count, else the CPU.
+    """The named device, or CUDA where torch can start on it, else the CPU.
 
     Args:
         name: ``cpu``, ``cuda``, ``cuda:1``, ... or none to choose.
@@ -33,14 +37,15 @@ def pick_device(name: str | None = None) -> torch.device:
     Raises:
         TrainingError: CUDA is asked for and there is none.
 
-    Source: none. ``is_available`` can be true with no visible device, so devices are counted.
+    Source: none. The count can be the driver's own, which knows nothing of this build of torch;
+    ``is_available`` can be true with no visible device. So both are asked.
 
     >>> pick_device("cpu")
     device(type='cpu')
     """
-    count = torch.cuda.device_count()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name is None:
-        return torch.device("cuda" if count else "cpu")
+        return torch.device("cuda" if count and starts_on("cuda") else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= count:
         raise TrainingError(
@@ -50,6 +55,27 @@ def pick_device(name: str | None = None) -> torch.device:
             "Install a CUDA build of torch, check CUDA_VISIBLE_DEVICES, or leave --device out.",
         )
     return device
+
+
+def starts_on(name: str) -> bool:
+    """Whether torch can put a tensor on the device.
+
+    Args:
+        name: ``cuda``, ``cuda:1``, ... CUDA is started by asking.
+
+    Returns:
+        False where the driver is too old, this build has no kernels for the card, or it is full.
+
+    Source: none.
+
+    >>> starts_on("cpu")
+    True
+    """
+    try:
+        torch.ones(1, device=name).item()  # read back, since kernels fail late
+    except (RuntimeError, AssertionError):
+        return False
+    return True
 
 
 @contextmanager
@@ -82,8 +108,6 @@ def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
     )
-    # cuBLAS reads this when its handle is made; without it, deterministic mode refuses matmuls.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             # Not filling every new tensor saves a tenth of a step. Reading unwritten memory, which

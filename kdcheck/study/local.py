@@ -21,6 +21,15 @@ LOOK_SECONDS = 0.5
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 """One of them is there where CUDA can be: on Linux, and on Linux within Windows."""
 
+TRY_DEVICES = """
+import torch
+from kdcheck.engine.settings import starts_on
+for index in range(torch.cuda.device_count()):
+    if starts_on(f"cuda:{index}"):
+        print(f"cuda:{index}", flush=True)
+"""
+"""Prints each device as soon as it has worked, so that one that ends the process hides none before."""
+
 
 class Executor(Protocol):
     """Whatever can carry out a job: worker processes here, or a cluster elsewhere.
@@ -106,22 +115,20 @@ class LocalExecutor:
 
 @cache
 def cuda_devices() -> tuple[str, ...]:
-    """Devices that may be used, as torch names them; none without CUDA.
+    """Devices that torch can start on, as it names them; none without CUDA.
 
-    Source: none. Counted in a process of its own: CUDA must not be started in one that forks.
-    That costs seconds, so it is done once.
+    Source: none. Tried in a process of its own: CUDA must not be started in one that forks, and a
+    device may end it. That costs seconds, so it is done once.
 
     >>> all(name.startswith("cuda:") for name in cuda_devices())
     True
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not any(map(Path.exists, DRIVERS)):
         return ()
-    code = "import torch; print(torch.cuda.device_count())"
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", TRY_DEVICES], capture_output=True, text=True, check=False
     )
-    count = int(result.stdout) if result.returncode == 0 else 0
-    return tuple(f"cuda:{index}" for index in range(count))
+    return tuple(result.stdout.split())
 
 
 def _worker(logs: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
