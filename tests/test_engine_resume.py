@@ -11,7 +11,7 @@ import torch
 
 from kdcheck.engine import checkpoint, loop, resume
 from kdcheck.engine.inputs import Inputs, prepare
-from kdcheck.engine.loop import train
+from kdcheck.engine.loop import Clock, train
 from kdcheck.errors import CheckpointError
 from kdcheck.evidence.record import Evidence
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
@@ -179,3 +179,53 @@ def test_a_teacher_that_is_resumed_leaves_its_training_logits(tmp_path):
     assert torch.equal(
         *(torch.from_numpy(e.final.predictions["train"].logits_NK) for e in (resumed, whole))
     )
+
+
+class Time:
+    """A clock that goes on only when told to."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(loop, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_checkpoints_that_take_long_are_written_rarely(monkeypatch, tmp_path):
+    time, written = Time(monkeypatch), []
+
+    def slow_save(run, *_) -> None:
+        written.append(run.step)
+        time.now += 1.0
+
+    def step_of_ten_seconds(_step: int, _total: int) -> None:
+        time.now += 10.0
+
+    monkeypatch.setattr(resume, "save", slow_save)
+    train(recipe_of(epochs=5), inputs(), workdir=tmp_path, progress=step_of_ten_seconds)
+    assert written == [4, 9, 14]  # after 30 seconds, and then after 50 for one of saving
+
+
+@pytest.mark.parametrize(("every", "took", "wait"), [(30, 4.8, 240), (30, 0.1, 30)])
+def test_the_next_checkpoint_waits_fifty_times_as_long_as_the_last_took_from_its_end(
+    every, took, wait, monkeypatch
+):
+    time = Time(monkeypatch)
+    clock = Clock(every)
+    time.now += every
+    assert clock.checkpoint_is_due()
+    with clock.saving():
+        time.now += took
+    time.now += wait - 0.1
+    assert not clock.checkpoint_is_due()
+    time.now += 0.2
+    assert clock.checkpoint_is_due()
+
+
+def test_with_no_time_between_checkpoints_each_step_has_one_whatever_it_takes(monkeypatch):
+    time = Time(monkeypatch)
+    clock = Clock(0.0)
+    with clock.saving():
+        time.now += 4.8
+    assert clock.checkpoint_is_due()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ from kdcheck.recipe import ENGINE_VERSION, Recipe
 
 Progress = Callable[[int, int], None]
 """Called after each step with steps taken and steps in all."""
+WAIT_OVER_SAVE = 50
+"""Time until the next checkpoint over the time that the last one took: at most 2 % goes there."""
 
 
 @dataclass
@@ -84,7 +87,8 @@ def train(
         teacher: logits of the recipe's teacher on the training split; joined by example id.
         device: CUDA where there is one, by default.
         workdir: where checkpoints go and where an earlier try is resumed from; none for neither.
-        checkpoint_seconds: time between checkpoints; it changes no result.
+        checkpoint_seconds: least time between checkpoints, 0 for one after each step; it changes
+            no result.
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
@@ -133,7 +137,8 @@ def train(
             if workdir is not None and clock.checkpoint_is_due():
                 run.guard.look()
                 run.cost["seconds"] = clock.seconds()
-                resume.save(run, workdir, recipe)
+                with clock.saving():
+                    resume.save(run, workdir, recipe)
             if progress is not None:
                 progress(run.step, schedule.total_steps)
         run.guard.look()
@@ -149,7 +154,7 @@ class Clock:
     """Wall time of the run, and when the next checkpoint is due.
 
     Args:
-        checkpoint_seconds: time between checkpoints.
+        checkpoint_seconds: least time between checkpoints; 0 for one after each step.
         seconds_before: what earlier tries took up to the checkpoint that was resumed from.
 
     Source: none.
@@ -160,18 +165,24 @@ class Clock:
 
     def __init__(self, checkpoint_seconds: float, seconds_before: float = 0.0) -> None:
         self._every, self._before = checkpoint_seconds, seconds_before
-        self._start = self._last = time.monotonic()
+        self._start = time.monotonic()
+        self._due = self._start + self._every
 
     def seconds(self) -> float:
         """Seconds that the run took so far."""
         return self._before + time.monotonic() - self._start
 
     def checkpoint_is_due(self) -> bool:
-        """Whether the time between checkpoints has gone by; starts the next span if so."""
-        if time.monotonic() - self._last < self._every:
-            return False
-        self._last = time.monotonic()
-        return True
+        """Whether the time until the next checkpoint has gone by."""
+        return time.monotonic() >= self._due
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Around the writing of a checkpoint: the next is due later the longer it takes."""
+        begun = time.monotonic()
+        yield
+        ended = time.monotonic()
+        self._due = ended + (self._every and max(self._every, WAIT_OVER_SAVE * (ended - begun)))
 
 
 def _start(recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device) -> Run:
