@@ -226,7 +226,26 @@ def test_when_not_even_one_example_fits_the_run_stops_and_says_what_would_help(m
     limit_memory(monkeypatch, 0)
     with pytest.raises(TrainingError) as caught:
         train(recipe_of(), inputs())
-    for fact in ("step 0, seed 0", "on cpu for one example", "2.00 GiB", "Lower max_length"):
+    for fact in (
+        "step 0, seed 0",
+        "on cpu for one example",
+        "2.00 GiB",
+        "fewer workers",
+        "max_length",
+    ):
+        assert fact in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["clip_grad_norm_", "step"])
+def test_an_optimiser_that_gets_no_memory_ends_the_run_and_says_what_would_help(where, monkeypatch):
+    def greedy(*_args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    module = torch.optim.AdamW if where == "step" else torch.nn.utils
+    monkeypatch.setattr(module, where, greedy)
+    with pytest.raises(TrainingError) as caught:
+        train(recipe_of(), inputs())
+    for fact in ("step 0, seed 0", "on cpu for the optimiser: ", "2.00 GiB", "fewer workers"):
         assert fact in str(caught.value)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections import defaultdict
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.packing import use_packing
 from kdcheck.engine.predict import predict
 from kdcheck.engine.streams import sample_rows
+from kdcheck.errors import TrainingError
 from kdcheck.testing import tiny_encoder, tiny_task
 
 
@@ -37,6 +41,57 @@ def test_a_sample_holds_the_same_logits_ids_and_labels_as_the_whole_split(look, 
 
 def test_a_sample_larger_than_the_split_is_the_split(look):
     assert look(sample=41).ids == look().ids
+
+
+def limit_memory(monkeypatch, examples: int) -> list[int]:
+    """A device that holds so many examples; the sizes that were tried."""
+    real, tried = Inputs.logits, []
+
+    def limited(self, model, batch):
+        tried.append(len(batch.lengths_B))
+        if tried[-1] > examples:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(self, model, batch)
+
+    monkeypatch.setattr(Inputs, "logits", limited)
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("tokens", "examples", "sizes"),
+    [
+        (8192, 7, [40, 20, 10, *[5] * 8]),
+        (8192, 1, [40, 20, 10, 5, 3, 2, *[1] * 40]),
+        (
+            100,
+            8,
+            [16, 8, 8, 6, 5, 4, 3, 3, 3],
+        ),  # 16, 11, 7, 6: what is left is halved with the first
+    ],
+)
+def test_with_less_memory_the_same_rows_come_from_smaller_batches_and_are_counted_once(
+    look, monkeypatch, tokens, examples, sizes
+):
+    whole, tally = look(), defaultdict(float)
+    # The module is hidden behind the function of its name.
+    monkeypatch.setattr(sys.modules["kdcheck.engine.predict"], "TOKENS_PER_BATCH", tokens)
+    tried = limit_memory(monkeypatch, examples)
+    parts = look(tally=tally)
+    assert tried == sizes
+    assert parts.ids == whole.ids
+    assert np.array_equal(parts.labels_N, whole.labels_N)
+    # Products may be summed in another order; rows differ from each other by far more than that.
+    assert np.abs(parts.logits_NK - whole.logits_NK).max() < 1e-6
+    assert np.abs(parts.logits_NK - whole.logits_NK[::-1]).max() > 1e-4
+    assert tally == {"predicted_rows/train": 40}
+
+
+def test_when_not_even_one_example_fits_the_error_says_what_would_help(look, monkeypatch):
+    limit_memory(monkeypatch, 0)
+    with pytest.raises(TrainingError) as caught:
+        look()
+    for fact in ("logits on train", "on cpu for one example: ", "2.00 GiB", "fewer workers"):
+        assert fact in str(caught.value)
 
 
 def share_of_first_class(rows) -> float:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from kdcheck.engine.inputs import Inputs
+from kdcheck.engine.memory import free_cache, too_little_memory
 from kdcheck.engine.settings import autocast_of
 from kdcheck.engine.streams import stream_seed
-from kdcheck.errors import TrainingError
 from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -91,16 +91,11 @@ def _micro_batches(
 
 def _halve_micro_batch(run: Run, recipe: Recipe, what: str) -> None:
     if run.micro_batch == 1:
-        raise TrainingError(
-            f"step {run.step}, seed {recipe.seed}",
-            f"too little memory on {run.device} for one example: {what}",
-            "memory for at least one example",
-            "Lower max_length, pick a smaller encoder or bfloat16, or free the device.",
-        )
+        who = f"step {run.step}, seed {recipe.seed}"
+        raise too_little_memory(who, run.device, "one example", what)
     run.micro_batch //= 2
     run.notes.append(
         f"memory ran out at step {run.step}: micro-batches of {run.micro_batch} from there on, "
         f"still {recipe.batch_size} examples a step"
     )
-    if run.device.type == "cuda":
-        torch.cuda.empty_cache()
+    free_cache(run.device)

@@ -24,6 +24,7 @@ from kdcheck.engine.export import check_is_new, export
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.gradients import accumulate
 from kdcheck.engine.inputs import Inputs
+from kdcheck.engine.memory import memory_for
 from kdcheck.engine.predict import predict
 from kdcheck.engine.schedule import Schedule
 from kdcheck.engine.settings import (
@@ -98,7 +99,8 @@ def train(
 
     Raises:
         RecipeError: inputs or teacher are not those of the recipe.
-        TrainingError: a loss that is not finite, or memory that does not suffice for one example.
+        TrainingError: a loss that is not finite, or memory that does not suffice for one example or
+            for the optimiser.
         CheckpointError: a checkpoint cannot be written, or is another recipe's.
         EvidenceError: the teacher lacks an example, or the model folder cannot be written.
 
@@ -122,13 +124,14 @@ def train(
             rows_B = schedule.rows(run.step)
             _set_rate(run.optimizer, schedule.rate(run.step))
             loss_B = accumulate(run, recipe, inputs, rows_B, labels_N, teacher_logits_NK)
-            run.scaler.unscale_(run.optimizer)
-            norm = nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
-            # A loss scaler backs off by letting gradients overflow: their norm is its own affair.
-            run.guard.watch(run.step, loss_B, norm.new_zeros(()) if _scales(run) else norm)
-            if run.guard.look_is_due():
-                run.guard.look()
-            _step(run)
+            with memory_for("the optimiser", f"step {run.step}, seed {recipe.seed}", device):
+                run.scaler.unscale_(run.optimizer)
+                norm = nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
+                # A loss scaler backs off as gradients overflow: their norm is its own affair.
+                run.guard.watch(run.step, loss_B, norm.new_zeros(()) if _scales(run) else norm)
+                if run.guard.look_is_due():
+                    run.guard.look()
+                _step(run)
             run.step += 1
             if run.step in schedule.evaluation_steps:
                 run.guard.look()

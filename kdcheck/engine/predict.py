@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcheck.engine.inputs import Inputs
+from kdcheck.engine.memory import free_cache, too_little_memory
 from kdcheck.engine.streams import sample_rows
 from kdcheck.evidence.record import Predictions
 
@@ -43,7 +44,7 @@ def predict(
     autocast: Callable[[], torch.autocast] | None = None,
     tally: Tally | None = None,
 ) -> Predictions:
-    """Logits in eval mode, float32, in the order of the split.
+    """Logits in eval mode, float32, in the order of the split; smaller batches where memory runs out.
 
     Args:
         model: a classifier whose vocabulary is that of ``inputs``; its mode is put back after.
@@ -56,6 +57,9 @@ def predict(
 
     Returns:
         One row of logits per example, with ids and labels.
+
+    Raises:
+        TrainingError: memory does not suffice for one example.
 
     Source: the posteriors behind Tables 2 to 5; dropout off, temperature 1.
 
@@ -72,11 +76,24 @@ def predict(
     model.eval()
     logits_NK = torch.empty(len(rows_N), inputs.task.num_classes, dtype=torch.float32)
     pieces: list[tuple[np.ndarray, Tensor]] = []
+    left = _batches(lengths_N)
     with torch.inference_mode():
-        for places_B in _batches(lengths_N):
-            batch = inputs.batch(split, rows_N[places_B]).to(device)
-            with autocast() if autocast else torch.autocast(device.type, enabled=False):
-                pieces.append((places_B, inputs.logits(model, batch)))
+        while left:
+            try:
+                batch = inputs.batch(split, rows_N[left[0]]).to(device)
+                with autocast() if autocast else torch.autocast(device.type, enabled=False):
+                    pieces.append((left[0], inputs.logits(model, batch)))
+            except torch.OutOfMemoryError as error:
+                what = str(error)
+            else:
+                left = left[1:]
+                continue
+            # Only here, outside the handler, are the tensors of the failed try gone.
+            if len(left[0]) == 1:
+                raise too_little_memory(f"logits on {split}", device, "one example", what)
+            free_cache(device)
+            # Batches have about the same number of tokens: the others would not fit either.
+            left = [half for whole in left for half in np.array_split(whole, 2) if len(half)]
     for places_B, logits_BK in pieces:  # copied after the last launch: one wait, not one per batch
         logits_NK[torch.from_numpy(places_B)] = logits_BK.float().cpu()
     model.train(was_training)
