@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
 
 from kdcheck import plugin
 from kdcheck.claims import claim, nats
+from kdcheck.plugin import training
 from kdcheck.study import local
 
 
@@ -59,3 +61,44 @@ def test_without_cuda_an_error_is_what_require_gpu_asks_for(monkeypatch):
     monkeypatch.setattr(local, "cuda_devices", list)
     with pytest.raises(pytest.UsageError, match="leave out --require-gpu to skip them"):
         plugin.pytest_collection_finish(session(**{"-m": "gpu", "--require-gpu": True}))
+
+
+@pytest.fixture
+def shown():
+    """Messages of warnings that were shown, where a warning is an error as in our own tests."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error")
+        yield lambda: [str(each.message) for each in caught]
+        with pytest.raises(DeprecationWarning):  # the filter is back
+            warnings.warn("of a test", DeprecationWarning, stacklevel=1)
+
+
+def of_the_hub(*_args):
+    warnings.warn("for those who write the library", DeprecationWarning, stacklevel=1)
+    warnings.warn("the hub is asked without a token", FutureWarning, stacklevel=1)
+
+
+def test_a_warning_while_the_study_is_planned_is_shown_and_ends_nothing(monkeypatch, shown):
+    monkeypatch.setattr(plugin, "_plan", of_the_hub)
+    monkeypatch.setattr(plugin, "_make_session", lambda *_: None)
+    asked = session()
+    asked.config.option.keyword = "a claim"
+    asked.config.stash = {}
+    plugin.pytest_collection_finish(asked)
+    assert shown() == ["the hub is asked without a token"]
+
+
+@pytest.mark.parametrize("workerinput", [{}, {"workerinput": {"workerid": "gw0"}}])
+def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
+    monkeypatch, shown, workerinput
+):
+    monkeypatch.setattr(training, "announce", lambda _: None)
+    stash = {plugin.SESSION: SimpleNamespace(train=of_the_hub)}
+    hook = plugin.pytest_runtestloop(
+        SimpleNamespace(config=SimpleNamespace(stash=stash, **workerinput))
+    )
+    next(hook)
+    assert shown() == ["the hub is asked without a token"]
+    with pytest.raises(DeprecationWarning):  # the tests of the session have their own filters
+        of_the_hub()
+    hook.close()

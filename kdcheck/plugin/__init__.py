@@ -7,8 +7,9 @@ without claim tests it does nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import suppress
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,15 @@ SESSION = pytest.StashKey["Session"]()
 EXECUTOR = pytest.StashKey["LocalExecutor"]()
 WORD = pytest.StashKey[str]()
 PROPERTY = "kdcheck"
+
+
+@contextmanager
+def _warnings_are_shown() -> Iterator[None]:
+    """A project may make warnings errors for its tests; planning and training are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # a library's, as Python itself does
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,6 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.gpu)
 
 
+@_warnings_are_shown()
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Plan: call each claim test once to learn its contrast, and build the graph of runs."""
     config = session.config
@@ -106,13 +117,14 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 
         worker = _xdist_worker(session.config)
         try:
-            if worker:
-                study.train(training.as_worker(worker))
-            else:
-                training.announce(study)
-                executor = session.config.stash.get(EXECUTOR, None)
-                here = training.in_this_process
-                study.train(training.with_processes(executor) if executor else here)
+            with _warnings_are_shown():
+                if worker:
+                    study.train(training.as_worker(worker))
+                else:
+                    training.announce(study)
+                    executor = session.config.stash.get(EXECUTOR, None)
+                    here = training.in_this_process
+                    study.train(training.with_processes(executor) if executor else here)
         except KdcheckError as error:
             raise pytest.UsageError(f"kdcheck: {error}") from error
     return (yield)
