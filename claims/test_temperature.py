@@ -1,7 +1,13 @@
 """A tuned temperature changes none of the findings: the entropy claims again (appendix A.3)."""
 
 from kdcheck.claims import claim, nats
-from kdcheck.study.arms import ERM, LS, TUNED_REVERSE_KD, TUNED_SELF_KD, TUNED_STANDARD_KD
+from kdcheck.study.arms import (
+    ERM,
+    TUNED_LS,
+    TUNED_REVERSE_KD,
+    TUNED_SELF_KD,
+    TUNED_STANDARD_KD,
+)
 
 
 @claim(
@@ -53,4 +59,4 @@ def test_tuned_reverse_kd_raises_entropy(study):
     paper="0.261 to 0.537 nats apart in Table 10",
 )
 def test_tuned_reverse_kd_stays_far_below_ls(study):
-    study.judge(study.entropy(LS("larger")) - study.entropy(TUNED_REVERSE_KD))
+    study.judge(study.entropy(TUNED_LS("larger")) - study.entropy(TUNED_REVERSE_KD))

@@ -63,7 +63,9 @@ class Recipe:
     max_length: int = 128
     """Longest text in tokens, special ones included; longer ones are cut, and counted."""
     dropout: float = 0.1
-    """Dropout probability in hidden layers, attention and the head."""
+    """Dropout probability in hidden layers, attention and, unless it has its own, the head."""
+    head_dropout: float | None = None
+    """Dropout probability in the head; none: the same."""
     objective: Objective
     """The loss, with its parameters and conventions."""
     teacher: Recipe | None = None
@@ -125,6 +127,8 @@ class Recipe:
             self._require(math.isfinite(value) and value > 0, name, "a finite number above 0")
         for name in ("dropout", "beta_1", "beta_2"):
             self._require(0 <= getattr(self, name) < 1, name, "a number in [0, 1)")
+        in_head = self.head_dropout is None or 0 <= self.head_dropout < 1
+        self._require(in_head, "head_dropout", "a number in [0, 1), or none")
         self._require(
             0 <= self.weight_decay < math.inf, "weight_decay", "a finite number of at least 0"
         )
@@ -179,6 +183,8 @@ class Recipe:
         values |= {name: float(values[name]) for name in _FLOATS}
         values["objective"] = self.objective.as_dict()
         values["teacher"] = self.teacher.digest if self.teacher else None
+        if self.head_dropout is None:  # as in recipes from before there was a choice
+            del values["head_dropout"]
         return values
 
     @cached_property

@@ -141,6 +141,15 @@ def test_one_rate_sets_every_dropout(written, name):
     assert rates == {0.3}
 
 
+@pytest.mark.parametrize("name", PAIRS["bert"])
+def test_the_head_can_have_a_dropout_of_its_own(written, name):
+    encoder = load_encoder(name, model_dir=written)
+    model = encoder.build(num_classes=2, seed=0, dropout=0.3, head_dropout=0.2)
+    assert model.dropout.p == 0.2
+    rates = {m.p for m in model.base_model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.3}
+
+
 def test_tokens_are_those_of_the_librarys_tokenizer(written):
     tokenized = load_encoder("bert-base-uncased", model_dir=written).tokenize(TEXTS, 12)
     oracle = BertTokenizer(vocab=str(written / "bert-base-uncased" / "vocab.txt"))

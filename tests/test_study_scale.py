@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from transformers import DistilBertConfig
 
 from kdcheck.errors import InputError
 from kdcheck.paper import load_tables
-from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
+from kdcheck.study.arms import (
+    ERM,
+    LS,
+    REVERSE_KD,
+    SELF_KD,
+    STANDARD_KD,
+    TUNED_LS,
+    TUNED_REVERSE_KD,
+    TUNED_SELF_KD,
+    TUNED_STANDARD_KD,
+)
 from kdcheck.study.scale import load, shipped_names
 
 GOOD = """
@@ -59,22 +70,31 @@ def test_an_unknown_scale_is_refused_with_those_that_are_known():
 
 
 @pytest.mark.parametrize(
-    ("arm", "method"),
-    [(ERM("larger"), "erm"), (LS("smaller"), "ls"), (STANDARD_KD, "standard_kd"),
-     (SELF_KD, "self_kd"), (REVERSE_KD, "reverse_kd")],
-)  # fmt: skip
+    "arm",
+    [
+        *(ERM("larger"), LS("smaller"), STANDARD_KD, SELF_KD, REVERSE_KD),
+        *(TUNED_LS("larger"), TUNED_STANDARD_KD, TUNED_SELF_KD, TUNED_REVERSE_KD),
+    ],
+    ids=lambda arm: f"{arm.method}/{arm.size}",
+)
 @pytest.mark.parametrize("task", ["mrpc", "qnli", "sst2", "mnli"])
-def test_the_papers_scale_has_the_settings_that_table_7_selects(arm, method, task):
+def test_the_papers_scale_has_the_settings_that_tables_7_and_12_select(arm, task):
     settings = load("paper").settings(arm, task)
-    tables = load_tables()
-    for name, ours in (
-        ("learning_rate", settings["learning_rate"]),
-        ("epochs", settings["epochs"]),
-        ("alpha", settings["objective"].get("alpha")),
-    ):
-        theirs = tables.setting(task, method, arm.size, name, tuned=False)
+    tables, method = load_tables(), arm.method.removeprefix("tuned_")
+    tuned = method != arm.method
+    for name in tables.table("12" if tuned else "7").columns:
+        ours = settings.get(name, settings["objective"].get(name))
+        theirs = tables.setting(task, method, arm.size, name, tuned=tuned)
         if theirs is not None:  # a dash, or one of the rows that our copy lacks
             assert ours == pytest.approx(getattr(theirs, "value", theirs))
+
+
+def test_distilbert_has_the_head_dropout_of_its_own_configuration_at_the_papers_scale():
+    methods = load("paper").methods
+    assert {
+        sizes["smaller"].get("head_dropout") for sizes in methods.values() if "smaller" in sizes
+    } == {DistilBertConfig().seq_classif_dropout}
+    assert not any("head_dropout" in sizes.get("larger", {}) for sizes in methods.values())
 
 
 def test_embedded_is_the_scale_of_a_task_with_two_and_one_with_three_classes():

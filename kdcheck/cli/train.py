@@ -5,7 +5,7 @@ a [teacher] table that holds what differs from the student. Flags change single 
 they make the recipe. Digests of task and encoder are filled in. Stopped, the same command resumes.
 
 Fields: task task_digest train_rows validation_rows test_rows encoder encoder_digest max_length dropout
-objective teacher teacher_temperature learning_rate epochs batch_size schedule schedule_epochs
+head_dropout objective teacher teacher_temperature learning_rate epochs batch_size schedule schedule_epochs
 weight_decay beta_1 beta_2 epsilon clip_norm precision tf32 deterministic threads seed
 evaluations_per_epoch curve_rows engine_version
 

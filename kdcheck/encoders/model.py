@@ -123,6 +123,7 @@ class Encoder:
         num_classes: int,
         seed: int,
         dropout: float = 0.1,
+        head_dropout: float | None = None,
         vocabulary: npt.NDArray[np.int64] | None = None,
     ) -> nn.Module:
         """A classifier: pre-trained weights, everything else drawn from the seed alone.
@@ -130,7 +131,8 @@ class Encoder:
         Args:
             num_classes: K.
             seed: of the generator that new weights are drawn from; the global one is left alone.
-            dropout: probability in hidden layers, attention and head.
+            dropout: probability in hidden layers and attention.
+            head_dropout: probability in the head; by default the same.
             vocabulary: token ids whose embedding rows are kept, in this order; all by default.
 
         Returns:
@@ -139,7 +141,7 @@ class Encoder:
         Raises:
             EncoderError: a weight has another shape than the configuration says, or another name.
         """
-        config = _with_head(self.config, num_classes, dropout)
+        config = _with_head(self.config, num_classes, dropout, head_dropout)
         if vocabulary is not None:
             config.vocab_size = len(vocabulary)
             config.pad_token_id = None  # its row may be gone, and nothing is padded
@@ -296,13 +298,16 @@ def _label_map(encoder: Encoder) -> Mapping[str, int] | None:
     return None if placeholders else labels
 
 
-def _with_head(config: PretrainedConfig, num_classes: int, dropout: float) -> PretrainedConfig:
+def _with_head(
+    config: PretrainedConfig, num_classes: int, dropout: float, head_dropout: float | None
+) -> PretrainedConfig:
     values = config.to_dict() | {"num_labels": num_classes}
-    names = {
+    hidden, attention, head = {
         "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
         "distilbert": ("dropout", "attention_dropout", "seq_classif_dropout"),
     }[config.model_type]
-    values |= dict.fromkeys(names, dropout)
+    values |= {hidden: dropout, attention: dropout}
+    values[head] = dropout if head_dropout is None else head_dropout
     for name in ("id2label", "label2id", "dtype", "torch_dtype"):
         values.pop(name, None)
     made: PretrainedConfig = type(config)(**values)

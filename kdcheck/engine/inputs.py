@@ -46,6 +46,7 @@ class Inputs:
             num_classes=self.task.num_classes,
             seed=stream_seed(recipe.seed, "init"),
             dropout=recipe.dropout,
+            head_dropout=recipe.head_dropout,
             vocabulary=self.vocabulary,
         )
         return use_packing(replace_dropout(model))

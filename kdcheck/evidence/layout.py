@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +50,8 @@ def parameters(recipe: Recipe) -> dict[str, str]:
     ('0.3', '5e-05')
     """
     flat: dict[str, str] = {}
-    for name, value in recipe.canonical().items():
+    left_out = dict.fromkeys(field.name for field in dataclasses.fields(recipe))
+    for name, value in (left_out | recipe.canonical()).items():
         parts = value.items() if isinstance(value, Mapping) else ()
         flat |= {f"{name}.{part}": _shown(inner) for part, inner in parts}
         if not isinstance(value, Mapping):

@@ -50,7 +50,8 @@ FIGURES = (
     Figure(3, "The smaller model, temperature tuned", "smaller",
            ("erm", "ls", "tuned_standard_kd", "tuned_self_kd"),
            frozenset({"tuned_standard_kd", "tuned_self_kd"})),
-    Figure(4, "The larger model, temperature tuned", "larger", ("erm", "ls", "tuned_reverse_kd"),
+    Figure(4, "The larger model, temperature tuned", "larger",
+           ("erm", "tuned_ls", "tuned_reverse_kd"),
            frozenset({"tuned_reverse_kd"})),
 )  # fmt: skip
 

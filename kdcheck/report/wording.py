@@ -13,6 +13,7 @@ METHODS: Mapping[str, str] = {
     "standard_kd": "Standard KD",
     "self_kd": "Self-KD",
     "reverse_kd": "Reverse KD",
+    "tuned_ls": "LS, tuned α",
     "tuned_standard_kd": "Standard KD, tuned τ",
     "tuned_self_kd": "Self-KD, tuned τ",
     "tuned_reverse_kd": "Reverse KD, tuned τ",

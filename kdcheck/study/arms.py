@@ -70,6 +70,17 @@ def LS(size: str) -> Arm:  # noqa: N802 - the paper's name
     return Arm("ls", size)
 
 
+def TUNED_LS(size: str) -> Arm:  # noqa: N802
+    """Trained with label smoothing whose alpha was picked from as many values as KD has settings.
+
+    Source: appendix A.3.
+
+    >>> TUNED_LS("larger").key
+    'tuned_ls/larger'
+    """
+    return Arm("tuned_ls", size)
+
+
 def VIRTUAL_TEACHER(size: str) -> Arm:  # noqa: N802
     """Teacher-free KD with a hand-made teacher.
 
