@@ -99,7 +99,8 @@ def one_round(folder: Path, arguments: argparse.Namespace) -> Round:
 
 def train_bare(folder: Path, workers: int) -> tuple[float, float]:
     """Seconds for the recipes of the study in a folder, whole and in the engine, a process."""
-    job, bare = folder / "work" / "job.json", folder / "bare"
+    (job,) = (folder / "work").glob("job-*.json")
+    bare = folder / "bare"
     bare.mkdir()
     environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
     command = [sys.executable, "-m", "baselines.bare_study", str(job), str(bare)]

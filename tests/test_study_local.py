@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -27,9 +28,9 @@ def start_scripts(monkeypatch):
     """Let each worker be a short script instead of the real one, which takes seconds to import."""
 
     def start(*scripts: str) -> None:
-        def stand_in(logs: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
+        def stand_in(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
             code = scripts[int(name.removeprefix("w"))]
-            with (logs / f"{name}.log").open("w") as log:
+            with path.open("w") as log:
                 return subprocess.Popen(
                     [sys.executable, "-c", code],
                     stdin=subprocess.PIPE,
@@ -43,8 +44,8 @@ def start_scripts(monkeypatch):
     return start
 
 
-def run(executor: LocalExecutor, folder: Path) -> None:
-    job = Job(orders=(), store="s", folder=folder)
+def run(executor: LocalExecutor, folder: Path, store: str = "s") -> None:
+    job = Job(orders=(), store=store, folder=folder)
     with Display(0, 0, folder, stream=io.StringIO()) as display:
         executor.run(job, display)
 
@@ -56,8 +57,29 @@ def test_every_worker_is_told_where_the_job_is(start_scripts, tmp_path, ahead):
     if ahead:
         executor.start(threads=1)
     run(executor, tmp_path)
-    told = [(tmp_path / "workers" / f"w{i}.log").read_text().strip() for i in range(2)]
-    assert told == [str(tmp_path / "job.json")] * 2
+    (job,) = tmp_path.glob("job-*.json")
+    assert told(tmp_path) == [str(job)] * 2
+
+
+def told(folder: Path) -> list[str]:
+    """What workers that write what they are told have written."""
+    return [log.read_text().strip() for log in sorted((folder / "workers").glob("*.log"))]
+
+
+def test_two_sessions_that_share_a_folder_have_jobs_of_their_own(start_scripts, tmp_path):
+    start_scripts(WRITES_WHAT_IT_IS_TOLD)
+    jobs = []
+    for store in ("a", "b"):
+        run(LocalExecutor(tmp_path, workers=1), tmp_path, store)
+        jobs += [json.loads(Path(path).read_text())["store"] for path in told(tmp_path)]
+    assert jobs == ["a", "b"]
+    assert len(list(tmp_path.glob("job-*.json"))) == 2
+
+
+def test_the_log_of_a_worker_that_said_nothing_is_not_kept(start_scripts, tmp_path):
+    start_scripts("import sys; sys.stdin.readline()")
+    run(LocalExecutor(tmp_path, workers=1), tmp_path)
+    assert not list((tmp_path / "workers").glob("*.log"))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +94,7 @@ def test_a_worker_that_fails_is_quoted_and_the_others_are_stopped(
     waiting, _ = executor._processes
     with pytest.raises(TrainingError, match=f"exit code 1: {said}") as caught:
         run(executor, tmp_path)
-    assert str(tmp_path / "workers" / "w1.log") in caught.value.next_step
+    assert str(tmp_path / "workers" / f"w1-{os.getpid()}.log") in caught.value.next_step
     assert waiting.returncode is not None
 
 

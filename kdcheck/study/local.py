@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -76,12 +77,11 @@ class LocalExecutor:
 
     def start(self, threads: int) -> None:
         """Start the processes, which wait for their job; :meth:`close` ends them."""
-        logs = self._folder / "workers"
-        logs.mkdir(parents=True, exist_ok=True)
+        (self._folder / "workers").mkdir(parents=True, exist_ok=True)
         devices = cuda_devices()
         for index in range(self.count(threads)):
             device = [devices[index % len(devices)]] if devices else []
-            self._processes.append(_worker(logs, f"w{index}", device))
+            self._processes.append(_worker(_log(self._folder, index), f"w{index}", device))
 
     def run(self, job: Job, display: Display) -> None:
         """Hand the job to the workers and wait; if one fails, the others are stopped."""
@@ -89,8 +89,7 @@ class LocalExecutor:
             self.start(max((order.recipe.threads for order in job.orders), default=1))
         for old in self._folder.glob("workers/*.json"):
             old.unlink()
-        path = self._folder / "job.json"
-        path.write_text(json.dumps(job.to_dict()), encoding="utf-8")
+        path = self._write(job)
         try:
             for process in self._processes:
                 _tell(process, path)
@@ -104,12 +103,25 @@ class LocalExecutor:
         finally:
             self.close()
 
+    def _write(self, job: Job) -> Path:
+        """The job as a file of its own: a session beside this one may share the folder."""
+        text = json.dumps(job.to_dict())
+        path = self._folder / f"job-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+        if not path.exists():
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(path)
+        return path
+
     def close(self) -> None:
         """Stop whatever still runs; it resumes from its checkpoints another time."""
         for process in self._processes:
             process.terminate()
-        for process in self._processes:
+        for index, process in enumerate(self._processes):
             process.communicate()  # closes the pipe too
+            log = _log(self._folder, index)
+            if log.exists() and not log.stat().st_size:
+                log.unlink()
         self._processes = []
 
 
@@ -131,10 +143,15 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(result.stdout.split())
 
 
-def _worker(logs: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
+def _log(folder: Path, index: int) -> Path:
+    """Log of a worker: not that of a session beside this one, which has such workers too."""
+    return folder / "workers" / f"w{index}-{os.getpid()}.log"
+
+
+def _worker(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
     # Libraries read these before a recipe can set its threads.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    with (logs / f"{name}.log").open("w", encoding="utf-8") as log:
+    with path.open("w", encoding="utf-8") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "kdcheck.study.worker", name, *device],
             stdin=subprocess.PIPE,
@@ -155,7 +172,7 @@ def _tell(process: subprocess.Popen[str], job: Path) -> None:
 def _raise_if_failed(processes: list[subprocess.Popen[str]], folder: Path) -> None:
     for index, process in enumerate(processes):
         if process.poll() not in (None, 0):
-            log = folder / "workers" / f"w{index}.log"
+            log = _log(folder, index)
             last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
             raise TrainingError(
                 f"worker w{index}",
