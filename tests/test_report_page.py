@@ -17,6 +17,8 @@ from kdcheck.report import badge, html, markdown, wording, write
 from kdcheck.report.axes import over, ticks
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import VOID
+from kdcheck.study.arms import ERM, LS
+from kdcheck.study.scale import load
 from tests import report_doubles as doubles
 
 EVIL = "<script>alert('a & b')</script> \" onload=\"x() | `c`"
@@ -80,6 +82,15 @@ def test_every_link_leads_somewhere_on_the_page(page: Page) -> None:
     assert len(ids) == len(set(ids))
     targets = {link["href"].replace("%5B", "[").replace("%5D", "]") for link in page.all("a")}  # type: ignore[union-attr]
     assert targets <= {f"#{name}" for name in ids}
+
+
+def test_the_papers_figure_has_our_range_and_word_below_it_in_plain_sight() -> None:
+    gap = doubles.entropy_gap("ls", LS("smaller"), ERM("smaller"))
+    record = doubles.record(questions=[gap], scale=load("paper"))
+    (cell,) = (f for f in record["finals"] if (f["arm"], f["task"], f["metric"])
+               == ("ls/smaller", "mrpc", doubles.ENTROPY))  # fmt: skip
+    low, high = cell["paper"]["comparison"]["prediction_interval"]
+    assert f".6896{low:.4f} to {high:.4f}inconsistent" in Page(html(record)).cells
 
 
 def test_the_nesting_holds(page: Page) -> None:

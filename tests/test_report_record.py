@@ -208,6 +208,22 @@ def test_claims_that_rest_on_other_runs_of_an_arm_are_noted(study: Any) -> None:
     assert last.claim.id in notes[0]
 
 
+def test_seeds_of_other_settings_are_not_mixed_into_an_arm() -> None:
+    scale = load("embedded")
+    longer = copy.deepcopy(scale.methods["erm"])
+    longer["smaller"]["epochs"] += 1
+    changed = replace(scale, methods={**scale.methods, "erm": longer})
+    gap = doubles.entropy_gap
+    now, source = doubles.study([gap("a", LS("smaller"), ERM("smaller"))], seeds=3)
+    before, old = doubles.study([gap("b", LS("smaller"), ERM("smaller"))], scale=changed, seeds=5)
+    source.graph.recipes.update(old.graph.recipes)
+    source.graph.roles.update(old.graph.roles)
+    record = build([*now, *before], source)
+    seeds = {f["arm"]: list(f["values"]) for f in record["finals"]}
+    assert seeds == {"erm/smaller": ["0", "1", "2"], "ls/smaller": ["0", "1", "2", "3", "4"]}
+    assert "Claim b was judged on other runs" in record["notes"][0]
+
+
 def test_the_same_evidence_gives_the_same_bytes(study: Any, record: dict[str, Any]) -> None:
     judged, source = study
     again = build(list(reversed(judged)), source)

@@ -196,7 +196,10 @@ def _curves(record: Record) -> Markup | None:
 def _tables(record: Record) -> Markup:
     lead = "Mean ± standard deviation over seeds. Point at a figure for its seeds."
     if any(cell["paper"] for cell in record["finals"]):
-        lead += " The paper's figures stand beside ours; they come from one seed each."
+        lead += (
+            " The paper's figures stand beside ours; they come from one seed each. Below them, where "
+            "one more seed of ours would fall (95 %), and whether the figure agrees with that."
+        )
     return _section("tables", finals(record), lead=lead)
 
 

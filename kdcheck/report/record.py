@@ -111,9 +111,11 @@ def _cells(claims: Iterable[Judged], runs: Mapping[str, Run]) -> tuple[Cells, li
         for arm, tasks in each.runs.runs.items():
             for task, seeds in tasks.items():
                 known = digests.setdefault(arm, {}).setdefault(task, {})
-                for seed, digest in seeds.items():
-                    if known.setdefault(int(seed), digest) != digest:
-                        differing.add(each.claim.id)
+                own = {int(seed): digest for seed, digest in seeds.items()}
+                if any(known.get(seed, digest) != digest for seed, digest in own.items()):
+                    differing.add(each.claim.id)  # no seed of it: they have other settings
+                else:
+                    known.update(own)
     cells = {
         arm: {
             task: {seed: runs[digest] for seed, digest in sorted(seeds.items())}
@@ -122,8 +124,8 @@ def _cells(claims: Iterable[Judged], runs: Mapping[str, Run]) -> tuple[Cells, li
         for arm, tasks in digests.items()
     }
     notes = [
-        f"Claim {claim} was judged on other runs than the tables and curves show: its settings "
-        "have changed since."
+        f"Claim {claim} was judged on other runs than the tables and curves show, with other "
+        "settings: judge all claims again, and all rest on the same."
         for claim in sorted(differing)
     ]
     return cells, notes

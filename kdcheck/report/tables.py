@@ -34,7 +34,7 @@ def finals(record: Record) -> Markup:
     '<div class="tables"></div>'
     """
     cells = {(f["arm"], f["task"], f["metric"]): f for f in record["finals"]}
-    wide = len(record["tasks"]) > 2
+    wide = len(record["tasks"]) > 2 or any(cell["paper"] for cell in record["finals"])
     shown = [_tables(record, cells, *key) for key in TITLES]
     return tag("div", shown, class_="tables wide" if wide else "tables")
 
@@ -98,8 +98,9 @@ def _theirs(metric: str, cell: Record | None) -> Markup | str:
         return "–"
     paper = cell["paper"]
     comparison = paper["comparison"]
-    told = f"Table {paper['table']}"
-    if comparison:
-        low, high = (wording.figure(metric, bound) for bound in comparison["prediction_interval"])
-        told += f"; one more seed of ours would fall in {low} to {high}: {comparison['word']}"
-    return tag("span", paper["printed"], title=told, class_="paper")
+    figure = tag("span", paper["printed"], title=f"Table {paper['table']}", class_="paper")
+    if not comparison:
+        return figure
+    low, high = (wording.figure(metric, bound) for bound in comparison["prediction_interval"])
+    word = comparison["word"].lower()
+    return tag("span", figure, tag("small", f"{low} to {high}"), tag("small", word))
