@@ -92,13 +92,17 @@ def fragment(link: str):
 
 def test_links_open_the_classic_view_and_carry_filters_unharmed():
     search = "tags.`claim.a b` = 'evidence' AND metrics.x > 1"
-    link = runs_link("3", search=search, chart=True, view="v", base="http://h:1/")
+    link = runs_link(
+        "3", search=search, order="tags.`seed`", chart=True, view="v", base="http://h:1/"
+    )
     page = fragment(link)
     assert link.startswith("http://h:1/#/experiments/3/runs?")
     assert page.path == "/experiments/3/runs"
     assert parse_qs(page.query) == {
         "workflowType": ["machine_learning"],
         "searchFilter": [search],
+        "orderByKey": ["tags.`seed`"],
+        "orderByAsc": ["true"],
         "compareRunsMode": ["CHART"],
         "viewStateShareKey": ["v"],
     }

@@ -15,6 +15,7 @@ def runs_link(
     experiment_id: str,
     *,
     search: str | None = None,
+    order: str | None = None,
     chart: bool = False,
     view: str | None = None,
     base: str = "",
@@ -24,6 +25,7 @@ def runs_link(
     Args:
         experiment_id: of the experiment.
         search: a filter in MLflow's language, as ``tags.claim = 'x'``.
+        order: what to sort by, upwards, as ``tags.`seed` ``.
         chart: the charts of the runs' metrics instead of their table.
         view: key of a saved view, which brings its own filter and columns.
         base: address of the server; empty for links inside the UI, such as in a note.
@@ -40,6 +42,8 @@ searchFilter=tags.seed%20%3D%20%273%27'
     parts = [WORKFLOW]
     if search is not None:
         parts.append(f"searchFilter={quote(search, safe='')}")
+    if order is not None:
+        parts += [f"orderByKey={quote(order, safe='')}", "orderByAsc=true"]
     if chart:
         parts.append("compareRunsMode=CHART")
     if view is not None:

@@ -343,9 +343,11 @@ store. Name the right one with --store, or make one by running pytest claims/.
     ) -> str:
         """Link to all trainings, or to those that a claim rests on; as charts on demand."""
         search = f"tags.`{layout.claim_tag(claim_id)}` = 'evidence'" if claim_id else None
+        # MLflow draws the first ten runs alone: by seed, they are of every arm.
+        order = "tags.`seed`" if claim_id else None
         view = None if claim_id else CURVES if chart else VIEWS[TRAININGS]
         experiment = self._runs.experiments[TRAININGS]
-        return runs_link(experiment, search=search, chart=chart, view=view, base=base)
+        return runs_link(experiment, search=search, order=order, chart=chart, view=view, base=base)
 
     def claims_url(self, claim_id: str | None = None, *, base: str = "") -> str:
         """Link to the current verdicts, or to every record of one claim."""

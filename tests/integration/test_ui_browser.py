@@ -124,6 +124,16 @@ def test_the_page_of_a_claim_says_its_verdict_and_leads_to_the_curve_of_each_of_
     assert lines(page)
 
 
+def test_the_curves_of_a_claim_begin_with_the_first_seed_of_each_of_its_arms(
+    judged_store: Store, look: Look
+) -> None:
+    page = look(judged_store.trainings_url(CLAIM, chart=True))
+    assert lines(page), "there are charts"
+    names = re.findall(r">(\w+ \w+ \w+/smaller \d)</", page)
+    first = {f"{arm} {task} {arm}/smaller 0" for arm in ("erm", "ls") for task in ("a", "b")}
+    assert set(names[:4]) == first
+
+
 def test_a_run_without_metrics_has_no_curve(judged_store: Store, look: Look) -> None:
     page = look(curves_of(judged_store, only(judged_store, TRAININGS, "tags.role = 'begun'")))
     assert "Model metrics" in page, "the page is up"
