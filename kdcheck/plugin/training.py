@@ -21,7 +21,8 @@ def announce(session: Session) -> None:
     >>> from types import SimpleNamespace
     >>> from kdcheck.study.samples import sample_graph, sample_question, sample_scale
     >>> session = SimpleNamespace(graph=sample_graph(), missing=lambda: 2, counts=(3,),
-    ...                           scale=sample_scale(), questions=(sample_question(),))
+    ...                           scale=sample_scale(), questions=(sample_question(),),
+    ...                           others=[])
     >>> announce(session)
     <BLANKLINE>
     kdcheck: invented scale, 1 tasks, 3 seeds; 1 claims; 6 runs (4 in the store)
@@ -32,6 +33,10 @@ def announce(session: Session) -> None:
         f"\nkdcheck: {session.scale.name} scale, {len(session.scale.tasks)} tasks, {seeds}; "
         f"{len(session.questions)} claims; {runs} runs ({runs - missing} in the store)"
     )
+    if session.others:
+        print(
+            f"kdcheck: judged together with {len(session.others)} more claims that the store holds"
+        )
 
 
 def in_this_process(job: Job, store: Store) -> None:

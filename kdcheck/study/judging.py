@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from kdcheck.study.measures import AT_TEMPERATURE, FLOOR, Measure, Read, Values
 from kdcheck.study.scale import Scale
 from kdcheck.theory import smoothing_entropy_floor
 from kdcheck.verdict import Criterion, Measured, TaskEffects, Verdict, judge_family
+from kdcheck.verdict.guards import CriterionChanged
 
 DEGENERATE_SHARE = 0.995
 """A run that puts this share of test examples in one class tells nothing of its method."""
@@ -195,6 +196,7 @@ def judge_all(
     evidence: Evidences,
     *,
     registered: Mapping[str, str] | None = None,
+    beside: Sequence[Verdict] = (),
 ) -> dict[str, Verdict]:
     """Verdicts on all claims of a study, judged as one family.
 
@@ -203,9 +205,11 @@ def judge_all(
         graph: which run is which arm.
         evidence: from digest to evidence; each is asked for once.
         registered: digests of the criteria as stored before the first run, by claim id.
+        beside: verdicts on other claims of the same scale, as stored; they belong to the family,
+            so that asking for one claim alone does not make it easier.
 
     Returns:
-        By claim id.
+        By claim id, those judged beside it too.
 
     Source: Holm over the family, docs/verdicts.md.
 
@@ -216,8 +220,31 @@ def judge_all(
     """
     asked = list(questions)
     cached = lru_cache(maxsize=None)(evidence)
+    measured: dict[str, Measured | None] = {
+        question.claim.id: measure(question.contrast, graph, cached) for question in asked
+    }
     return judge_family(
-        [criterion_of(question, graph.scale) for question in asked],
-        {question.claim.id: measure(question.contrast, graph, cached) for question in asked},
-        registered_digests=registered or {},
+        [
+            *(criterion_of(question, graph.scale) for question in asked),
+            *(verdict.criterion for verdict in beside),
+        ],
+        measured | {verdict.criterion.claim: verdict.measured for verdict in beside},
+        registered_digests={**(registered or {}), **still_changed(beside)},
     )
+
+
+def still_changed(stored: Iterable[Verdict]) -> dict[str, str]:
+    """For claims whose criterion was found changed, a digest that it is not.
+
+    What was registered before their first run is not stored with them, only that it was another.
+
+    Source: none.
+
+    >>> still_changed([])
+    {}
+    """
+    return {
+        verdict.criterion.claim: "another"
+        for verdict in stored
+        if isinstance(verdict.fault, CriterionChanged)
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +14,7 @@ from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.source import ClaimRecord, EvidenceSource
 from kdcheck.study import measures
 from kdcheck.study.graph import Graph, Question
-from kdcheck.study.judging import measure
+from kdcheck.study.judging import measure, still_changed
 from kdcheck.study.measures import Measure
 from kdcheck.verdict import Criterion, Verdict, judge_family
 
@@ -32,6 +32,8 @@ class _Readable(Protocol):
 
 FILE = "judged.json"
 FORMAT = 1
+LONGEST_NOTE = 7900
+"""Characters; MLflow cuts tags at 8,000 without a word."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +223,10 @@ def note(judged_claim: Judged, store: Store) -> str:
         "\n".join(links),
     ]
     text = "\n\n".join(parts)
-    # MLflow cuts tags at 8,000 characters without a word; the links are in claim.json too.
-    return text if len(text) < 7900 else "\n\n".join(parts[:-1])
+    if len(text) < LONGEST_NOTE:
+        return text
+    all_of_them = f"[All {len(judged_claim.digests())} runs]({store.trainings_url(claim.id)})"
+    return "\n\n".join([*parts[:-1], all_of_them])
 
 
 def _metrics(verdict: Verdict) -> dict[str, float]:
@@ -233,12 +237,15 @@ def _metrics(verdict: Verdict) -> dict[str, float]:
     return metrics
 
 
-def stored_claims(source: EvidenceSource, scale: str | None = None) -> list[Judged]:
+def stored_claims(
+    source: EvidenceSource, scale: str | None = None, *, but: Container[str] = ()
+) -> list[Judged]:
     """Every judged claim of a store or bundle, by id.
 
     Args:
         source: a store or a bundle.
         scale: only claims of that scale.
+        but: ids of claims to leave out.
 
     Returns:
         The claims with their stored verdicts.
@@ -254,7 +261,7 @@ def stored_claims(source: EvidenceSource, scale: str | None = None) -> list[Judg
     found = [
         Judged.from_dict(json.loads(source.claim_file(record, FILE)))
         for record in source.claims()
-        if scale is None or record.scale == scale
+        if scale in (None, record.scale) and record.claim_id not in but
     ]
     return sorted(found, key=lambda each: (each.scale, each.claim.id))
 
@@ -283,5 +290,7 @@ def judge_again(claims: Iterable[Judged], source: _Readable) -> dict[str, Verdic
     criteria = [Criterion.from_dict(each.verdict.criterion.to_dict()) for each in asked]
     evidence = lru_cache(maxsize=None)(source.get)
     return judge_family(
-        criteria, {each.claim.id: measure(each.contrast, each.runs, evidence) for each in asked}
+        criteria,
+        {each.claim.id: measure(each.contrast, each.runs, evidence) for each in asked},
+        registered_digests=still_changed(each.verdict for each in asked),
     )

@@ -19,6 +19,7 @@ from kdcheck.verdict import Plan, Verdict, Word
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
+    from kdcheck.study.record import Judged
 
 UNTIL_DECIDED = "until-decided"
 Train = Callable[[Job, "Store"], None]
@@ -117,7 +118,8 @@ class Session:
                 train(self.job(), self.store)
                 self._finished = self.store.digests()
             if count == self.counts[-1] or self._all_decided():
-                return
+                break
+        self._judge_the_others_again()
 
     def job(self) -> Job:
         """The present graph as work."""
@@ -130,9 +132,23 @@ class Session:
 
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
-        """By claim id, from the evidence in the store."""
+        """By claim id, from the evidence in the store; the family is every claim that it holds."""
         registered = self.store.registered_criteria(self.scale.name)
-        return judge_all(self.questions, self.graph, self.store.get, registered=registered)
+        return judge_all(
+            self.questions,
+            self.graph,
+            self.store.get,
+            registered=registered,
+            beside=[each.verdict for each in self.others],
+        )
+
+    @cached_property
+    def others(self) -> list[Judged]:
+        """Judged claims of the scale that the store holds and this session does not ask for."""
+        from kdcheck.study.record import stored_claims
+
+        asked = {question.claim.id for question in self.questions}
+        return stored_claims(self.store, self.scale.name, but=asked)
 
     def num_classes(self, task: str) -> int:
         """K of one of the scale's tasks."""
@@ -143,7 +159,17 @@ class Session:
         return self.store.digests()
 
     def _all_decided(self) -> bool:
-        return not any(verdict.word is Word.UNDECIDED for verdict in self.verdicts.values())
+        asked = (self.verdicts[question.claim.id] for question in self.questions)
+        return not any(verdict.word is Word.UNDECIDED for verdict in asked)
+
+    def _judge_the_others_again(self) -> None:
+        """Record what this session's claims change for the rest of their family."""
+        from kdcheck.study.record import store_claim
+
+        for each in self.others:
+            verdict = self.verdicts[each.claim.id]
+            if verdict != each.verdict:
+                store_claim(replace(each, verdict=verdict), self.store)
 
     def _register(self) -> None:
         """Write down each criterion before its first run; later ones are held against it."""

@@ -157,15 +157,19 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     assert "LS makes a classifier less sure." in page.read_text(encoding="utf-8")
 
     # A margin that is moved after the first run is noticed; what is in the store is not trained again,
-    # and what a process left that is dead by now is marked.
+    # and what a process left that is dead by now is marked. A claim that is asked for alone stays one
+    # of its family, and so does what it leaves in the store.
     left = _left_by_a_dead_process(store)
     (study_folder / "test_claims.py").write_text(CLAIMS.format(margin=0.02))
-    moved = run_claims()
-    assert "(8 in the store)" in moved.stdout
+    moved = run_claims("-k", "ls_raises_entropy")
+    assert "(4 in the store)" in moved.stdout
+    assert "judged together with 1 more claims that the store holds" in moved.stdout
     assert re.search(r"ls_raises_entropy +INVALID", moved.stdout), moved.stdout
     assert "he criterion changed after the first run" in moved.stdout
     assert {digest: store.run_url(digest) for digest in store.digests()} == before
     assert store._runs.look(left).info.status == "KILLED"
+    assert {each.verdict.family_size for each in stored_claims(store)} == {2}
+    assert main(["verify", "--store", str(study_folder / "store")]) == 0
 
 
 def _left_by_a_dead_process(store: Store) -> str:
