@@ -18,11 +18,12 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from filelock import FileLock
 
 from kdcheck.errors import FetchError
+from kdcheck.places import stays_inside
 
 __all__ = ["cache_root", "fetch_wheel_members"]
 
@@ -112,8 +113,7 @@ def _sha256_of(path: Path) -> str:
 
 
 def _check_inside(who: str, member: str) -> None:
-    path = PurePosixPath(member)
-    if not member or path.is_absolute() or ".." in path.parts or "\\" in member or ":" in member:
+    if not stays_inside(member):
         raise FetchError(
             who,
             f"member {member!r}",

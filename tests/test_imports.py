@@ -16,6 +16,7 @@ CORE = ("information", "objectives", "metrics", "theory")
 # Rooms from the bottom up: a room may import itself and rooms named before it.
 ROOMS = (
     "errors",
+    "places",
     "checks",
     "information",
     "objectives",

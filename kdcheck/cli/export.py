@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kdcheck.errors import EvidenceError
+
 HELP = "write claims and their evidence into a bundle for other machines"
 
 
@@ -35,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the bundle and say what is in it.
 
     Raises:
-        EvidenceError: there is no store, a run is damaged, or the folder holds something else.
+        EvidenceError: there is no store, no claim was judged at the scale, a run is damaged, or the
+            folder holds something else.
 
     Source: none.
 
@@ -53,6 +56,16 @@ store. Name the right one with --store, or make one by running pytest claims/.
 
     source = source_of(None, args.store)
     claims = stored_claims(source, args.scale)
+    if not claims:  # an empty bundle would replace a good one
+        stored = sorted({record.scale for record in source.claims()})
+        raise EvidenceError(
+            "export",
+            f"no judged claim at scale {args.scale!r}"
+            if stored
+            else "no judged claim in the store",
+            f"one of {', '.join(stored)}" if stored else "at least one",
+            "Correct --scale." if stored else "Run pytest claims/ first, or name another --store.",
+        )
     digests = {digest for claim in claims for digest in claim.digests()}
     export_bundle(source, args.bundle, digests)
     print(f"{args.bundle}: {len(claims)} claims, {len(digests)} runs")

@@ -16,6 +16,7 @@ from kdcheck.evidence.files import (
     FORMAT,
     MANIFEST,
     SealedFiles,
+    check_inside,
     final_metrics,
     read_checked,
     read_claim,
@@ -27,6 +28,8 @@ from kdcheck.evidence.files import (
 from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.source import ClaimRecord, EvidenceSource
 
+CONTENTS = {MANIFEST, "trainings", "claims"}
+"""What lies in the folder of a bundle; anything else is not ours to delete."""
 WANTED = "a bundle of kdcheck"
 NEXT_STEP = "Give the folder that holds manifest.json, or export the bundle again."
 
@@ -67,14 +70,8 @@ def export_bundle(
     ('2 texts were cut',)
     """
     wanted = sorted(source.digests() if digests is None else set(digests))
-    if folder.exists() and not (folder / MANIFEST).exists() and any(folder.iterdir()):
-        raise EvidenceError(
-            f"bundle {folder}",
-            "a folder with other files in it",
-            "a new folder, or an older bundle to replace",
-            "Name another folder.",
-        )
     try:
+        check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kdcheck-") as temporary:
             new = Path(temporary) / "new"
@@ -86,6 +83,32 @@ def export_bundle(
         next_step = "Name a folder that you may write to, on a disk with room."
         raise EvidenceError(f"bundle {folder}", str(error), WANTED, next_step) from error
     return folder
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a place for a bundle that holds anything but an older bundle.
+
+    Raises:
+        EvidenceError: a file is there, or a folder with other files in it.
+        OSError: it may not be looked at.
+
+    Source: none.
+
+    >>> check_replaceable(Path("/nowhere"))
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        Bundle(folder)
+    except EvidenceError as error:
+        raise _taken(folder, f"no bundle in its place ({error.got})") from error
+    if others := sorted({path.name for path in folder.iterdir()} - CONTENTS):
+        raise _taken(folder, f"other files beside the bundle ({', '.join(others)})")
+
+
+def _taken(folder: Path, got: str) -> EvidenceError:
+    wanted = "a new folder, or an older bundle to replace"
+    return EvidenceError(f"bundle {folder}", got, wanted, "Name another folder.")
 
 
 def _write(source: EvidenceSource, new: Path, digests: list[str], *, trajectory: bool) -> None:
@@ -117,7 +140,7 @@ class Bundle:
     """A bundle, read. The same interface as the store.
 
     Raises:
-        EvidenceError: the folder is no bundle, or of another format.
+        EvidenceError: the folder is no bundle, of another format, or names a folder outside it.
 
     Source: none.
 
@@ -134,12 +157,19 @@ kdcheck. Give the folder that holds manifest.json, or export the bundle again.
             contents = json.loads((folder / MANIFEST).read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._refused("no manifest.json in it") from error
-        except ValueError as error:
-            raise self._refused(f"a manifest.json that is no JSON ({error})") from error
+        except (OSError, ValueError) as error:
+            raise self._refused(f"a manifest.json that cannot be read ({error})") from error
         if not isinstance(contents, dict) or contents.get("format") != FORMAT:
             raise self._refused(f"a manifest.json without format {FORMAT}")
-        self._trainings: Mapping[str, Mapping[str, str]] = contents["trainings"]
-        self._claims: list[Mapping[str, str]] = contents["claims"]
+        try:
+            self._trainings: Mapping[str, Mapping[str, str]] = contents["trainings"]
+            self._claims: list[Mapping[str, str]] = contents["claims"]
+            folders = [entry["folder"] for entry in (*self._trainings.values(), *self._claims)]
+        except (AttributeError, KeyError, TypeError) as error:
+            # So is the manifest of each folder in a bundle, and that of many another program.
+            raise self._refused("a manifest.json that lists no trainings and claims") from error
+        for name in folders:
+            check_inside(f"bundle {folder}", name)
 
     def _refused(self, got: str) -> EvidenceError:
         return EvidenceError(f"bundle {self._folder}", got, WANTED, NEXT_STEP)

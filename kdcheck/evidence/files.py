@@ -16,6 +16,7 @@ from kdcheck.evidence import parquet
 from kdcheck.evidence.layout import COST
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.source import ClaimRecord
+from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 
 FORMAT = 1
@@ -35,7 +36,7 @@ class SealedFiles:
         who: how errors name it.
 
     Raises:
-        EvidenceError: the manifest is missing, damaged or of another format.
+        EvidenceError: the manifest is missing, damaged, of another format, or names a file outside.
 
     Source: none.
 
@@ -58,6 +59,8 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
                 f"format {FORMAT}",
                 "Read it with the version of kdcheck that wrote it.",
             )
+        for name in manifest["files"]:
+            check_inside(who, name)
         self._sums.update(manifest["files"])
 
     @property
@@ -90,6 +93,25 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
 
     def _damaged(self, got: str, wanted: str) -> EvidenceError:
         return EvidenceError(self._who, got, wanted, DAMAGED)
+
+
+def check_inside(who: str, name: str) -> None:
+    """Refuse a name in a received manifest that leads out of its folder.
+
+    Raises:
+        EvidenceError: it does; a copy of the evidence would be written there.
+
+    Source: none.
+
+    >>> check_inside("bundle mini", "../../.bashrc")
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.EvidenceError: bundle mini: got the name '../../.bashrc'; wanted names inside its \
+folder. Do not use this evidence: no version of kdcheck wrote that name.
+    """
+    if not stays_inside(name):
+        next_step = "Do not use this evidence: no version of kdcheck wrote that name."
+        raise EvidenceError(who, f"the name {name!r}", "names inside its folder", next_step)
 
 
 def seal(folder: Path) -> str:
