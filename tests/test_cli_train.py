@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from transformers import AutoModelForSequenceClassification
 
 import kdcheck.encoders
 import kdcheck.study.resources
+from kdcheck import places
 from kdcheck.cli import build_parser, main, train
 from kdcheck.errors import RecipeError
+from kdcheck.evidence import bundle
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.recipe import Recipe
 from kdcheck.study.resources import Resources
@@ -88,8 +91,8 @@ def test_output_is_a_bundle_with_metrics_and_logits_and_export_a_model(command, 
     status, printed = command(*FLAGS, *SHORT, *places)
     assert status == 0
     assert f"metrics and logits: {tmp_path / 'out'}" in printed.out
-    bundle = Bundle(tmp_path / "out")
-    evidence = bundle.get(*bundle.digests(), trajectory=True)
+    left = Bundle(tmp_path / "out")
+    evidence = left.get(*left.digests(), trajectory=True)
     assert evidence.recipe.learning_rate == 0.01
     assert [len(point.predictions["test"].ids) for point in evidence.points] == [24, 24]
     assert f"{evidence.final.values['test/accuracy']:.4f}" in printed.out
@@ -105,6 +108,50 @@ def test_a_place_that_is_taken_is_refused_before_training(command, tmp_path, opt
     assert status == 2
     assert str(tmp_path) in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("option", ["--output", "--export"])
+@pytest.mark.parametrize("error", [NotADirectoryError, PermissionError])
+def test_a_place_that_cannot_be_written_is_refused_before_training(
+    command, tmp_path, monkeypatch, option, error
+):
+    place = write(tmp_path / "file", "mine") / "out"
+    if error is PermissionError:  # root may write everywhere, so it is made up
+        place = tmp_path / "read-only" / "out"
+        monkeypatch.setattr(places.tempfile, "TemporaryDirectory", raising(error("not yours")))
+    status, printed = command(*FLAGS, *SHORT, option, place)
+    assert status == 2
+    assert f"{option} {place}" in printed.err
+    assert "Name one in a folder that you may write to" in printed.err
+    assert printed.out == ""
+
+
+def raising(error: Exception):
+    def stand_in(*_, **__):
+        raise error
+
+    return stand_in
+
+
+def test_results_that_cannot_be_written_leave_the_checkpoints_and_the_same_command_goes_on(
+    command, tmp_path, monkeypatch
+):
+    import kdcheck.engine.loop as engine
+
+    checkpointed = partial(engine.train, checkpoint_seconds=0.0)
+    monkeypatch.setattr(engine, "train", checkpointed)
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "write_evidence", raising(OSError(28, "No space left on device")))
+        status, printed = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
+    assert status == 2
+    assert "No space left on device" in printed.err
+    assert "accuracy" not in printed.out, "metrics that are nowhere"
+    assert [path.name[:4] for path in (tmp_path / "work").iterdir()] == ["run-"]
+    status, printed = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
+    assert status == 0
+    assert "note: resumed at step 10" in printed.out
+    assert len(Bundle(tmp_path / "out").digests()) == 1
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_file_names_the_recipe_and_flags_change_single_fields(command, tmp_path):

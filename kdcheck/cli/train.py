@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import OptionError
+from kdcheck.places import check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -122,7 +123,11 @@ def run(args: argparse.Namespace) -> int:
         for each in recipe.lineage():
             last = each is recipe
             evidence = place.train(
-                each, teacher, keep=not last, export=args.export if last else None
+                each,
+                teacher,
+                keep=not last,
+                output=args.output if last else None,
+                export=args.export if last else None,
             )
             teacher = evidence.final.predictions.get("train")
     except KeyboardInterrupt:
@@ -130,7 +135,6 @@ def run(args: argparse.Namespace) -> int:
         return 130
     _print_metrics(evidence)
     if args.output:
-        _write(evidence, args.output)
         print(f"metrics and logits: {args.output}")
     if args.export:
         print(f"model: {args.export}")
@@ -260,7 +264,13 @@ class _Place:
     workdir: Path
 
     def train(
-        self, recipe: Recipe, teacher: Predictions | None, *, keep: bool, export: Path | None
+        self,
+        recipe: Recipe,
+        teacher: Predictions | None,
+        *,
+        keep: bool,
+        output: Path | None,
+        export: Path | None,
     ) -> Evidence:
         """Train one recipe, or read it back if it was kept; one to be kept is a teacher."""
         from kdcheck.engine.loop import train
@@ -285,8 +295,10 @@ class _Place:
                 model_folder=export,
                 progress=bar,
             )
-        if keep:
-            _write(evidence, kept)
+        for folder in (kept if keep else None, output):
+            if folder is not None:
+                _write(evidence, folder)
+        # Only now: until the results are on disk, these are all that is left of the training.
         shutil.rmtree(checkpoints, ignore_errors=True)
         return evidence
 
@@ -355,17 +367,15 @@ def _print_metrics(evidence: Evidence) -> None:
 def _check_places(output: Path | None, export: Path | None) -> None:
     """Before hours of training, not after: whether results can be left where they are wanted."""
     from kdcheck.engine.export import check_is_new
+    from kdcheck.evidence.bundle import check_replaceable
 
-    if export is not None:
-        check_is_new(export)
-    bundle = output is not None and (output / "manifest.json").exists()
-    if output is not None and output.exists() and not bundle:
-        raise OptionError(
-            f"--output {output}",
-            "something that is no bundle",
-            "a new folder, or an older bundle to replace",
-            "Name another folder.",
-        )
+    for option, place, check in (
+        ("--output", output, check_replaceable),
+        ("--export", export, check_is_new),
+    ):
+        if place is not None:
+            check_writable(option, place)
+            check(place)
 
 
 @dataclass(frozen=True)

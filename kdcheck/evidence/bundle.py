@@ -90,7 +90,6 @@ def check_replaceable(folder: Path) -> None:
 
     Raises:
         EvidenceError: a file is there, or a folder with other files in it.
-        OSError: it may not be looked at.
 
     Source: none.
 
