@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 import zlib
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -14,7 +15,7 @@ import pytest
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import layout, owner
-from kdcheck.evidence.faults import explain
+from kdcheck.evidence.faults import explain, explained
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.location import Location, choose_location
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
@@ -203,3 +204,50 @@ def test_each_fault_names_its_next_step(tmp_path, words, next_step):
     error = explain(OSError(words), Location.parse(tmp_path), "finish")
     assert words in str(error)
     assert next_step in str(error)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "API request to endpoint /x failed with error code 401 != 200. Response body: 'Who?'",
+        "API request to endpoint /x failed with error code 403 != 200. Response body: 'Permission denied'",
+        "PERMISSION_DENIED: Permission denied",
+    ],
+)
+def test_a_server_that_refuses_us_is_neither_started_nor_made_writable(words):
+    error = explain(OSError(words), Location.parse("http://h:5"), "finish")
+    assert error.wanted == "a tracking server that lets us in"
+    assert "MLFLOW_TRACKING_USERNAME" in error.next_step
+
+
+@pytest.mark.parametrize("words", ["no such file /store/4f401b", "API request to http://h:4030/"])
+def test_digits_that_are_no_error_code_are_no_refusal(words):
+    error = explain(OSError(words), Location.parse("http://h:5"), "finish")
+    assert "MLFLOW_TRACKING_USERNAME" not in error.next_step
+
+
+def test_a_password_reaches_mlflow_and_no_message():
+    address = "http://me:secret@h:5"
+    location = Location.parse(address)
+    assert location.uri == address
+    assert str(location) == location.address == "http://h:5"
+    assert "secret" not in repr(location)
+    with pytest.raises(EvidenceError) as caught, explained(location, "finish"):
+        raise OSError(f"API request to {address}/api/2.0 failed with exception x")
+    assert "API request to http://h:5/api/2.0" in str(caught.value)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://h:50OO", "http://:5000", "https:///path", "http://[::1", "http://me:secret/@h"],
+)
+def test_an_address_that_names_no_server_is_refused_and_not_repeated(address):
+    with pytest.raises(
+        EvidenceError, match=r"MLFLOW_TRACKING_URI.*port that is no number"
+    ) as caught:
+        choose_location(None, {"MLFLOW_TRACKING_URI": address})
+    assert "secret" not in str(caught.value)
+    with pytest.raises(EvidenceError) as caught:
+        Location.parse("postgresql://me:secret@h/db")
+    assert "postgresql://h/db" in str(caught.value)

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     location = choose_location(args.store)
     print(f"store      {location} ({location.origin})")
     if location.database is None:
-        _print_links(Store.open(location), location.uri)
+        _print_links(Store.open(location), location.address)
         return 0
     if not location.database.exists():
         raise no_store(location, f"no database {location.database.name} there")

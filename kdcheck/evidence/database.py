@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.faults import explain, gone
+from kdcheck.evidence.faults import gone, no_answer
 from kdcheck.evidence.location import SQLITE, Location
 
 if TYPE_CHECKING:
@@ -54,9 +55,11 @@ def import_mlflow() -> None:
 
 
 def _quieten() -> None:
-    # Read by MLflow when it is imported or first used: no telemetry, no bars in a log.
+    # Read by MLflow when it is imported or first used: no telemetry, no bars in a log, and no link
+    # to each run, in which a password of the address would be printed.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("mlflow.store.db.utils", "alembic"):
         # It prints a traceback for each error that it also raises, and a line per migration.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -240,7 +243,7 @@ def check_server(location: Location) -> None:
     """Ask the server for a sign of life; MLflow's own client would retry for minutes.
 
     Raises:
-        EvidenceError: nothing answers at the address.
+        EvidenceError: nothing answers at the address, or something that is no tracking server.
 
     Source: none.
 
@@ -251,8 +254,13 @@ def check_server(location: Location) -> None:
     a tracking server that answers
     """
     try:
-        urllib.request.urlopen(f"{location.uri}/health", timeout=SERVER_TIMEOUT_SECONDS).close()  # noqa: S310 - Location admits http and https alone
-    except urllib.error.HTTPError:
-        return  # it answers; not every server has that page
-    except OSError as error:
-        raise explain(error, location, "connect") from error
+        # Without credentials, which urllib takes for a part of the host.
+        urllib.request.urlopen(f"{location.address}/health", timeout=SERVER_TIMEOUT_SECONDS).close()  # noqa: S310 - Location admits http and https alone
+    except urllib.error.HTTPError as error:
+        error.close()
+        # Below 500 it answers: not every server has that page, or shows it to everybody.
+        if error.code >= 500:
+            raise no_answer(location, str(error)) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        got = f"no answer of a tracking server ({type(error).__name__}: {error})"
+        raise no_answer(location, got) from error

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.location import Location
+from kdcheck.evidence.location import Location, without_credentials
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,23 @@ class _Fault:
     next_step: str
 
 
+ACCESS = _Fault(
+    (
+        *("error code 401", "error code 403", "unauthorized", "forbidden"),
+        *("unauthenticated", "permission_denied"),
+    ),
+    "a tracking server that lets us in",
+    "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
+)
+SERVER = _Fault(
+    ("max retries exceeded", "connection refused", "api request to", "timed out", "unreachable"),
+    "a tracking server that answers",
+    "Start it (mlflow server), correct its address, or unset MLFLOW_TRACKING_URI to use a "
+    "local store. Runs that were finished are safe; run again to go on.",
+)
 FAULTS = (
+    # First, since a refusal reads "API request to ... failed" or "Permission denied" as well.
+    ACCESS,
     _Fault(
         ("readonly", "read-only", "permission denied"),
         "a store that this user may write to",
@@ -53,23 +69,7 @@ FAULTS = (
         "a folder",
         "A file is in the way; choose another place with --store.",
     ),
-    _Fault(
-        (
-            "max retries exceeded",
-            "connection refused",
-            "api request to",
-            "timed out",
-            "unreachable",
-        ),
-        "a tracking server that answers",
-        "Start it (mlflow server), correct its address, or unset MLFLOW_TRACKING_URI to use a "
-        "local store. Runs that were finished are safe; run again to go on.",
-    ),
-    _Fault(
-        ("401", "403", "unauthorized", "forbidden"),
-        "a tracking server that lets us in",
-        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
-    ),
+    SERVER,
 )
 OTHER = _Fault(
     (),
@@ -110,7 +110,9 @@ left on device; wanted room on the disk. Free some space, or choose another plac
     try:
         yield
     except _raised_by_stores() as error:
-        raise explain(error, location, action) from error
+        told = explain(error, location, action)
+        # A traceback prints the cause too, and MLflow repeats addresses with their passwords.
+        raise told from None if without_credentials(str(error)) != str(error) else error
 
 
 def explain(error: BaseException, location: Location, action: str) -> EvidenceError:
@@ -130,10 +132,10 @@ def explain(error: BaseException, location: Location, action: str) -> EvidenceEr
     >>> explain(locked, Location.parse("/data/store"), "finish").wanted
     'the database within 20 s'
     """
-    message = str(error).strip().split("\n")[0][:300]
+    message = without_credentials(str(error).strip().split("\n")[0])[:300]
     lower = message.lower()
     fault = next((f for f in FAULTS if any(sign in lower for sign in f.signs)), OTHER)
-    next_step = fault.next_step.format(uri=location.uri)
+    next_step = fault.next_step.format(uri=location.address)
     return EvidenceError(f"store {location}, {action}", message, fault.wanted, next_step)
 
 
@@ -154,6 +156,24 @@ def gone(location: Location, action: str, got: str) -> EvidenceError:
     'store /data/store, finish'
     """
     return EvidenceError(f"store {location}, {action}", got, GONE.wanted, GONE.next_step)
+
+
+def no_answer(location: Location, got: str) -> EvidenceError:
+    """The error for a tracking server that does not answer, or not as one.
+
+    Args:
+        location: of the server.
+        got: what came instead.
+
+    Returns:
+        An error to raise.
+
+    Source: none.
+
+    >>> no_answer(Location.parse("http://me:secret@tracker:5000"), "HTTP 502 Bad Gateway").who
+    'store http://tracker:5000, connect'
+    """
+    return EvidenceError(f"store {location}, connect", got, SERVER.wanted, SERVER.next_step)
 
 
 def _raised_by_stores() -> tuple[type[BaseException], ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kdcheck.errors import EvidenceError
 
@@ -26,8 +28,8 @@ class Location:
     'sqlite:////data/store/mlflow.db'
     """
 
-    uri: str
-    """What MLflow calls the tracking URI."""
+    uri: str = field(repr=False)
+    """What MLflow calls the tracking URI; it may hold a password, so print ``address`` instead."""
     database: Path | None
     """The sqlite file, or none for a server."""
     origin: str = "given"
@@ -38,23 +40,36 @@ class Location:
         """A folder, an ``sqlite:///`` file, or the http(s) address of a tracking server.
 
         Raises:
-            EvidenceError: another kind of address.
+            EvidenceError: another kind of address, or one that names no server.
         """
         text = str(place)
         if text.startswith(SQLITE):
             database = Path(text.removeprefix(SQLITE)).absolute()
         elif text.startswith(("http://", "https://")):
+            if not _names_a_server(text):
+                # The address is not repeated: what stands for its port may be half a password.
+                raise EvidenceError(
+                    f"store ({origin})",
+                    "an address without a host, or with a port that is no number",
+                    "http(s)://HOST:PORT",
+                    "Correct it; in a password write / and @ as %2F and %40.",
+                )
             return cls(uri=text.rstrip("/"), database=None, origin=origin)
         elif not text or ":" in text.split("/", maxsplit=1)[0]:
             raise EvidenceError(
                 f"store ({origin})",
-                repr(text),
+                without_credentials(repr(text)),
                 "a folder, sqlite:///FILE, or http(s)://HOST:PORT",
                 "For another database start 'mlflow server' on it and give its http address.",
             )
         else:
             database = Path(text).expanduser().absolute() / DATABASE
         return cls(uri=f"{SQLITE}{database}", database=database, origin=origin)
+
+    @property
+    def address(self) -> str:
+        """The tracking URI as it may be printed, without a password."""
+        return without_credentials(self.uri)
 
     @property
     def is_local(self) -> bool:
@@ -79,8 +94,27 @@ class Location:
 
     def __str__(self) -> str:
         if self.database is None or self.database.name != DATABASE:
-            return self.uri
+            return self.address
         return str(self.folder)
+
+
+def without_credentials(text: str) -> str:
+    """The text without the user and password of the addresses in it.
+
+    Source: none.
+
+    >>> without_credentials("API request to http://me:secret@tracker:5000/api failed")
+    'API request to http://tracker:5000/api failed'
+    """
+    return re.sub(r"://[^/\s]*@", "://", text)
+
+
+def _names_a_server(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0  # reading the port checks it
+    except ValueError:
+        return False
 
 
 def choose_location(

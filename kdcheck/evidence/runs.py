@@ -212,7 +212,7 @@ def _experiment(client: MlflowClient, location: Location, name: str) -> str:
             f"experiment {name!r} deleted in the UI",
             "it alive",
             f"Run 'mlflow experiments restore -x {experiment_id}' with MLFLOW_TRACKING_URI="
-            f"{location.uri}, or choose another store.",
+            f"{location.address}, or choose another store.",
         )
     place = _place(location, name, experiment)
     if experiment.artifact_location != place:

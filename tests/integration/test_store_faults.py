@@ -1,13 +1,18 @@
 """Broken stores: each gives an error that names the next step, and nothing is half-written."""
 
+import base64
 import contextlib
+import http.server
 import os
 import shutil
 import socket
+import socketserver
 import sqlite3
 import tempfile
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -178,6 +183,86 @@ def test_a_server_that_is_down_is_reported_at_once(use):
     assert address in message
     assert "Connection refused" in message
     assert "Start it (mlflow server)" in message
+
+
+@contextlib.contextmanager
+def served(handler):
+    """Address of a server of this process whose connections go to the handler."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class Ssh(socketserver.StreamRequestHandler):
+    """Not HTTP at all."""
+
+    def handle(self):
+        self.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+
+class Hangs(socketserver.StreamRequestHandler):
+    """Takes the question and closes."""
+
+    def handle(self):
+        self.rfile.readline()
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """A proxy whose server is down."""
+
+    def do_GET(self):
+        self.send_error(502)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("handler", "got"),
+    [(Ssh, "BadStatusLine: SSH-2.0"), (Hangs, "closed connection"), (Proxy, "502: Bad Gateway")],
+)
+def test_what_answers_and_is_no_tracking_server_is_told_from_one(handler, got):
+    with served(handler) as address, pytest.raises(EvidenceError) as caught:
+        Store.open(f"http://{address}")
+    assert got in str(caught.value)
+    assert "wanted a tracking server that answers. Start it (mlflow server)" in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/a b", "http://h.invalid", "http://ü:9/ü"])
+def test_an_address_that_leads_nowhere_is_an_error_with_the_next_step(address):
+    with pytest.raises(EvidenceError, match=r"correct its address"):
+        Store.open(address)
+
+
+class Guarded(Proxy):
+    """A tracking server that lets nobody in, and remembers who asked."""
+
+    code = 401
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self):
+        if self.path == "/health":
+            self.send_response(200)
+            self.end_headers()
+            return
+        self.asked.append(self.headers["Authorization"])
+        self.send_response(self.code)
+        self.end_headers()
+        self.wfile.write(b"Permission denied")
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_password_in_the_address_goes_to_the_server_and_into_no_message(code, monkeypatch):
+    monkeypatch.setattr(Guarded, "code", code)
+    monkeypatch.setattr(Guarded, "asked", [])
+    with served(Guarded) as address, pytest.raises(EvidenceError) as caught:
+        Store.open(f"http://me:secret@{address}")
+    assert Guarded.asked == ["Basic " + base64.b64encode(b"me:secret").decode()]
+    assert f"store http://{address}, open" in str(caught.value)
+    assert f"error code {code}" in str(caught.value)
+    assert "MLFLOW_TRACKING_USERNAME" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_server_that_goes_down_in_mid_run_names_the_next_step(store, monkeypatch):

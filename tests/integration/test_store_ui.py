@@ -138,13 +138,13 @@ def test_no_store_is_one_line_with_a_next_step_and_exit_code_2(tmp_path, capsys)
     "KDCHECK_SLOW" not in os.environ,
     reason="starts a real MLflow server, 10 to 30 s; set KDCHECK_SLOW=1",
 )
-def test_a_real_server_serves_the_store_and_is_a_store_itself(store):
+def test_a_real_server_serves_the_store_and_is_a_store_itself(store, capsys):
     from kdcheck.evidence.samples import sample_evidence, sample_recipe
     from kdcheck.evidence.store import Store
 
     port = ui.free_port(0)
     with ui.serve(store.location, port):
-        address = f"http://127.0.0.1:{port}"
+        address = f"http://me:secret@127.0.0.1:{port}"
         page = urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
         assert b"<html" in page
         remote = Store.create(address)
@@ -152,4 +152,6 @@ def test_a_real_server_serves_the_store_and_is_a_store_itself(store):
         remote.finish(begun, sample_evidence())
         back = Store.open(address).get(sample_recipe().digest)
         assert back.final.values == sample_evidence().final.values
+        assert main(["ui", "--store", address]) == 0
+    assert "secret" not in capsys.readouterr().out, "MLflow prints the address at the end of a run"
     assert store.digests() == {sample_recipe().digest}
