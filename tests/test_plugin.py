@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import warnings
 from types import SimpleNamespace
 
@@ -9,8 +12,9 @@ import pytest
 
 from kdcheck import plugin
 from kdcheck.claims import claim, nats
-from kdcheck.plugin import training
+from kdcheck.plugin import outcome, training
 from kdcheck.study import local
+from kdcheck.study.samples import sample_judged
 
 
 @claim("c", says="S.", where="Table 2", holds="on every task", margin=nats(0.1), because="a test")
@@ -102,3 +106,48 @@ def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
     with pytest.raises(DeprecationWarning):  # the tests of the session have their own filters
         of_the_hub()
     hook.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "fact"),
+    [
+        ("page.pdf", "wanted a file whose name ends in .html"),
+        ("folder.html", "wanted a file whose name ends in .html"),
+        ("file/page.html", "Name one in a folder that you may write to"),
+    ],
+)
+def test_a_page_that_could_not_be_written_is_a_usage_error_before_anything_is_planned(
+    tmp_path, monkeypatch, page, fact
+):
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(plugin, "_plan", None)
+    with pytest.raises(pytest.UsageError, match=f"--report.*{fact}"):
+        plugin.pytest_collection_finish(session(**{"--report": tmp_path / page}))
+
+
+def test_a_page_that_cannot_be_written_in_the_end_is_a_red_line_and_a_failing_exit(tmp_path):
+    """The store cannot be opened, as where pytest-xdist had trained; its password is not printed."""
+    shown = json.dumps(outcome.row(sample_judged().verdict))
+    test = tmp_path / "test_judged.py"
+    test.write_text(
+        f"def test_judged(record_property):\n    record_property('kdcheck', {shown!r})\n"
+    )
+    command = [sys.executable, "-m", "pytest", test.name, "--color=yes", "-p", "no:cacheprovider"]
+    result = subprocess.run(
+        [*command, "--store", "http://me:secret@127.0.0.1:9"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    printed = result.stdout + result.stderr
+    assert result.returncode == pytest.ExitCode.TESTS_FAILED, printed
+    red = next(line for line in printed.splitlines() if "page: not written" in line)
+    assert "\x1b[31m" in red
+    assert "store http://127.0.0.1:9, connect: got" in red
+    assert "Start it (mlflow server)" in red
+    assert "evidence: kdcheck ui --store http://127.0.0.1:9" in printed
+    assert "secret" not in printed
+    assert "Traceback" not in printed
+    assert "1 passed" in printed

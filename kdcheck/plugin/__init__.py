@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SESSION = pytest.StashKey["Session"]()
 EXECUTOR = pytest.StashKey["LocalExecutor"]()
 WORD = pytest.StashKey[str]()
+NO_PAGE = pytest.StashKey[bool]()
 PROPERTY = "kdcheck"
 
 
@@ -99,6 +100,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     scale = _or_usage_error(_load_scale, config)
     if scale.needs_cuda and not _cuda_or_skip(config, items, scale.name):
         return
+    from kdcheck.plugin.outcome import check_page
+
+    _or_usage_error(check_page, config)
     questions = [_plan(item) for item in items]
     config.stash[SESSION] = _or_usage_error(_make_session, config, questions)
     if not config.option.keyword:  # with -k, claims that are left out are not gone
@@ -198,6 +202,14 @@ def pytest_terminal_summary(
         from kdcheck.plugin.outcome import summarise
 
         summarise(terminalreporter, lines, config)
+
+
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Fail a run whose page could not be written; the summary before this has said why."""
+    yield
+    if session.config.stash.get(NO_PAGE, False):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def _claim(item: pytest.Item) -> bool:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kdcheck.errors import InputError
+from kdcheck.errors import InputError, KdcheckError, OptionError
+from kdcheck.evidence.location import without_credentials
+from kdcheck.places import check_writable
 from kdcheck.study.graph import Question
 from kdcheck.study.record import judged, store_claim
 from kdcheck.verdict import Verdict, Word
@@ -138,6 +140,28 @@ def warn_of_stale(config: pytest.Config, session: Session) -> None:
         warnings.warn(pytest.PytestWarning(text), stacklevel=2)
 
 
+def check_page(config: pytest.Config) -> None:
+    """Refuse a page that could not be written, before anything is trained.
+
+    Raises:
+        OptionError: its name does not end in ``.html``, or nothing can be written there.
+
+    Source: none.
+
+    >>> from types import SimpleNamespace
+    >>> check_page(SimpleNamespace(getoption={"--report": Path("page.pdf")}.get))
+    Traceback (most recent call last):
+        ...
+    kdcheck.errors.OptionError: --report: got page.pdf; wanted a file whose name ends in .html. The \
+other formats are written beside the page.
+    """
+    page = _page(config)
+    if page.suffix != ".html" or page.is_dir():
+        next_step = "The other formats are written beside the page."
+        raise OptionError("--report", str(page), "a file whose name ends in .html", next_step)
+    check_writable("--report", page)
+
+
 def row(verdict: Verdict) -> dict[str, Any]:
     """One row of the verdict table, as JSON values.
 
@@ -170,17 +194,15 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
     Args:
         reporter: pytest's terminal reporter.
         lines: rows of :func:`row`, each as JSON.
-        config: names the store and the page, which is written anew.
-
-    Raises:
-        EvidenceError: the store cannot be read.
+        config: names the store and the page, which is written anew. A page that cannot be is said
+            in red and noted in the stash, for the exit code.
 
     Source: none.
 
     >>> summarise.__annotations__["lines"]  # a call needs a store
     'Sequence[str]'
     """
-    from kdcheck.plugin import SESSION, store_of
+    from kdcheck.plugin import NO_PAGE, SESSION, store_of
 
     rows = sorted((json.loads(line) for line in lines), key=lambda each: str(each["claim"]))
     reporter.section(f"verdicts at {rows[0]['scale']} scale", sep="=")
@@ -196,9 +218,13 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
         )
     store = store_of(config)
     session = config.stash.get(SESSION, None)
-    source = session.store if session else _store_of_workers(store)
-    page = _write_page(config, source, rows[0]["scale"])
-    reporter.write_line(f"page: {_shown(str(page), config)}")
+    try:
+        source = session.store if session else _store_of_workers(store)
+        page = _write_page(config, source, rows[0]["scale"])
+        reporter.write_line(f"page: {_shown(str(page), config)}")
+    except KdcheckError as error:
+        reporter.write_line(f"page: not written. {error}", red=True)
+        config.stash[NO_PAGE] = True
     reporter.write_line(f"evidence: kdcheck ui --store {_shown(store, config)}")
 
 
@@ -215,10 +241,15 @@ def _write_page(config: pytest.Config, source: Store, scale: str) -> Path:
     from kdcheck.report import build, write
     from kdcheck.study.record import stored_claims
 
-    page: Path = config.getoption("--report") or config.rootpath / "kdcheck-report.html"
+    page = _page(config)
     write(build(stored_claims(source, scale), source), page)
     return page
 
 
+def _page(config: pytest.Config) -> Path:
+    page: Path = config.getoption("--report") or config.rootpath / "kdcheck-report.html"
+    return page
+
+
 def _shown(place: str, config: pytest.Config) -> str:
-    return place.removeprefix(f"{config.rootpath}/")
+    return without_credentials(place).removeprefix(f"{config.rootpath}/")
