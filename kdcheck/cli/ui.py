@@ -157,7 +157,7 @@ def serve(location: Location, port: int) -> Iterator[subprocess.Popen[bytes]]:
     environment = {k: v for k, v in os.environ.items() if "MLFLOW_" not in k}
     environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    with tempfile.TemporaryFile("w+") as log, _stopped_by_sigterm():
+    with tempfile.TemporaryFile("w+") as log, _stopped_by_signals():
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             command,
             env=environment,
@@ -214,15 +214,24 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def _stopped_by_signals() -> Iterator[None]:
+    """What ends a process, or closes its terminal, ends the server as Ctrl-C does."""
+    caught = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    # Under nohup a closed terminal is to stop nothing.
+    earlier = {n: h for n in caught if (h := signal.getsignal(n)) != signal.SIG_IGN}
+
     def interrupt(*_: object) -> None:
+        for number in earlier:  # a shell sends it once more, which must not cut the stop short
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    earlier = signal.signal(signal.SIGTERM, interrupt)
+    for number in earlier:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _wait(server: subprocess.Popen[bytes]) -> None:

@@ -74,12 +74,43 @@ def test_the_server_is_up_inside_the_block_and_gone_with_its_children_after_it(l
     assert gone(location.folder)
 
 
+@pytest.fixture
+def handled():
+    """Let tests set handlers of SIGTERM and SIGHUP; those that there were come back."""
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield signal.signal
+    for number, handler in earlier.items():
+        signal.signal(number, handler)
+
+
 @needs_proc
-def test_sigterm_stops_the_server_and_its_children(location):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_the_end_of_the_process_or_its_terminal_stops_the_server(
+    location, handled, monkeypatch, number
+):
+    def of_somebody_else(*_):
+        pass
+
+    def stop_while_it_comes_again(process):
+        signal.raise_signal(number)
+        stop(process)
+
+    handled(number, of_somebody_else)
+    stop = ui._stop
+    monkeypatch.setattr(ui, "_stop", stop_while_it_comes_again)
     with pytest.raises(KeyboardInterrupt), ui.serve(location, ui.free_port(0)):
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
     assert gone(location.folder)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(number) is of_somebody_else
+
+
+@needs_proc
+def test_under_nohup_a_closed_terminal_stops_nothing(location, handled):
+    handled(signal.SIGHUP, signal.SIG_IGN)
+    with ui.serve(location, ui.free_port(0)):
+        signal.raise_signal(signal.SIGHUP)
+        assert alive(location.folder) == [True, True]
+    assert gone(location.folder)
 
 
 @needs_proc
