@@ -122,8 +122,21 @@ def test_a_page_that_could_not_be_written_is_a_usage_error_before_anything_is_pl
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "file").write_text("mine")
     monkeypatch.setattr(plugin, "_plan", None)
-    with pytest.raises(pytest.UsageError, match=f"--report.*{fact}"):
-        plugin.pytest_collection_finish(session(**{"--report": tmp_path / page}))
+    asked = session(**{"--report": tmp_path / page})
+    # The first hook alone is called in the controller of pytest-xdist.
+    for hook in (plugin.pytest_collection, plugin.pytest_collection_finish):
+        with pytest.raises(pytest.UsageError, match=f"--report.*{fact}"):
+            hook(asked)
+
+
+def test_a_root_folder_that_takes_no_page_is_a_usage_error_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugin, "_plan", None)
+    asked = session()
+    asked.config.rootpath = tmp_path / "file"
+    asked.config.rootpath.write_text("mine")
+    plugin.pytest_collection(asked)  # nobody asked for a page yet
+    with pytest.raises(pytest.UsageError, match=r"--report .*kdcheck-report\.html"):
+        plugin.pytest_collection_finish(asked)
 
 
 def test_a_page_that_cannot_be_written_in_the_end_is_a_red_line_and_a_failing_exit(tmp_path):

@@ -70,6 +70,15 @@ def _scale_name(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Check ``--report`` in the controller of pytest-xdist too, which collects nothing itself."""
+    if session.config.getoption("--report"):
+        from kdcheck.plugin.outcome import check_page
+
+        _or_usage_error(check_page, session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark claims ``gpu`` where their scale needs one, before ``-m`` deselects."""
     from kdcheck.study.garbage import collect_rarely
