@@ -35,6 +35,61 @@ def session(**options) -> SimpleNamespace:
     return SimpleNamespace(config=config, items=[Item(obj=declared, markers=[])])
 
 
+@pytest.fixture
+def said_of_stale(tmp_path):
+    """What the terminal shows, with its colour, after a collection from claims/ where one is gone."""
+    (tmp_path / "claims").mkdir()
+    text = '[embedded.gone]\nverdict = "REFUTED"\nbecause = "b"\n'
+    (tmp_path / "claims" / "expected.toml").write_text(text)
+    (tmp_path / "claims" / "test_c.py").touch()
+
+    def say(*args, deselected=(), testsfailed=0, **options):
+        lines = []
+        terminal = SimpleNamespace(write_line=lambda text, **colour: lines.append((text, colour)))
+        config = SimpleNamespace(
+            rootpath=tmp_path, stash={}, args=args, option=SimpleNamespace(**options),
+            getoption=lambda name: None, invocation_params=SimpleNamespace(dir=tmp_path),
+            pluginmanager=SimpleNamespace(get_plugin=lambda name: terminal),
+        )  # fmt: skip
+        plugin.pytest_deselected([Item(obj=each, config=config) for each in deselected])
+        scale = SimpleNamespace(name="embedded", seeds=5)
+        plugin._say_what_is_stale(
+            SimpleNamespace(config=config, testsfailed=testsfailed),
+            SimpleNamespace(counts=(5,), scale=scale, questions=[]),
+        )
+        return lines
+
+    return say
+
+
+def test_a_stale_expected_verdict_is_one_yellow_line_and_no_warning(said_of_stale):
+    text = "kdcheck: expected.toml names claims that do not exist: gone. Remove their entries."
+    assert said_of_stale("claims") == [(text, {"yellow": True})]
+    assert said_of_stale("claims", deselected=[session]) == [(text, {"yellow": True})]  # no claim
+
+
+@pytest.mark.parametrize(
+    ("args", "options"),
+    [
+        (["claims/test_c.py"], {}),
+        (["claims/test_c.py::test_c"], {}),
+        (["claims", "claims/test_c.py"], {}),
+        (["claims"], {"deselected": [declared]}),
+        (["claims"], {"lf": True}),
+        (["claims"], {"ignore": ["claims/test_c.py"]}),
+        (["claims"], {"testsfailed": 1}),
+    ],
+)
+def test_claims_that_were_left_out_are_not_taken_for_gone(said_of_stale, args, options):
+    assert said_of_stale(*args, **options) == []
+
+
+def test_fewer_than_no_workers_are_refused_at_once():
+    config = SimpleNamespace(addinivalue_line=print, getoption={"--workers": -1}.get)
+    with pytest.raises(pytest.UsageError, match="--workers: got -1; wanted a number of processes"):
+        plugin.pytest_configure(config)
+
+
 def test_an_unknown_scale_is_a_usage_error_in_each_hook_that_may_meet_it_first():
     asked = session(**{"--scale": "huge"})
     with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of embedded, mini, paper"):

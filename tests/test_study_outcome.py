@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from kdcheck.errors import InputError
-from kdcheck.plugin.outcome import _act, expected_verdicts, row, warn_of_stale
+from kdcheck.plugin.outcome import _act, expected_verdicts, row, stale_claims
 from kdcheck.verdict import Criterion, Measured, TaskEffects, judge
 
 CRITERION = Criterion(
@@ -99,10 +99,9 @@ def test_with_another_number_of_seeds_nothing_is_expected(config):
     assert expected_verdicts(config, session_with("c", seeds=7)) == {}
 
 
-def test_an_expected_verdict_of_a_claim_that_is_gone_is_warned_of(config):
-    with pytest.warns(pytest.PytestWarning, match="claims that do not exist: c"):
-        warn_of_stale(config, session_with("another"))
-    warn_of_stale(config, session_with("c"))
+def test_an_expected_verdict_of_a_claim_that_is_gone_is_stale(config):
+    assert stale_claims(config, session_with("another")) == ["c"]
+    assert stale_claims(config, session_with("c")) == []
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ SESSION = pytest.StashKey["Session"]()
 EXECUTOR = pytest.StashKey["LocalExecutor"]()
 WORD = pytest.StashKey[str]()
 NO_PAGE = pytest.StashKey[bool]()
+LEFT_OUT = pytest.StashKey[bool]()
+"""Set where a claim was deselected, by -k, -m, --deselect or --lf."""
 PROPERTY = "kdcheck"
 
 
@@ -57,8 +59,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that ``-m gpu`` selects."""
+    """Register the marker that ``-m gpu`` selects; refuse a number of workers that is none."""
     config.addinivalue_line("markers", "gpu: needs a CUDA device; claims at a scale that needs one")
+    workers = config.getoption("--workers")
+    if workers is not None and workers < 0:
+        raise pytest.UsageError(
+            f"kdcheck: --workers: got {workers}; wanted a number of processes, or 0 to train in "
+            "this one. Leave it out for one a core."
+        )
 
 
 def _scale_name(config: pytest.Config) -> str:
@@ -93,6 +101,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.gpu)
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note that claims were left out: then those that are missing are not gone."""
+    for item in items:
+        if _claim(item):
+            item.config.stash[LEFT_OUT] = True
+
+
 @_warnings_are_shown()
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Plan: call each claim test once to learn its contrast, and build the graph of runs."""
@@ -114,10 +129,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     _or_usage_error(check_page, config)
     questions = [_plan(item) for item in items]
     config.stash[SESSION] = _or_usage_error(_make_session, config, questions)
-    if not config.option.keyword:  # with -k, claims that are left out are not gone
-        from kdcheck.plugin.outcome import warn_of_stale
-
-        _or_usage_error(warn_of_stale, config, config.stash[SESSION])
+    _or_usage_error(_say_what_is_stale, session, config.stash[SESSION])
 
 
 @pytest.hookimpl(tryfirst=True, wrapper=True)
@@ -259,6 +271,29 @@ def _plan(item: Any) -> Question:
     raise pytest.UsageError(
         f"kdcheck: {item.nodeid}: got a claim test that never calls study.judge; wanted one call. "
         "Build a contrast and hand it to study.judge(...)."
+    )
+
+
+def _say_what_is_stale(session: pytest.Session, study: Session) -> None:
+    """One line on expected verdicts of claims that are gone; a warning would be an error in CI."""
+    from kdcheck.plugin.outcome import stale_claims
+
+    config = session.config
+    stale = stale_claims(config, study)  # also where nothing is said: it checks the file
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if stale and reporter and not session.testsfailed and _has_every_claim(config):
+        text = f"claims that do not exist: {', '.join(stale)}. Remove their entries."
+        reporter.write_line(f"kdcheck: expected.toml names {text}", yellow=True)
+
+
+def _has_every_claim(config: pytest.Config) -> bool:
+    """Whether whole folders were asked for and no claim in them was left out."""
+    parts = ("lf", "ignore", "ignore_glob")  # these leave out files, which deselects nothing
+    here = config.invocation_params.dir
+    return (
+        all((here / each).is_dir() for each in config.args)
+        and not config.stash.get(LEFT_OUT, False)
+        and not any(getattr(config.option, part, None) for part in parts)
     )
 
 

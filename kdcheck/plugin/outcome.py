@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,8 +117,11 @@ def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, M
     return dict(entries)
 
 
-def warn_of_stale(config: pytest.Config, session: Session) -> None:
-    """Warn of expected verdicts whose claim no longer exists.
+def stale_claims(config: pytest.Config, session: Session) -> list[str]:
+    """Ids in the expected file that no claim of the session has.
+
+    Raises:
+        InputError: the file cannot be read, or an entry lacks its verdict or reason.
 
     Source: none.
 
@@ -130,14 +132,11 @@ def warn_of_stale(config: pytest.Config, session: Session) -> None:
     >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
     ...     _ = file.write('[invented.gone]\\nverdict = "REFUTED"\\nbecause = "see Table 2"')
     ...     file.flush()
-    ...     with pytest.warns(match="claims that do not exist: gone"):
-    ...         warn_of_stale(SimpleNamespace(getoption={"--expected": Path(file.name)}.get), session)
+    ...     stale_claims(SimpleNamespace(getoption={"--expected": Path(file.name)}.get), session)
+    ['gone']
     """
     known = {question.claim.id for question in session.questions}
-    stale = sorted(set(expected_verdicts(config, session)) - known)
-    if stale:
-        text = f"{EXPECTED} names claims that do not exist: {', '.join(stale)}"
-        warnings.warn(pytest.PytestWarning(text), stacklevel=2)
+    return sorted(set(expected_verdicts(config, session)) - known)
 
 
 def check_page(config: pytest.Config) -> None:
