@@ -274,3 +274,33 @@ def test_a_try_that_failed_leaves_no_gradient_behind(monkeypatch):
     assert tries[:8] == [4, 4, 4, 4, 2, 2, 2, 2]
     got, want = (e.final.predictions["test"].logits_NK for e in (retried, whole))
     assert np.abs(got - want).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("slip", "got"),
+    [
+        (lambda loss_N: loss_N[:, None] - 0 * loss_N, "a loss of shape (8, 8)"),  # broadcast
+        (lambda loss_N: loss_N[:, None].expand(-1, 2), "a loss of shape (8, 2)"),
+        (lambda loss_N: loss_N.mean()[None], "a loss of shape (1,)"),
+        (lambda loss_N: loss_N.mean(), "a loss of shape ()"),
+        (lambda loss_N: loss_N.detach(), "a loss without a gradient"),
+        (lambda loss_N: None, "NoneType"),
+        (lambda loss_N: loss_N.tolist(), "list"),
+    ],
+    ids=["square", "per class", "mean of one", "mean", "detached", "nothing", "list"],
+)
+def test_an_objective_that_gives_no_value_per_example_is_refused_before_a_step(
+    slip, got, monkeypatch
+):
+    observed, recipe = Observed(monkeypatch), recipe_of(batch_size=8)
+    per_example = type(recipe.objective).per_example
+    monkeypatch.setattr(
+        type(recipe.objective), "per_example", lambda *args: slip(per_example(*args))
+    )
+    with pytest.raises(TrainingError) as caught:
+        train(recipe, inputs())
+    assert caught.value.who == f"objective {recipe.objective.name!r}"
+    assert caught.value.got == got
+    for fact in ("shape (8,)", "no mean, no [:, None]"):
+        assert fact in str(caught.value)
+    assert observed.digests == []

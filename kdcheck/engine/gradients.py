@@ -42,7 +42,8 @@ def accumulate(
         The loss of each example in nats, shape (B,), on the device; nothing has waited for it.
 
     Raises:
-        TrainingError: memory does not suffice for one example.
+        TrainingError: memory does not suffice for one example, or the objective gives something else
+            than one value per example with a gradient.
 
     Source: Eqs. 1 and 2 by way of the recipe's objective, averaged over the step's examples.
 
@@ -83,10 +84,29 @@ def _micro_batches(
         with autocast_of(recipe, run.device):
             logits_BK = inputs.logits(run.model, batch)
         loss_B = recipe.objective.per_example(logits_BK, labels_N[index], taught)
+        _check_loss(loss_B, len(micro_rows), recipe)
         # One division by the examples of the whole step: accumulation changes nothing.
         run.scaler.scale(loss_B.sum() / len(rows_B)).backward()
         losses.append(loss_B.detach())
     return torch.cat(losses)
+
+
+def _check_loss(loss_B: object, rows: int, recipe: Recipe) -> None:
+    """What can be seen without waiting; a sum over the wrong shape would train in silence."""
+    if not isinstance(loss_B, Tensor):
+        got = type(loss_B).__name__
+    elif loss_B.shape != (rows,):
+        got = f"a loss of shape {tuple(loss_B.shape)}"
+    elif not loss_B.requires_grad:
+        got = "a loss without a gradient"
+    else:
+        return
+    raise TrainingError(
+        f"objective {recipe.objective.name!r}",
+        got,
+        f"a tensor of shape ({rows},) with a gradient to the logits",
+        "Return one value per example from per_example: no mean, no [:, None], no detach().",
+    )
 
 
 def _halve_micro_batch(run: Run, recipe: Recipe, what: str) -> None:
