@@ -131,7 +131,8 @@ def claim(
         A decorator that leaves the test as it is, but for the declaration.
 
     Raises:
-        ClaimError: an unknown quantifier or direction, or a reason left empty.
+        ClaimError: an unknown quantifier or direction, a margin without a unit, or a reason left
+            empty.
 
     Source: none.
 
@@ -147,6 +148,13 @@ def claim(
             f"holds={holds!r}, direction={direction!r}",
             f"holds one of {', '.join(QUANTIFIERS)}; direction one of {', '.join(DIRECTIONS)}",
             "Name the claim's own quantifier over tasks.",
+        )
+    if not isinstance(margin, Margin):
+        raise ClaimError(
+            f"claim {id!r}",
+            f"margin={margin!r}",
+            "a margin with its unit",
+            f"Write nats({margin!r}), points({margin!r}) or plain({margin!r}, unit).",
         )
     if not (says.strip() and where.strip() and because.strip()):
         raise ClaimError(

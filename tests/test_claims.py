@@ -49,6 +49,7 @@ def test_a_test_that_is_declared_stays_the_test_it_was():
         ({"direction": "sideways"}, "not_below"),
         ({"because": " "}, "a margin chosen after the fact"),
         ({"where": ""}, "its place"),
+        ({"margin": 0.05}, r"Write nats\(0.05\), points\(0.05\)"),
     ],
 )
 def test_a_claim_that_says_too_little_is_refused(change, fact):

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from kdcheck import plugin
-from kdcheck.claims import claim, nats
+from kdcheck.claims import claim, claim_of, nats
 from kdcheck.plugin import outcome, training
 from kdcheck.study import local
+from kdcheck.study.arms import ERM, LS
 from kdcheck.study.samples import sample_judged
 
 
@@ -97,6 +98,60 @@ def test_an_unknown_scale_is_a_usage_error_in_each_hook_that_may_meet_it_first()
     # pytest goes on to this hook after the error of the other, and shows the later one.
     with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of embedded, mini, paper"):
         plugin.pytest_collection_finish(asked)
+
+
+def planned(body):
+    """What planning a claim with this body gives."""
+    body.__kdcheck_claim__ = claim_of(declared)
+    first = body.__code__.co_firstlineno
+    item = Item(
+        obj=body, nodeid="test_x.py::test_c", path=__file__, location=(__file__, first - 1, "c")
+    )
+    return plugin._plan(item)
+
+
+def test_a_claim_is_planned_once_it_hands_over_its_contrast():
+    question = planned(lambda study: study.judge(1.0 - study.entropy(ERM("smaller"))))
+    assert question.contrast.text == "1 - mean_entropy_nats(erm/smaller)"
+
+
+@pytest.mark.parametrize(
+    ("contrast", "fact"),
+    [
+        (lambda study: study.number(3), "claim 'c': got the contrast 3; wanted a contrast that"),
+        (
+            lambda study: study.entropy(ERM("smaller"), split="train"),
+            "claim 'c': got split='train'",
+        ),
+        (lambda study: study.entropy(LS("smaller")) > 1.0, "TypeError: '>' not supported between"),
+        (lambda study: study.entropy("erm"), "AttributeError: 'str' object has no attribute"),
+        (lambda study: pytest.skip("later"), "Skipped: later"),
+    ],
+)
+def test_a_slip_in_a_claim_is_a_usage_error_with_the_node_id(contrast, fact):
+    with pytest.raises(pytest.UsageError) as caught:
+        planned(lambda study: study.judge(contrast(study)))
+    assert str(caught.value).startswith("kdcheck: test_x.py::test_c: ")
+    assert fact in str(caught.value)
+
+
+def test_a_slip_in_a_claim_is_a_usage_error_with_its_line():
+    def slip(study):
+        gap = study.entropy(LS("smaller")) - study.entropy(ERM("smaller"))
+        study.judge(gap < 0)
+
+    line = slip.__code__.co_firstlineno + 2
+    with pytest.raises(pytest.UsageError, match=f"{__file__}:{line}: TypeError: '<' not supported"):
+        planned(slip)
+
+
+def test_a_claim_that_asks_for_another_fixture_is_a_usage_error_with_its_line():
+    def asks(study, tmp_path):
+        study.judge(study.entropy(ERM("smaller")))
+
+    line = asks.__code__.co_firstlineno
+    with pytest.raises(pytest.UsageError, match=f"{__file__}:{line}: TypeError: .*'tmp_path'"):
+        planned(asks)
 
 
 def test_a_test_that_asks_for_a_study_and_is_no_claim_fails():

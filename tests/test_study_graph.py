@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdcheck.errors import InputError, RecipeError
+from kdcheck.errors import ClaimError, InputError, RecipeError
 from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
 from kdcheck.study.graph import build, recipe_of
 from kdcheck.study.samples import SampleDigests
@@ -86,3 +86,16 @@ def test_an_exception_of_one_task_changes_that_task_alone():
     on_a, on_b = (recipe_of(LS("smaller"), special, task, 0, DIGESTS) for task in "ab")
     assert (on_a.objective.alpha, on_a.epochs) == (0.4, 3)
     assert (on_b.objective.alpha, on_b.epochs) == (0.9, 8)
+
+
+@pytest.mark.parametrize("arm", [ERM("smaller"), STANDARD_KD], ids=lambda arm: arm.method)
+def test_the_smoothing_floor_of_an_arm_without_smoothing_is_refused_before_training(arm):
+    asked = question(lambda study: study.entropy(arm) - study.smoothing_floor(arm), "floor")
+    with pytest.raises(ClaimError, match=f"claim 'floor': got the smoothing floor of {arm.method}"):
+        build([asked], scale(), (0,), DIGESTS)
+
+
+def test_the_smoothing_floor_of_label_smoothing_is_planned():
+    arm = LS("smaller")
+    asked = question(lambda study: study.entropy(arm) - study.smoothing_floor(arm))
+    assert build([asked], scale(), (0,), DIGESTS).recipes

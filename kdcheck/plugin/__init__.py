@@ -260,6 +260,9 @@ def _claim_of_item(item: Any) -> Any:
 
 
 def _plan(item: Any) -> Question:
+    import traceback
+
+    from kdcheck.errors import KdcheckError
     from kdcheck.study.study import Planned, Study
 
     callspec = getattr(item, "callspec", None)
@@ -268,6 +271,17 @@ def _plan(item: Any) -> Question:
         item.obj(study=Study(_claim_of_item(item)), **parameters)
     except Planned as planned:
         return planned.question
+    except KdcheckError as error:
+        raise pytest.UsageError(f"kdcheck: {item.nodeid}: {error}") from error
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
+        # pytest has no test yet that could fail: it would call this an error of its own.
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(item.path)]
+        where = f"{item.path}:{lines[-1] if lines else item.location[1] + 1}"
+        raise pytest.UsageError(
+            f"kdcheck: {item.nodeid}: {where}: {type(error).__name__}: {error}. A claim is called "
+            "once to be planned, with the fixture study and its parameters alone."
+        ) from error
     raise pytest.UsageError(
         f"kdcheck: {item.nodeid}: got a claim test that never calls study.judge; wanted one call. "
         "Build a contrast and hand it to study.judge(...)."

@@ -8,9 +8,11 @@ from functools import cache
 from typing import Any, Protocol
 
 from kdcheck.claims import Claim
+from kdcheck.errors import ClaimError
+from kdcheck.objectives import LabelSmoothing
 from kdcheck.recipe import Recipe
 from kdcheck.study.arms import Arm
-from kdcheck.study.measures import Measure
+from kdcheck.study.measures import FLOOR, Measure
 from kdcheck.study.scale import Scale
 
 
@@ -110,6 +112,7 @@ def build(
 
     Raises:
         InputError, RecipeError: the scale lacks a method, or its fields contradict each other.
+        ClaimError: the smoothing floor of an arm that is not trained with label smoothing.
 
     Source: section 4; a teacher shares its student's seed, so one seed is one whole pipeline.
 
@@ -122,10 +125,13 @@ def build(
     # Claims share most of their arms, and checking a recipe costs a millisecond.
     recipe = cache(lambda arm, task, seed: recipe_of(arm, scale, task, seed, digests))
     for question in questions:
+        floors = {read.arm for read in question.contrast.reads() if read.name == FLOOR}
         for key, arm in question.arms.items():
             for task in scale.tasks:
                 for seed in seeds:
                     wanted = recipe(arm, task, seed)
+                    if key in floors:
+                        _check_smoothing(question.claim, key, wanted)
                     _add(graph, wanted, arm, question.claim.id)
                     graph.runs.setdefault(key, {}).setdefault(task, {})[seed] = wanted.digest
     return graph
@@ -174,6 +180,17 @@ def recipe_of(arm: Arm, scale: Scale, task: str, seed: int, digests: Digests) ->
         if arm.teacher_temperature != 1.0
         else recipe
     )
+
+
+def _check_smoothing(claim: Claim, arm: str, recipe: Recipe) -> None:
+    # Here and not in the claim: which objective a method has is the scale's to say.
+    if not isinstance(recipe.objective, LabelSmoothing):
+        raise ClaimError(
+            f"claim {claim.id!r}",
+            f"the smoothing floor of {arm}, trained with {recipe.objective.name!r}",
+            f"an arm trained with {LabelSmoothing.name!r}",
+            "Only label smoothing has that floor; name an arm such as LS(size).",
+        )
 
 
 def _add(graph: Graph, recipe: Recipe, arm: Arm, claim: str) -> None:

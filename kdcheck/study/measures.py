@@ -73,6 +73,11 @@ class Measure(ABC):
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :func:`from_dict` reads them back."""
 
+    @property
+    def is_curve(self) -> bool:
+        """Whether its value is an array, one number per evaluation point."""
+        return False
+
     def arms(self) -> frozenset[str]:
         """Keys of all arms that must have been run."""
         return frozenset(read.arm for read in self.reads())
@@ -80,8 +85,17 @@ class Measure(ABC):
     def __add__(self, other: Measure | float) -> Measure:
         return Operation("+", self, _lift(other))
 
+    def __radd__(self, other: float) -> Measure:
+        return Operation("+", _lift(other), self)
+
     def __sub__(self, other: Measure | float) -> Measure:
         return Operation("-", self, _lift(other))
+
+    def __rsub__(self, other: float) -> Measure:
+        return Operation("-", _lift(other), self)
+
+    def __neg__(self) -> Measure:
+        return -1.0 * self
 
     def __mul__(self, other: Measure | float) -> Measure:
         return Operation("*", self, _lift(other))
@@ -111,6 +125,11 @@ class Read(Measure):
         """The metric, or its curve."""
         run = runs(self.arm)
         return run.curve(self.name) if self.curve else run.metric(self.name)
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether it was read at every evaluation point."""
+        return self.curve
 
     def reads(self) -> frozenset[Read]:
         """Itself."""
@@ -191,6 +210,11 @@ class Operation(Measure):
                 "Compare arms of equal budget: arm.on_budget_of(other).",
             )
         return OPERATIONS[self.sign](left, right)
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether either side is one."""
+        return self.left.is_curve or self.right.is_curve
 
     def reads(self) -> frozenset[Read]:
         """Those of both sides."""
