@@ -118,6 +118,52 @@ def test_a_new_objective_registers_itself_under_its_name():
     assert Focal().needs_teacher is False
 
 
+DEFINES = """
+import dataclasses
+from kdcheck.objectives import Objective
+
+@dataclasses.dataclass(frozen=True)
+class Focal(Objective):
+    name = "focal"
+
+    def per_example(self, logits_NK, labels_N, teacher_logits_NK=None):
+        return logits_NK.sum(dim=-1)
+"""
+
+
+@pytest.fixture
+def named_in_environment(empty_registry, tmp_path, monkeypatch):
+    """Write a module and name it, behind one of the standard library, in KDCHECK_IMPORT."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def name(module, text):
+        (tmp_path / f"{module}.py").write_text(text)
+        monkeypatch.setenv("KDCHECK_IMPORT", f"json, {module},")
+
+    return name
+
+
+def test_an_objective_is_found_in_a_module_that_the_environment_names(named_in_environment):
+    named_in_environment("defines_focal", DEFINES)
+    assert type(objectives.from_dict({"name": "focal"})).__module__ == "defines_focal"
+
+
+def test_a_module_of_the_environment_is_left_alone_where_every_name_is_known(named_in_environment):
+    named_in_environment("fails_at_once", "1 / 0")
+    assert objectives.from_dict({"name": "erm"}) == ERM()
+
+
+def test_a_module_of_the_environment_that_cannot_be_imported_is_named(named_in_environment):
+    named_in_environment("fails_on_import", "1 / 0")
+    message = (
+        "$KDCHECK_IMPORT: got 'fails_on_import', whose import fails: ZeroDivisionError: division by "
+        "zero; wanted names of modules that can be imported, with commas between them. Check the "
+        "spelling, and put the module's folder on PYTHONPATH."
+    )
+    with refuses(ParameterError, message):
+        objectives.from_dict({"name": "focal"})
+
+
 @pytest.mark.usefixtures("empty_registry")
 def test_a_slotted_dataclass_which_python_makes_twice_registers_once():
     @dataclasses.dataclass(frozen=True, slots=True)
@@ -157,7 +203,7 @@ def test_two_objectives_cannot_share_a_name():
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     known = ", ".join(sorted(objectives.registered()))
-    next_step = "Check the spelling, or import the module that defines it first."
+    next_step = "Check the spelling, or name the module that defines it in $KDCHECK_IMPORT."
     with refuses(
         ParameterError, f"objective: got the name 'lss'; wanted one of {known}. {next_step}"
     ):

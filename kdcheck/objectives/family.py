@@ -10,9 +10,12 @@ between for the others.
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +29,8 @@ from kdcheck.information import widen
 
 Scalar = str | float | bool
 _REGISTRY: dict[str, type[Objective]] = {}
+IMPORT = "KDCHECK_IMPORT"
+"""Environment variable that names modules which define objectives, with commas between them."""
 
 
 class Objective(ABC):
@@ -90,6 +95,8 @@ def registered() -> dict[str, type[Objective]]:
 def from_dict(values: Mapping[str, Any]) -> Objective:
     """Make an objective from the mapping that :meth:`Objective.as_dict` gives.
 
+    Where the name is unknown, the modules that ``$KDCHECK_IMPORT`` names are imported first.
+
     Args:
         values: ``name`` and the parameters of that objective; left-out ones take their default.
 
@@ -97,7 +104,8 @@ def from_dict(values: Mapping[str, Any]) -> Objective:
         The objective, its parameters checked.
 
     Raises:
-        ParameterError: an unknown name or parameter; the message lists the known ones.
+        ParameterError: an unknown name or parameter; the message lists the known ones. Or a module
+            of ``$KDCHECK_IMPORT`` that cannot be imported.
 
     Source: the equations of the class that is named.
 
@@ -106,13 +114,15 @@ def from_dict(values: Mapping[str, Any]) -> Objective:
     """
     parameters = dict(values)
     name = parameters.pop("name", None)
+    if str(name) not in _REGISTRY:
+        _import_named(os.environ.get(IMPORT, ""))
     cls = _REGISTRY.get(str(name))
     if cls is None:
         raise ParameterError(
             "objective",
             f"the name {name!r}",
             f"one of {', '.join(sorted(_REGISTRY))}",
-            "Check the spelling, or import the module that defines it first.",
+            f"Check the spelling, or name the module that defines it in ${IMPORT}.",
         )
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(parameters) - set(known))
@@ -129,6 +139,21 @@ def from_dict(values: Mapping[str, Any]) -> Objective:
         raise ParameterError(
             f"objective {name!r}", str(error), f"values for {', '.join(known)}", "Add them."
         ) from error
+
+
+@cache
+def _import_named(modules: str) -> None:
+    """Import what ``$KDCHECK_IMPORT`` names, once: command and workers know no module of yours."""
+    for module in filter(None, (part.strip() for part in modules.split(","))):
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise ParameterError(
+                f"${IMPORT}",
+                f"{module!r}, whose import fails: {type(error).__name__}: {error}",
+                "names of modules that can be imported, with commas between them",
+                "Check the spelling, and put the module's folder on PYTHONPATH.",
+            ) from error
 
 
 class Mixture(Objective):
