@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from transformers import DistilBertConfig
 
@@ -18,7 +20,9 @@ from kdcheck.study.arms import (
     TUNED_SELF_KD,
     TUNED_STANDARD_KD,
 )
+from kdcheck.study.resources import ScaleDigests
 from kdcheck.study.scale import load, shipped_names
+from kdcheck.testing import tiny_encoder
 
 GOOD = """
 name = "own"
@@ -53,6 +57,37 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("methods.erm.smaller", "methods.erm.middle", "erm.middle"),
         ('objective = { name = "erm" }', "", "an objective each"),
         ("seeds = 3", "seeds = ", "TOML"),
+        ('tasks = ["tweets"]', "", "got tasks; wanted every required field"),
+        ("seeds = 3", "seeds = '3'", "got seeds = '3'; wanted a whole number"),
+        ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "got rows.tweet; wanted exceptions"),
+        (
+            "epochs = 1",
+            "epochs = 1\n[methods.erm.smaller.tasks.tweet]\nepochs = 2",
+            "got methods.erm.smaller.tasks.tweet; wanted exceptions of the scale's tasks, tweets",
+        ),
+        (
+            '{ name = "erm" }',
+            '"erm"',
+            "methods.erm.smaller.objective = 'erm'; wanted a table, as {",
+        ),
+        (
+            "epochs = 1",
+            "epochs = 1\n[methods.erm.smaller.tasks.tweets]\nobjective = 'ls'",
+            "methods.erm.smaller.tasks.tweets.objective = 'ls'; wanted a table",
+        ),
+        ("epochs = 1", "epochs = 1\ntasks = ['tweets']", "smaller.tasks = ['tweets']; wanted a"),
+        ("epochs = 1", "epochs = 1\ntasks = { tweets = 1 }", "smaller.tasks.tweets = 1; wanted a"),
+        ('tasks = ["tweets"]', 'tasks = "tweets"', "got tasks = 'tweets'; wanted a list"),
+        ('tasks = ["tweets"]', "tasks = []", "wanted a list of at least one name"),
+        ("[training]", "rows = 3\n[training]", "got rows = 3; wanted tables [rows.TASK]"),
+        ("[training]\n", "training = 3\n[methods.ls]\n", "got training = 3; wanted a table"),
+        ("[methods.erm.smaller]", "[methods]\nerm = 3\n[methods.ls.smaller]", "METHOD.SIZE]"),
+        (
+            "[methods.erm.smaller]",
+            "[methods.erm]\nsmaller = 3\n[methods.ls.smaller]",
+            "smaller = 3",
+        ),
+        ('"tiny"', '["tiny-2"]', "a list of two encoders, the larger one first"),
     ],
 )
 def test_a_wrong_file_is_refused_by_its_field(tmp_path, old, new, fact):
@@ -62,6 +97,28 @@ def test_a_wrong_file_is_refused_by_its_field(tmp_path, old, new, fact):
         load(str(path))
     assert fact in str(caught.value)
     assert "docs/guides/scales.md" in str(caught.value)
+
+
+def digests_of(tmp_path, pair):
+    """Digests of a scale of that pair, where two encoders of one's own are known."""
+    known = {"my-bert": tiny_encoder(layers=2), "my-small-bert": tiny_encoder(layers=1)}
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD.replace('"tiny"', pair))
+    return ScaleDigests(load(str(path)), SimpleNamespace(load_encoder=known.__getitem__))
+
+
+def test_a_pair_is_two_encoders_by_name_the_larger_one_first(tmp_path):
+    found = digests_of(tmp_path, '["my-bert", "my-small-bert"]')
+    assert found.encoder_name("larger") == "my-bert"
+    assert found.encoder_name("smaller") == "my-small-bert"
+    assert found.encoder("larger") != found.encoder("smaller")
+
+
+def test_an_unknown_pair_is_refused_with_those_that_are_known(tmp_path):
+    with pytest.raises(
+        InputError, match="got the pair 'my-bert'; wanted one of bert, minilm, tiny"
+    ):
+        digests_of(tmp_path, '"my-bert"')
 
 
 def test_an_unknown_scale_is_refused_with_those_that_are_known():

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdcheck.errors import RecipeError
+from kdcheck.errors import InputError, RecipeError
 from kdcheck.recipe import Recipe
 from kdcheck.tasks import Task, load_task
 
@@ -96,6 +96,10 @@ class Resources:
 class ScaleDigests:
     """Digests of what a scale names, for building its graph of recipes.
 
+    Raises:
+        InputError: a pair that is not known.
+        EncoderError: an encoder that is not known, or two that do not make a pair.
+
     Source: none.
 
     >>> ScaleDigests.__init__.__name__
@@ -106,8 +110,16 @@ class ScaleDigests:
         from kdcheck.encoders import PAIRS, check_pair
 
         self._scale, self._resources = scale, resources
-        self._names = dict(zip(("larger", "smaller"), PAIRS[scale.pair], strict=True))
-        self.notes = check_pair(*map(resources.load_encoder, PAIRS[scale.pair]))
+        pair = PAIRS.get(scale.pair) if isinstance(scale.pair, str) else scale.pair
+        if pair is None:
+            raise InputError(
+                f"scale {scale.name!r}",
+                f"the pair {scale.pair!r}",
+                f"one of {', '.join(PAIRS)}, or a list of two encoders, the larger one first",
+                'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
+            )
+        self._names = dict(zip(("larger", "smaller"), pair, strict=True))
+        self.notes = check_pair(*map(resources.load_encoder, pair))
         """What differs between the two encoders and is allowed to."""
 
     def task(self, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -37,8 +37,8 @@ class Scale:
 
     name: str
     """Its name; every verdict carries it."""
-    pair: str
-    """Name of the encoder pair."""
+    pair: str | tuple[str, str]
+    """Name of the encoder pair, or the names of its two encoders, the larger one first."""
     tasks: tuple[str, ...]
     """Names of its tasks."""
     seeds: int
@@ -134,6 +134,8 @@ def shipped_names() -> list[str]:
 
 def _checked(values: dict[str, Any]) -> Scale:
     who = f"scale {values.get('name')!r}"
+    _check_kinds(who, values)
+    tasks = values.get("tasks", [])
     known = {f.name for f in dataclasses.fields(Scale)}
     required = {"name", "pair", "tasks", "seeds", "training", "methods"}
     for wrong, wanted in (
@@ -152,8 +154,75 @@ def _checked(values: dict[str, Any]) -> Scale:
             ),
             f"methods of {' or '.join(SIZES)} with an objective each",
         ),
+        (_strange_tasks(values), f"exceptions of the scale's tasks, {', '.join(tasks)}"),
     ):
         if wrong:
             raise InputError(who, f"{', '.join(wrong)}", wanted, NEXT_STEP)
     lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations")}
-    return Scale(**values | lists)
+    pair = values["pair"]
+    return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
+
+
+def _strange_tasks(values: Mapping[str, Any]) -> list[str]:
+    """Tables for tasks that the scale does not have: they would have no effect."""
+    named = [(f"rows.{task}", task) for task in values.get("rows", {})] + [
+        (f"methods.{method}.{size}.tasks.{task}", task)
+        for method, sizes in values.get("methods", {}).items()
+        for size, own in sizes.items()
+        for task in own.get("tasks", {})
+    ]
+    return sorted(name for name, task in named if task not in values.get("tasks", []))
+
+
+def _check_kinds(who: str, values: Mapping[str, Any]) -> None:
+    """Each field of the kind that it must have, tables in tables included."""
+    for name, value in values.items():
+        if name in KINDS and not KINDS[name][1](value):
+            raise InputError(who, f"{name} = {value!r}", KINDS[name][0], NEXT_STEP)
+    for method, sizes in values.get("methods", {}).items():
+        for size, own in sizes.items():
+            where = f"methods.{method}.{size}"
+            exceptions = own.get("tasks", {}) if isinstance(own, dict) else {}
+            if not isinstance(exceptions, dict):
+                raise InputError(who, f"{where}.tasks = {exceptions!r}", "a table", NEXT_STEP)
+            parts = {where: own} | {f"{where}.tasks.{k}": v for k, v in exceptions.items()}
+            for part, table in parts.items():
+                _check_method(who, part, table)
+
+
+def _check_method(who: str, where: str, table: Any) -> None:
+    if not isinstance(table, dict):
+        raise InputError(who, f"{where} = {table!r}", "a table", NEXT_STEP)
+    objective = table.get("objective", {})
+    if not isinstance(objective, dict):
+        wanted = 'a table, as { name = "erm" }'
+        raise InputError(who, f"{where}.objective = {objective!r}", wanted, NEXT_STEP)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
+
+
+KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": ("a text", _is_text),
+    "pair": (
+        "the name of a pair, or a list of two encoders, the larger one first",
+        lambda value: _is_text(value) or (_are_texts(value) and len(value) == 2),
+    ),
+    "tasks": ("a list of at least one name", lambda value: _are_texts(value) and bool(value)),
+    "deviations": ("a list of texts", _are_texts),
+    "seeds": ("a whole number", lambda value: type(value) is int),
+    "needs_cuda": ("true or false", lambda value: isinstance(value, bool)),
+    "training": ("a table", lambda value: isinstance(value, dict)),
+    "methods": ("tables [methods.METHOD.SIZE]", _are_tables),
+    "rows": ("tables [rows.TASK]", _are_tables),
+}
+"""Per field of a scale file, what it must be and how that is seen."""

@@ -39,7 +39,7 @@ def test_kd_lowers_entropy(study):
 """
 SCALE = """
 name = "smoke"
-pair = "minilm"
+pair = ["my-bert", "my-small-bert"]
 tasks = ["words"]
 seeds = {seeds}
 deviations = ["Everything is tiny."]
@@ -103,7 +103,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def study_folder(tmp_path: Path) -> Path:
     """Data, encoders, claims and a scale, all tiny and none fetched."""
     _write_task(tmp_path / "data" / "words")
-    for name, layers in (("minilm-6", 2), ("minilm-5", 1)):
+    for name, layers in (("my-bert", 2), ("my-small-bert", 1)):
         _write_encoder(tmp_path / "models" / name, layers)
     (tmp_path / "test_claims.py").write_text(CLAIMS.format(margin=0.05))
     (tmp_path / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=20))
