@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shlex
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from kdcheck.report import badge, html, markdown, wording, write
 from kdcheck.report.axes import over, ticks
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import VOID
+from kdcheck.report.reproduce import commands
 from kdcheck.study.arms import ERM, LS
 from kdcheck.study.scale import load
 from tests import report_doubles as doubles
@@ -210,6 +212,30 @@ def test_a_claim_without_evidence_has_a_card_and_no_picture(record: dict[str, An
 
 def test_one_seed_gives_a_page_without_intervals() -> None:
     assert Page(html(doubles.record(seeds=1))).faults == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "tasks", "command"),
+    [
+        ("embedded", ["tweets", "snippets"], "--scale embedded --seeds 3"),
+        ("mini", ["tweets", "sst2"], "--scale mini --seeds 3 --data-dir DIR"),
+        ("my scale", ["tweets"], "--scale FILE.toml --seeds 3"),
+        ("my scale", ["own"], "--scale FILE.toml --seeds 3 --data-dir DIR"),
+    ],
+)
+def test_the_commands_work_on_a_checkout_and_name_the_files_that_they_need(
+    record: dict[str, Any], scale: str, tasks: list[str], command: str
+) -> None:
+    changed = record | {"scale": scale, "tasks": [{"name": name} for name in tasks]}
+    (checkout, install), (why, train), *rest = commands({**changed, "seeds": [0, 1, 2]})
+    assert "checkout of the source" in checkout
+    assert record["kdcheck"] in checkout
+    assert "==" not in install  # kdcheck is on no index, and a wheel of it would hold no claims
+    assert train == f"pytest claims/ {command}"
+    assert [name for name in ("FILE.toml", "DIR") if name in why] == [
+        name for name in ("FILE.toml", "DIR") if name in train
+    ]
+    assert f"kdcheck report --scale {shlex.quote(scale)}" in [command for _, command in rest]
 
 
 def test_the_markdown_names_every_claim_and_figure(record: dict[str, Any]) -> None:
