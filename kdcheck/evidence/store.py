@@ -307,6 +307,18 @@ store. Name the right one with --store, or make one by running pytest claims/.
 
     # Criteria
 
+    def begun_claims(self, tasks: Iterable[str]) -> set[str]:
+        """Ids of the claims that have a finished training on one of some tasks."""
+        self.digests()
+        found, wanted = (run.data.tags for run in self._known.values()), set(tasks)
+        return {
+            claim
+            for tags in found
+            if tags["task"] in wanted
+            for claim in tags.get("claims", "").split(", ")
+            if claim
+        }
+
     def register_criteria(self, scale: str, digests: Mapping[str, str]) -> None:
         """Write down the digest of each claim's criterion, before its first run.
 

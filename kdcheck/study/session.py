@@ -16,6 +16,7 @@ from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import Scale
 from kdcheck.study.work import Job
 from kdcheck.verdict import Plan, Verdict, Word
+from kdcheck.verdict.guards import IdenticalDifferences, SeedIgnored
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
@@ -159,8 +160,13 @@ class Session:
         return self.store.digests()
 
     def _all_decided(self) -> bool:
-        asked = (self.verdicts[question.claim.id] for question in self.questions)
-        return not any(verdict.word is Word.UNDECIDED for verdict in asked)
+        asked = [self.verdicts[question.claim.id] for question in self.questions]
+        # More seeds may end these faults: the few that there are happened to agree.
+        agreeing = (SeedIgnored, IdenticalDifferences)
+        return not any(
+            verdict.word is Word.UNDECIDED or isinstance(verdict.fault, agreeing)
+            for verdict in asked
+        )
 
     def _judge_the_others_again(self) -> None:
         """Record what this session's claims change for the rest of their family."""
@@ -172,12 +178,12 @@ class Session:
                 store_claim(replace(each, verdict=verdict), self.store)
 
     def _register(self) -> None:
-        """Write down each criterion before its first run; later ones are held against it."""
-        begun = {
-            claim
-            for d in self._finished & set(self.graph.recipes)
-            for claim in self.graph.claims[d]
-        }
+        """Write down each criterion before its first run; later ones are held against it.
+
+        A run of other settings counts too: else a new setting that changes nothing would let a
+        margin be moved.
+        """
+        begun = self.store.begun_claims(self.scale.tasks)
         digests = {q.claim.id: criterion_of(q, self.scale).digest for q in self.questions}
         earlier = self.store.registered_criteria(self.scale.name)
         kept = {claim: digest for claim, digest in earlier.items() if claim in begun}

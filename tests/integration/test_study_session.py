@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from kdcheck.claims import nats
 from kdcheck.evidence.layout import CLAIMS
 from kdcheck.evidence.store import Store
 from kdcheck.study import record, session
@@ -14,7 +17,8 @@ from kdcheck.study.graph import Question, build
 from kdcheck.study.record import judge_again, judged, store_claim, stored_claims
 from kdcheck.study.samples import SampleDigests
 from kdcheck.study.session import Session, Where
-from kdcheck.verdict import Verdict
+from kdcheck.verdict import Verdict, Word
+from kdcheck.verdict.guards import NotFinite, SeedIgnored
 from tests.study_doubles import evidence, question, scale
 
 ONE, OTHER = (
@@ -30,7 +34,7 @@ def run(store: Store, tmp_path, monkeypatch) -> Run:
     monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: SampleDigests())
     graph = build([ONE, OTHER], scale(), (0, 1, 2), SampleDigests())
     for digest, recipe in graph.recipes.items():
-        begun = store.begin(recipe, role=graph.roles[digest], claims=[], worker="w0")
+        begun = store.begin(recipe, role=graph.roles[digest], claims=["one"], worker="w0")
         store.finish(begun, evidence(recipe, entropy=0.5 + int(digest[:2], 16) / 5000))
 
     def settle(*questions: Question) -> dict[str, Verdict]:
@@ -43,6 +47,30 @@ def run(store: Store, tmp_path, monkeypatch) -> Run:
         return {each.claim.id: each.verdict for each in stored_claims(made.store)}
 
     return settle
+
+
+def test_a_margin_cannot_be_moved_under_cover_of_another_setting(run: Run, store: Store, tmp_path):
+    run(ONE)
+    moved = replace(ONE, claim=replace(ONE.claim, margin=nats(0.2)))
+    other = scale(training={"batch_size": 8, "curve_rows": 64})
+    made = Session([moved], other, "3", Where(store=str(store.location.folder), folder=tmp_path))
+    before = store.registered_criteria(other.name)
+    assert made.missing() == 12, "no run of the new setting is there"
+    made._register()
+    assert store.registered_criteria(other.name) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "decided"), [(SeedIgnored("x"), False), (NotFinite("x"), True), (None, True)]
+)
+def test_seeds_that_happen_to_agree_are_no_reason_to_stop(
+    run: Run, store, tmp_path, fault, decided
+):
+    where = Where(store=str(store.location.folder), folder=tmp_path)
+    made = Session([ONE], scale(), "until-decided", where)
+    word = Word.INVALID if fault else Word.SUPPORTED
+    made.__dict__["verdicts"] = {"one": SimpleNamespace(word=word, fault=fault)}
+    assert made._all_decided() is decided
 
 
 def test_claims_that_are_judged_one_by_one_end_as_the_family_that_they_are(run: Run, store: Store):
