@@ -32,8 +32,10 @@ class Item(SimpleNamespace):
 
 def session(**options) -> SimpleNamespace:
     given = {"--scale": None, "-m": "", "--require-gpu": False} | options
-    config = SimpleNamespace(getoption=given.get, option=SimpleNamespace(collectonly=False))
-    return SimpleNamespace(config=config, items=[Item(obj=declared, markers=[])])
+    option = SimpleNamespace(collectonly=False, continue_on_collection_errors=False)
+    config = SimpleNamespace(getoption=given.get, option=option, stash={})
+    items = [Item(obj=declared, markers=[], config=config)]
+    return SimpleNamespace(config=config, items=items, testsfailed=0)
 
 
 @pytest.fixture
@@ -98,6 +100,31 @@ def test_an_unknown_scale_is_a_usage_error_in_each_hook_that_may_meet_it_first()
     # pytest goes on to this hook after the error of the other, and shows the later one.
     with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of embedded, mini, paper"):
         plugin.pytest_collection_finish(asked)
+
+
+def test_a_worker_of_xdist_keeps_its_usage_error_for_the_claims_to_fail_with():
+    asked = session(**{"--scale": "huge"})
+    asked.config.workerinput = {"workerid": "gw0"}
+    plugin.pytest_collection_modifyitems(asked.config, asked.items)
+    plugin.pytest_collection_finish(asked)
+    request = SimpleNamespace(node=asked.items[0])
+    with pytest.raises(pytest.fail.Exception, match="got 'huge'; wanted one of embedded"):
+        plugin.study.__wrapped__(request)
+
+
+def test_nothing_is_planned_where_a_file_of_claims_could_not_be_imported(monkeypatch):
+    asked = session(**{"--scale": "huge"})
+    asked.testsfailed = 1
+    plugin.pytest_collection_finish(asked)
+    asked.config.option.continue_on_collection_errors = True
+    with pytest.raises(pytest.UsageError, match="huge"):
+        plugin.pytest_collection_finish(asked)
+
+
+def test_require_gpu_holds_at_a_scale_that_needs_none(monkeypatch):
+    monkeypatch.setattr(local, "cuda_devices", tuple)
+    with pytest.raises(pytest.UsageError, match="none is visible"):
+        plugin.pytest_collection_finish(session(**{"--require-gpu": True}))
 
 
 def planned(body):
@@ -192,12 +219,14 @@ def of_the_hub(*_args):
     warnings.warn("the hub is asked without a token", FutureWarning, stacklevel=1)
 
 
-def test_a_warning_while_the_study_is_planned_is_shown_and_ends_nothing(monkeypatch, shown):
+def test_a_warning_while_the_study_is_planned_is_shown_and_ends_nothing(
+    monkeypatch, shown, tmp_path
+):
     monkeypatch.setattr(plugin, "_plan", of_the_hub)
     monkeypatch.setattr(plugin, "_make_session", lambda *_: None)
+    monkeypatch.setattr(plugin, "_say_what_is_stale", lambda *_: None)
     asked = session()
-    asked.config.option.keyword = "a claim"
-    asked.config.stash = {}
+    asked.config.rootpath = tmp_path
     plugin.pytest_collection_finish(asked)
     assert shown() == ["the hub is asked without a token"]
 

@@ -14,6 +14,7 @@ from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.memory import free_cache, too_little_memory
 from kdcheck.engine.settings import autocast_of
 from kdcheck.engine.streams import stream_seed
+from kdcheck.errors import TrainingError
 from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -27,6 +27,8 @@ WORD = pytest.StashKey[str]()
 NO_PAGE = pytest.StashKey[bool]()
 LEFT_OUT = pytest.StashKey[bool]()
 """Set where a claim was deselected, by -k, -m, --deselect or --lf."""
+REFUSED = pytest.StashKey[str]()
+"""Why a worker of pytest-xdist could not plan or train."""
 PROPERTY = "kdcheck"
 
 
@@ -95,10 +97,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not claims:
         return
     collect_rarely()
-    scale = _or_usage_error(_load_scale, config)
-    for item in claims:
-        if scale.needs_cuda:
-            item.add_marker(pytest.mark.gpu)
+    with _refusals_arrive(config):
+        scale = _or_usage_error(_load_scale, config)
+        for item in claims:
+            if scale.needs_cuda:
+                item.add_marker(pytest.mark.gpu)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -113,8 +116,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Plan: call each claim test once to learn its contrast, and build the graph of runs."""
     config = session.config
     items = [item for item in session.items if _claim(item)]
-    if not items or config.option.collectonly:
-        return
+    # Where a file of claims cannot be imported pytest stops too, but only after training.
+    broken = session.testsfailed and not config.option.continue_on_collection_errors
+    if items and not broken and not config.option.collectonly:
+        with _refusals_arrive(config):
+            _plan_all(session, items)
+
+
+def _plan_all(session: pytest.Session, items: list[pytest.Item]) -> None:
+    config = session.config
     if getattr(config.option, "reruns", 0):
         raise pytest.UsageError(
             "kdcheck: got --reruns; wanted none: a claim that is tried until it passes is not "
@@ -122,7 +132,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         )
     # Not raised as it is: pytest calls this hook even where the one before has failed.
     scale = _or_usage_error(_load_scale, config)
-    if scale.needs_cuda and not _cuda_or_skip(config, items, scale.name):
+    needs_cuda = scale.needs_cuda or config.getoption("--require-gpu")
+    if needs_cuda and not _cuda_or_skip(config, items, scale.name):
         return
     from kdcheck.plugin.outcome import check_page
 
@@ -137,22 +148,30 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     """Train what is missing before the first test: here, or as one worker of pytest-xdist."""
     study = session.config.stash.get(SESSION, None)
     if study is not None:
-        from kdcheck.errors import KdcheckError
         from kdcheck.plugin import training
 
         worker = _xdist_worker(session.config)
-        try:
-            with _warnings_are_shown():
-                if worker:
-                    study.train(training.as_worker(worker))
-                else:
-                    training.announce(study)
-                    executor = session.config.stash.get(EXECUTOR, None)
-                    here = training.in_this_process
-                    study.train(training.with_processes(executor) if executor else here)
-        except KdcheckError as error:
-            raise pytest.UsageError(f"kdcheck: {error}") from error
+        with _warnings_are_shown(), _refusals_arrive(session.config):
+            if worker:
+                _or_usage_error(study.train, training.as_worker(worker))
+            else:
+                training.announce(study)
+                executor = session.config.stash.get(EXECUTOR, None)
+                here = training.in_this_process
+                train = training.with_processes(executor) if executor else here
+                _or_usage_error(study.train, train)
     return (yield)
+
+
+@contextmanager
+def _refusals_arrive(config: pytest.Config) -> Iterator[None]:
+    """Keep a usage error of a worker for its claims to fail with: pytest-xdist loses the text."""
+    try:
+        yield
+    except pytest.UsageError as error:
+        if _xdist_worker(config) is None:
+            raise
+        config.stash[REFUSED] = str(error)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -179,6 +198,8 @@ def study(request: pytest.FixtureRequest) -> Study:
 
     item = request.node
     _require_claim(item)
+    if REFUSED in item.config.stash:
+        pytest.fail(item.config.stash[REFUSED], pytrace=False)
     session = item.config.stash[SESSION]
     return Study(_claim_of_item(item), lambda question: judge_item(item, session, question))
 
