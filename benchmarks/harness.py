@@ -6,8 +6,8 @@ Each round runs the claims of the embedded scale into a new store, and then trai
 by as many processes that call the engine and nothing else (baselines/bare_study.py). Both pay for
 Python, torch, loading, tokenising and training. With the scale's own seeds a round takes twenty
 minutes on two cores, in which a machine may well change its speed by more than the harness costs.
-So what each takes is parted into the engine's own seconds, which are the same work, and all else: the
-harness is what a claims run needs beside the engine, less what bare training needs beside it.
+So the engine's own seconds, which are the same work, are the clock of each half: bare training is
+scaled to the speed that the claims run had, and what a claims run takes beyond that is the harness.
 """
 
 from __future__ import annotations
@@ -45,9 +45,13 @@ class Round:
     after: float
     """From the end of its last training to the end."""
 
+    def bare_at_that_speed(self) -> float:
+        """Seconds of bare training, had the machine been as fast as during the claims run."""
+        return self.bare * self.claims_engine / self.bare_engine
+
     def harness(self) -> float:
-        """Seconds that the claims run needs more, beside the engine."""
-        return (self.claims - self.claims_engine) - (self.bare - self.bare_engine)
+        """Seconds that the claims run needs more than that."""
+        return self.claims - self.bare_at_that_speed()
 
 
 def main() -> None:
@@ -124,7 +128,7 @@ def report(rounds: list[Round]) -> None:
     line("  before its first training", [each.before for each in rounds])
     line("  after its last training", [each.after for each in rounds])
     line("harness", [each.harness() for each in rounds])
-    added = statistics.median(each.harness() / each.bare for each in rounds)
+    added = statistics.median(each.harness() / each.bare_at_that_speed() for each in rounds)
     whole = statistics.median(each.claims / each.bare for each in rounds)
     print(f"the whole of one over the whole of the other: {whole:.3f}")
     print(f"the harness adds {added:.1%} to bare training")

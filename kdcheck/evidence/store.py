@@ -75,6 +75,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
         self._runs = runs
         self._presence = Presence(location)
         self._known: dict[str, Run] = {}
+        self._listed: dict[tuple[str, str], Run] = {}
 
     @classmethod
     def create(cls, place: Location | Path | str) -> Store:
@@ -130,14 +131,16 @@ store. Name the right one with --store, or make one by running pytest claims/.
     def claims(self) -> tuple[ClaimRecord, ...]:
         """The current record of each claim at each scale."""
         with self._use("list the claims"):
-            found = [files.read_claim(self._sealed(run)) for run in self._current_claims()]
-        newest = {(record.claim_id, record.scale): record for record in reversed(found)}
-        return tuple(newest[key] for key in sorted(newest))
+            found = [(files.read_claim(self._sealed(run)), run) for run in self._current_claims()]
+        newest = {(each.claim_id, each.scale): (each, run) for each, run in reversed(found)}
+        self._listed = {key: run for key, (_, run) in newest.items()}
+        return tuple(newest[key][0] for key in sorted(newest))
 
     def claim_file(self, record: ClaimRecord, name: str) -> bytes:
         """One of the files stored with a claim, checked."""
         with self._use(f"read {name} of claim {record.claim_id}"):
-            found = self._current_claims(record)
+            listed = self._listed.get((record.claim_id, record.scale))
+            found = [listed] if listed else self._current_claims(record)
             if not found:
                 raise self._missing(f"claim {record.claim_id} at scale {record.scale}")
             return self._sealed(found[0]).read(name)
@@ -274,6 +277,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
             folder = Path(temporary)
             files.write_claim(folder, record, contents or {})
             sealed = files.seal(folder)
+            self._listed.pop((record.claim_id, record.scale), None)
             with self._lock():
                 older = self._current_claims(record)
                 if older and older[0].data.tags[SEAL] == sealed:
