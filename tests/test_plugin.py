@@ -112,7 +112,7 @@ def test_a_worker_of_xdist_keeps_its_usage_error_for_the_claims_to_fail_with():
         plugin.study.__wrapped__(request)
 
 
-def test_nothing_is_planned_where_a_file_of_claims_could_not_be_imported(monkeypatch):
+def test_nothing_is_planned_where_a_file_of_claims_could_not_be_imported():
     asked = session(**{"--scale": "huge"})
     asked.testsfailed = 1
     plugin.pytest_collection_finish(asked)

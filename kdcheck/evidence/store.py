@@ -313,13 +313,14 @@ store. Name the right one with --store, or make one by running pytest claims/.
 
     def begun_claims(self, tasks: Iterable[str]) -> set[str]:
         """Ids of the claims that have a finished training on one of some tasks."""
-        self.digests()
-        found, wanted = (run.data.tags for run in self._known.values()), set(tasks)
+        if not self._known:
+            self.digests()
+        wanted = set(tasks)
         return {
             claim
-            for tags in found
-            if tags["task"] in wanted
-            for claim in tags.get("claims", "").split(", ")
+            for run in self._known.values()
+            if run.data.tags["task"] in wanted
+            for claim in run.data.tags.get("claims", "").split(", ")
             if claim
         }
 

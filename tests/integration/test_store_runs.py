@@ -210,6 +210,13 @@ def test_a_claim_is_found_by_its_tags_and_comes_back(store, tmp_path):
     assert store.claim_file(record, "figure.svg") == b"<svg/>"
 
 
+def test_a_claim_that_is_recorded_anew_gives_its_new_file_though_it_was_listed_before(store):
+    store.record_claim(CLAIM, {"seeds.csv": b"old"})
+    [listed] = store.claims()
+    store.record_claim(CLAIM, {"seeds.csv": b"new"})
+    assert store.claim_file(listed, "seeds.csv") == b"new"
+
+
 def test_recording_the_same_claim_again_writes_nothing(store):
     first = store.record_claim(CLAIM, {"figure.svg": b"<svg/>"})
     assert store.record_claim(CLAIM, {"figure.svg": b"<svg/>"}) == first
