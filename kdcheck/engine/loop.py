@@ -256,7 +256,7 @@ def _evaluate(run: Run, recipe: Recipe, inputs: Inputs, schedule: Schedule) -> E
     looked_at = predictions | {"train_sample": look("train", sample=recipe.curve_rows)}
     values = {"train/loss_nats": run.guard.mean_loss()}
     for name, part in looked_at.items():
-        summary = metrics.summary(torch.from_numpy(part.logits_NK), torch.from_numpy(part.labels_N))
+        summary = metrics.summary(part.logits_NK, part.labels_N)
         values |= {f"{name}/{metric}": value for metric, value in summary.items()}
     # A digest reads every weight, so only ends of epochs have one: there runs are compared.
     at_epoch_end = run.step % schedule.steps_per_epoch == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
+from kdcheck.claims.contrast import Contrast
+from kdcheck.claims.paper import OWN, Paper
 from kdcheck.errors import ClaimError
 
 Holds = Literal["every", "most", "some"]
@@ -25,7 +27,7 @@ ATTRIBUTE = "__kdcheck_claim__"
 class Margin:
     """The smallest effect that would matter, with its unit.
 
-    Source: none; fixed before the first run, with a reason.
+    Source: fixed before the first run, with a reason.
 
     >>> nats(0.05)
     Margin(size=0.05, unit='nats')
@@ -38,7 +40,7 @@ class Margin:
 def nats(size: float) -> Margin:
     """A margin of entropy, in nats.
 
-    Source: the unit of Tables 2, 4, 8 and 10.
+    Source: the unit of the metric.
 
     >>> nats(0.01).unit
     'nats'
@@ -49,7 +51,7 @@ def nats(size: float) -> Margin:
 def points(size: float) -> Margin:
     """A margin of accuracy, in percentage points.
 
-    Source: the unit of Tables 3, 5, 9 and 11.
+    Source: the unit of the metric, times a hundred.
 
     >>> points(0.5).unit
     'points'
@@ -60,7 +62,7 @@ def points(size: float) -> Margin:
 def plain(size: float, unit: str = "") -> Margin:
     """A margin of a ratio, slope or correlation, which has no unit of its own.
 
-    Source: none.
+    Source: the unit of the contrast.
 
     >>> plain(0.1, "times").unit
     'times'
@@ -70,7 +72,7 @@ def plain(size: float, unit: str = "") -> Margin:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence of the paper in our words, and how it is judged.
+    """A sentence of a paper in our words, its contrast, and how it is judged.
 
     Source: the section and tables in ``where``.
 
@@ -93,10 +95,35 @@ class Claim:
     direction: Direction = "above"
     """``above``: the effect exceeds the margin; ``not_below``: it is not below minus the margin;
     ``within``: it lies inside plus or minus the margin."""
-    paper: str = ""
-    """The paper's own figures for the contrast, for a reader to compare."""
     at_two_classes: str = ""
     """What a verdict that rests on binary tasks alone cannot say."""
+    paper: Paper = OWN
+    """Whose claim it is."""
+    contrast: Contrast | None = None
+    """What decides it, its claimed direction positive; known once its test was called."""
+
+    @property
+    def measures(self) -> Contrast:
+        """The contrast of a claim that was planned."""
+        assert self.contrast is not None, f"claim {self.id!r} was not planned"
+        return self.contrast
+
+    def in_paper(self) -> dict[str, float]:
+        """The contrast evaluated on the paper's own tables, by task, in the claim's unit."""
+        return self.paper.values(self.measures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; the paper stands there by its name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        contrast = self.contrast and self.contrast.to_dict()
+        return values | {"margin": asdict(self.margin), "contrast": contrast, "paper": self.paper.name}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], paper: Paper) -> Claim:
+        """The claim that :meth:`to_dict` wrote, of that paper."""
+        contrast = values["contrast"] and Contrast.from_dict(values["contrast"])
+        changed = {"margin": Margin(**values["margin"]), "contrast": contrast, "paper": paper}
+        return cls(**{**values, **changed})
 
 
 def claim(
@@ -108,10 +135,10 @@ def claim(
     margin: Margin,
     because: str,
     direction: Direction = "above",
-    paper: str = "",
     at_two_classes: str = "",
+    paper: Paper = OWN,
 ) -> Callable[[Test], Test]:
-    """Declare that a test checks a claim of the paper.
+    """Declare that a test checks a claim of a paper.
 
     The test takes the ``study`` fixture and calls ``study.judge`` once, with a contrast whose
     claimed direction is positive.
@@ -124,8 +151,8 @@ def claim(
         margin: smallest effect that would matter: :func:`nats`, :func:`points`, :func:`plain`.
         because: why that margin.
         direction: ``above``, ``not_below`` or ``within`` the margin.
-        paper: the paper's own figures for the contrast.
         at_two_classes: what a verdict from binary tasks alone cannot say.
+        paper: whose claim it is; claims of one paper at one scale are one family.
 
     Returns:
         A decorator that leaves the test as it is, but for the declaration.
@@ -134,7 +161,7 @@ def claim(
         ClaimError: an unknown quantifier or direction, a margin without a unit, or a reason left
             empty.
 
-    Source: none.
+    Source: docs/guides/add-a-claim.md.
 
     >>> @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
     ...        holds="on every task", margin=nats(0.05), because="the gaps are six times as large")
@@ -171,8 +198,8 @@ def claim(
         margin=margin,
         because=because,
         direction=direction,
-        paper=paper,
         at_two_classes=at_two_classes,
+        paper=paper,
     )
 
     def mark(test: Test) -> Test:
@@ -182,13 +209,9 @@ def claim(
     return mark
 
 
-def claim_of(test: object) -> Claim | None:
-    """The claim that a test function declares, if it declares one.
-
-    Source: none.
-
-    >>> claim_of(print) is None
-    True
-    """
+def claim_of(test: object, parameters: str = "") -> Claim | None:
+    """The claim that a test declares, if any; the id of a parametrised one carries its parameters."""
     declared = getattr(test, ATTRIBUTE, None)
-    return declared if isinstance(declared, Claim) else None
+    if not isinstance(declared, Claim):
+        return None
+    return replace(declared, id=f"{declared.id}[{parameters}]") if parameters else declared
