@@ -20,6 +20,7 @@ QUANTIFIERS: dict[str, Holds] = {
     "on some task": "some",
 }
 DIRECTIONS = ("above", "not_below", "within")
+WORDING: dict[str, str] = {holds: words for words, holds in QUANTIFIERS.items()}
 ATTRIBUTE = "__kdcheck_claim__"
 
 
@@ -111,6 +112,17 @@ class Claim:
     def in_paper(self) -> dict[str, float]:
         """The contrast evaluated on the paper's own tables, by task, in the claim's unit."""
         return self.paper.values(self.measures)
+
+    @property
+    def paper_text(self) -> str:
+        """What the paper's own tables give for the contrast, and where; empty where they do not."""
+        cells = self.paper.cells(self.measures)
+        if not cells:
+            return ""
+        shown = ", ".join(f"{task} {value:+.3g}" for task, value in self.in_paper().items())
+        numbers = dict.fromkeys(each.table for row in cells.values() for each in row.values())
+        tables = f"Table{'s' if len(numbers) > 1 else ''} {' and '.join(numbers)}"
+        return f"{shown} {self.margin.unit} ({tables})"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the paper stands there by its name."""
@@ -207,6 +219,11 @@ def claim(
         return test
 
     return mark
+
+
+def wording_of(holds: str | int) -> str:
+    """A quantifier as people say it."""
+    return f"on at least {holds} tasks" if isinstance(holds, int) else WORDING[holds]
 
 
 def claim_of(test: object, parameters: str = "") -> Claim | None:

@@ -70,7 +70,7 @@ class Paper:
     arms: tuple[Arm, ...] = ()
     """The arms of its own; others, of our making, are shown apart from them."""
     scales: str = ""
-    """Package that holds its scale files, as ``kdcheck.paper.scales``; a folder will do too."""
+    """Folder of its scale files, if it brings some."""
     default_scale: str = ""
     gpu_scale: str = ""
     """The scale of ``-m gpu``."""

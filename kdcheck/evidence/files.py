@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from kdcheck.claims import Paper
 from kdcheck.errors import EvidenceError, KdcheckError
 from kdcheck.evidence import parquet
-from kdcheck.evidence.layout import COST
+from kdcheck.evidence.judged import FORMAT as JUDGED_FORMAT
+from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
-from kdcheck.evidence.source import ClaimRecord
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 
@@ -23,7 +24,7 @@ FORMAT = 1
 """Version of the layout; readers refuse another."""
 MANIFEST = "manifest.json"
 TRAJECTORY = "posteriors/trajectory.parquet"
-CLAIM = "claim.json"
+CLAIM, PAPER = "judged.json", "paper.json"
 DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
 
 
@@ -49,7 +50,7 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
 
     def __init__(self, read: Callable[[str], bytes], seal: str, who: str) -> None:
         self._read = read
-        self._who = who
+        self.who = who
         self._sums = {MANIFEST: seal}
         manifest = json.loads(self.read(MANIFEST))
         if manifest.get("format") != FORMAT:
@@ -92,7 +93,7 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
         return json.loads(self.read(name))
 
     def _damaged(self, got: str, wanted: str) -> EvidenceError:
-        return EvidenceError(self._who, got, wanted, DAMAGED)
+        return EvidenceError(self.who, got, wanted, DAMAGED)
 
 
 def check_inside(who: str, name: str) -> None:
@@ -349,61 +350,25 @@ def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evide
     return evidence
 
 
-def final_metrics(sealed: SealedFiles) -> dict[str, float]:
-    """The last value of each metric, and the cost as ``total/...``, as MLflow shows them.
-
-    Source: none.
-
-    >>> class Two:  # the two files that it reads
-    ...     def read_json(self, name):
-    ...         points = [{"values": {"test/accuracy": value}} for value in (0.5, 0.75)]
-    ...         return {"points": points} if name == "points.json" else {"seconds": 1.5}
-    >>> final_metrics(Two())
-    {'test/accuracy': 0.75, 'total/seconds': 1.5}
-    """
-    metrics: dict[str, float] = {}
-    for point in sealed.read_json("points.json")["points"]:
-        metrics |= point["values"]
-    return metrics | {f"{COST}{name}": v for name, v in sealed.read_json("cost.json").items()}
+def write_claim(folder: Path, judged: Judged) -> None:
+    """Write a judged claim, and its paper beside it, into an empty folder."""
+    write_json(folder / CLAIM, judged.to_dict())
+    write_json(folder / PAPER, judged.claim.paper.to_dict())
 
 
-def write_claim(folder: Path, record: ClaimRecord, files: Mapping[str, bytes | Path]) -> None:
-    """Write a claim's record and its files into ``folder``.
-
-    Args:
-        folder: an empty folder.
-        record: what was judged.
-        files: content, or a path to copy from, by name.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> record = ClaimRecord(claim_id="c", scale="mini", evidence=(), note="")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_claim(Path(folder), record, {"judged.json": b"{}"})
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['claim.json', 'judged.json']
-    """
-    write_json(folder / CLAIM, record.to_dict())
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-
-
-def read_claim(sealed: SealedFiles) -> ClaimRecord:
+def read_claim(sealed: SealedFiles) -> Judged:
     """Read back what :func:`write_claim` wrote.
 
-    Source: none.
-
-    >>> import tempfile
-    >>> record = ClaimRecord(claim_id="c", scale="mini", evidence=(), note="")
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     folder = Path(place)
-    ...     write_claim(folder, record, {"judged.json": b"{}"})
-    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
-    ...     read_claim(sealed).files
-    ('judged.json',)
+    Raises:
+        EvidenceError: it is damaged, or was written by another version.
     """
-    names = [name for name in sealed.names if name != CLAIM]
-    return ClaimRecord.from_dict(sealed.read_json(CLAIM), files=names)
+    who, wanted = f"claim of {sealed.who}", f"a judged claim of format {JUDGED_FORMAT}"
+    values = sealed.read_json(CLAIM)
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != JUDGED_FORMAT:
+        step = "Read it with the version of kdcheck that wrote it, or judge again: pytest claims/."
+        raise EvidenceError(who, f"one of format {found!r}", wanted, step)
+    try:
+        return Judged.from_dict(values, Paper.from_dict(sealed.read_json(PAPER)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(who, f"one that cannot be read: {error!r}", wanted, DAMAGED) from error

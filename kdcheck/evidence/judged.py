@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,3 +98,15 @@ class Judged:
             table=RunTable.from_dict(values["table"]),
             deviations=tuple(values["deviations"]),
         )
+
+
+def selected(
+    claims: Iterable[Judged], paper: str | None = None, scale: str | None = None
+) -> tuple[Judged, ...]:
+    """The claims of a paper and scale, or of any, by paper, scale and id."""
+    found = [
+        each
+        for each in claims
+        if paper in (None, each.claim.paper.name) and scale in (None, each.scale)
+    ]
+    return tuple(sorted(found, key=lambda each: (*each.family, each.claim.id)))

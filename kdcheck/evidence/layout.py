@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from kdcheck.claims.declare import wording_of
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.record import Evidence
-from kdcheck.evidence.source import ClaimRecord
 from kdcheck.recipe import Recipe
 
 T = TypeVar("T")
@@ -129,31 +130,50 @@ def claim_tag(claim_id: str) -> str:
     return "claim." + re.sub(r"[^\w.-]+", ".", claim_id, flags=re.ASCII).strip(".")
 
 
-def record_tags(record: ClaimRecord) -> dict[str, str]:
-    """Tags of a claim's run, checked together with its other values.
+def judged_tags(judged: Judged, note: str) -> dict[str, str]:
+    """Tags of a claim's run: what the UI filters by, and its description.
 
     Raises:
-        EvidenceError: a metric is not finite, or a value is longer than MLflow keeps.
-
-    Source: none.
-
-    >>> record = ClaimRecord(
-    ...     claim_id="c[sst2]", scale="mini", evidence=(), note="", tags={"verdict": "REFUTED"})
-    >>> record_tags(record)["mlflow.runName"]
-    'c[sst2] REFUTED'
+        EvidenceError: a value is longer than MLflow keeps.
     """
-    who = f"claim {record.claim_id}"
-    _check_finite(record.metrics, who)
-    _checked_lengths(record.params, MAX_PARAMETER, f"{who}, parameter")
+    claim, word = judged.claim, judged.verdict.word.value
+    paper, scale = judged.family
     tags = {
-        **record.tags,
-        "claim": record.claim_id,
-        "scale": record.scale,
-        "mlflow.runName": f"{record.claim_id} {record.tags.get('verdict', '')}".strip(),
+        "claim": claim.id,
+        "paper": paper,
+        "scale": scale,
+        "verdict": word,
+        "where": claim.where,
+        "unit": claim.margin.unit,
+        "mlflow.runName": f"{claim.id} {word}",
         "mlflow.source.name": "kdcheck",
-        "mlflow.note.content": record.note,
+        "mlflow.note.content": note,
     }
-    return _checked_lengths(tags, MAX_TAG, f"{who}, tag")
+    return _checked_lengths(tags, MAX_TAG, f"claim {claim.id}, tag")
+
+
+def judged_parameters(judged: Judged) -> dict[str, str]:
+    """The criterion of a judged claim, as parameters of its run."""
+    claim = judged.claim
+    params = {
+        "margin": f"{claim.margin.size:g} {claim.margin.unit}".strip(),
+        "because": claim.because,
+        "holds": wording_of(claim.holds),
+        "contrast": claim.measures.text[:5000],
+        "criterion": judged.verdict.criterion.digest,
+    }
+    return _checked_lengths(params, MAX_PARAMETER, f"claim {claim.id}, parameter")
+
+
+def judged_metrics(judged: Judged) -> list[tuple[str, float, int]]:
+    """What the UI sorts claims by, as (name, value, step)."""
+    verdict = judged.verdict
+    metrics = {"n_seeds": float(verdict.seeds)}
+    if verdict.effect is not None and verdict.seeds >= 2:
+        interval = verdict.interval()
+        metrics |= {"effect": verdict.effect, "ci_low": interval.low, "ci_high": interval.high}
+    _check_finite(metrics, f"claim {judged.claim.id}")
+    return [(name, value, 0) for name, value in metrics.items()]
 
 
 def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:

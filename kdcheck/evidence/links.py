@@ -51,18 +51,9 @@ searchFilter=tags.seed%20%3D%20%273%27'
     return f"{_root(base)}/experiments/{experiment_id}/runs?{'&'.join(parts)}"
 
 
-def run_link(
-    experiment_id: str, run_id: str, *, artifact: str | None = None, base: str = ""
-) -> str:
-    """Link to one run, or to one of its files.
-
-    Source: none.
-
-    >>> run_link("1", "ab12", artifact="report.html")
-    '#/experiments/1/runs/ab12/artifacts/report.html?workflowType=machine_learning'
-    """
-    page = f"/artifacts/{quote(artifact)}" if artifact else ""
-    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}{page}?{WORKFLOW}"
+def run_link(experiment_id: str, run_id: str, *, base: str = "") -> str:
+    """Link to one run; see :func:`runs_link`."""
+    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}"
 
 
 def _root(base: str) -> str:
