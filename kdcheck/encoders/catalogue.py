@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcheck.encoders.model import WORD_EMBEDDINGS, Encoder
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members
 

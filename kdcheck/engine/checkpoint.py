@@ -23,7 +23,7 @@ from torch import Tensor
 from kdcheck.errors import CheckpointError
 
 MANIFEST, STATE, TENSORS = "manifest.json", "state.json", "tensors.safetensors"
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """Checkpoints that are kept: the last, and the one before in case the last is damaged."""
 

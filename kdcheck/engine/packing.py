@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from kdcheck.encoders import Tokenized
 from kdcheck.engine.attention import LengthGroup, attend, lay_out, length_group
 from kdcheck.errors import EncoderError
-
-if TYPE_CHECKING:
-    from kdcheck.encoders import Tokenized
 
 ATTENTION = "kdcheck_packed"
 

@@ -10,7 +10,8 @@ from kdcheck.fetch import cache_root
 from kdcheck.tasks import folder, glue, packaged
 from kdcheck.tasks.corpora import PACKAGED
 from kdcheck.tasks.hub import HubSource
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 __all__ = ["SPLITS", "Origin", "Split", "Task", "load_task", "task_names"]
 

@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kdcheck.errors import FetchError
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 
 def task_path(root: Path, name: str, digest: str) -> Path:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdcheck.errors import TaskError
-from kdcheck.tasks.checks import check_split
-from kdcheck.tasks.model import Split
+from kdcheck.tasks.examples import check_split
+from kdcheck.tasks.split import Split
 
 
 @dataclass(frozen=True, kw_only=True)

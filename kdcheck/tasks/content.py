@@ -11,10 +11,8 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kdcheck.tasks.model import Split
+from kdcheck.tasks.split import Split
 
 # A link and the mark of a retweet differ between copies of one and the same tweet.
 _NOT_CONTENT = re.compile(r"https?://\S*|\brt @\w+:?|\bvia @\w+")
@@ -59,7 +57,7 @@ def content_order(split: Split, seed: int) -> list[int]:
 
     Source: decision 0020, train is cut by a hash of the text.
 
-    >>> from kdcheck.tasks.model import Split
+    >>> from kdcheck.tasks.split import Split
     >>> split = Split(ids=("a", "b", "c"), texts=(("So good",), ("Bad",), ("so good!",)),
     ...               labels=(1, 0, 1))
     >>> content_order(split, seed=0)
@@ -89,7 +87,7 @@ def cut(split: Split, size: int, seed: int) -> tuple[Split, Split]:
 
     Source: decision 0020; the sizes of the cuts are those of the paper's Table 6.
 
-    >>> from kdcheck.tasks.model import Split
+    >>> from kdcheck.tasks.split import Split
     >>> split = Split(ids=("a", "b", "c"), texts=(("So good",), ("Bad",), ("so good!",)),
     ...               labels=(1, 0, 1))
     >>> left, taken = cut(split, 2, seed=0)
@@ -105,7 +103,7 @@ def overlap(first: Split, second: Split) -> int:
 
     Source: decision 0021, repeated texts.
 
-    >>> from kdcheck.tasks.model import Split
+    >>> from kdcheck.tasks.split import Split
     >>> train = Split(ids=("a", "b"), texts=(("So good",), ("Bad",)), labels=(1, 0))
     >>> overlap(train, Split(ids=("c",), texts=(("so good!",),), labels=(1,)))
     1
@@ -141,7 +139,7 @@ def drop_repeats(parts: Mapping[str, Split]) -> tuple[dict[str, Split], Repeats]
 
     Source: decision 0021, repeated texts.
 
-    >>> from kdcheck.tasks.model import Split
+    >>> from kdcheck.tasks.split import Split
     >>> test = Split(ids=("a", "b"), texts=(("So good",), ("Bad",)), labels=(1, 0))
     >>> train = Split(ids=("c", "d"), texts=(("so good!",), ("bad?",)), labels=(1, 1))
     >>> kept, repeats = drop_repeats({"test": test, "train": train})

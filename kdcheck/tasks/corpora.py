@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout, split_from_columns
-from kdcheck.tasks.model import Split
 from kdcheck.tasks.packaged import Packaged
+from kdcheck.tasks.split import Split
 
 
 def _tidy(text: str) -> str:

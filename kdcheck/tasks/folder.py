@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kdcheck.errors import TaskError
-from kdcheck.tasks.checks import some
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.examples import some
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 DECLARATION = "task.toml"
 _DECLARED = {"classes": list, "text_columns": list, "source": str, "licence": str, "citation": str}

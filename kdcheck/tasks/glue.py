@@ -9,7 +9,8 @@ from typing import Protocol
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout
 from kdcheck.tasks.content import cut, overlap
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 CUT_SEED = 0
 """Seed of the cut of train. The paper does not give its own, so its very rows cannot be had."""
@@ -31,7 +32,7 @@ class Source(Protocol):
         ...
 
     def describe(self, name: str) -> str:
-        """One line for :class:`~kdcheck.tasks.model.Origin`."""
+        """One line for :class:`~kdcheck.tasks.task.Origin`."""
         ...
 
 

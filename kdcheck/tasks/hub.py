@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdcheck.errors import FetchError, TaskError
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
-from kdcheck.tasks.model import Split
+from kdcheck.tasks.split import Split
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

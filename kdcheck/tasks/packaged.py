@@ -17,7 +17,8 @@ from kdcheck.fetch import fetch_wheel_members
 from kdcheck.tasks import cache
 from kdcheck.tasks.columns import Layout
 from kdcheck.tasks.content import Repeats, cut, drop_repeats
-from kdcheck.tasks.model import Origin, Split, Task
+from kdcheck.tasks.split import Split
+from kdcheck.tasks.task import Origin, Task
 
 CUT_SEED = 0
 

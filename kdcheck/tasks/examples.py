@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from kdcheck.errors import LabelError, TaskError
-
-if TYPE_CHECKING:
-    from kdcheck.tasks.model import Split
+from kdcheck.tasks.split import Split
 
 _SHOWN = 5
 
@@ -44,7 +41,7 @@ def check_split(
 
     Source: none.
 
-    >>> from kdcheck.tasks.model import Split
+    >>> from kdcheck.tasks.split import Split
     >>> hidden = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, -1))
     >>> check_split(hidden, who="toy, test", classes=("bad", "good"), text_columns=("text",))
     Traceback (most recent call last):

@@ -1,77 +1,14 @@
-"""What a task is: texts in K classes, three splits, and where they come from."""
+"""What a task is: K classes, three splits that were checked, and where they come from."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kdcheck.errors import TaskError
-from kdcheck.tasks.checks import check_split, check_unique_ids
 from kdcheck.tasks.content import content_order
-
-SPLITS = ("train", "validation", "test")
-
-
-def _sha256_of_json(value: object) -> str:
-    # ASCII escapes keep the bytes the same whatever the platform does with Unicode.
-    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode("ascii")).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Split:
-    """The examples of one split, by column; nothing in it can be changed.
-
-    Raises:
-        TaskError: columns of different lengths.
-
-    Source: none.
-
-    >>> split = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, 0))
-    >>> len(split), split
-    (2, Split(2 examples, digest 84b22e3c))
-    """
-
-    ids: tuple[str, ...]
-    """Stable name of each example, unique within the task."""
-    texts: tuple[tuple[str, ...], ...]
-    """Per example, one string per text column."""
-    labels: tuple[int, ...]
-    """Class of each example, 0 to K - 1."""
-
-    def __post_init__(self) -> None:
-        if not len(self.ids) == len(self.texts) == len(self.labels):
-            raise TaskError(
-                "Split",
-                f"{len(self.ids)} ids, {len(self.texts)} texts, {len(self.labels)} labels",
-                "as many of each",
-                "Build the three columns from the same rows.",
-            )
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        return f"Split({len(self)} examples, digest {self.digest[:8]})"
-
-    @cached_property
-    def digest(self) -> str:
-        """Hex sha256 over ids, texts and labels, in their order."""
-        return _sha256_of_json([self.ids, self.texts, self.labels])
-
-    def take(self, rows: Sequence[int]) -> Split:
-        """The given rows, in the given order.
-
-        >>> Split(ids=("a", "b"), texts=(("x",), ("y",)), labels=(1, 0)).take([1]).ids
-        ('b',)
-        """
-        return Split(
-            ids=tuple(self.ids[row] for row in rows),
-            texts=tuple(self.texts[row] for row in rows),
-            labels=tuple(self.labels[row] for row in rows),
-        )
+from kdcheck.tasks.examples import check_split, check_unique_ids
+from kdcheck.tasks.split import SPLITS, Split, sha256_of_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +91,7 @@ class Task:
     @cached_property
     def digest(self) -> str:
         """Hex sha256 of the content: class names and the three splits. Names and notes are not in it."""
-        return _sha256_of_json([self.classes, *(self.split(name).digest for name in SPLITS)])
+        return sha256_of_json([self.classes, *(self.split(name).digest for name in SPLITS)])
 
     def split(self, name: str) -> Split:
         """A split by name.

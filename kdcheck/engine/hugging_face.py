@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import nn
 
 from kdcheck.encoders import restore_vocabulary
-from kdcheck.encoders.model import WORD_EMBEDDINGS
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS
 from kdcheck.engine.inputs import Inputs
 from kdcheck.errors import EvidenceError
 
