@@ -71,7 +71,9 @@ def test_splits_of_three_lengths_come_back_from_the_files_at_every_point(tmp_pat
     sealed = SealedFiles(lambda name: (tmp_path / name).read_bytes(), seal(tmp_path), "run x")
     back = read_evidence(sealed, trajectory=True)
     for old, new in zip(evidence().points, back.points, strict=True):
-        assert set(new.predictions) == set(old.predictions) == {"validation", "test", "train_sample"}
+        assert (
+            set(new.predictions) == set(old.predictions) == {"validation", "test", "train_sample"}
+        )
         for name, part in old.predictions.items():
             assert new.predictions[name].ids == part.ids
             assert np.array_equal(new.predictions[name].labels_N, part.labels_N)

@@ -17,13 +17,7 @@ __all__ = ["SPLITS", "Origin", "Split", "Task", "load_task", "task_names"]
 
 
 def task_names(data_dir: Path | None = None) -> list[str]:
-    """Every name that :func:`load_task` knows, those that a folder declares last.
-
-    Source: the paper's Table 6 for the first four; decision 0022 for the three from PyPI files.
-
-    >>> task_names()
-    ['mrpc', 'qnli', 'sst2', 'mnli', 'tweets', 'snippets', 'sts']
-    """
+    """Every name that :func:`load_task` knows, those that a folder declares last."""
     known = [*glue.GLUE, *PACKAGED]
     declared = folder.declared_names(data_dir) if data_dir else []
     return [*known, *(name for name in declared if name not in known)]

@@ -21,17 +21,7 @@ def sha256_of_json(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Split:
-    """The examples of one split, by column; nothing in it can be changed.
-
-    Raises:
-        TaskError: columns of different lengths.
-
-    Source: none.
-
-    >>> split = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, 0))
-    >>> len(split), split
-    (2, Split(2 examples, digest 84b22e3c))
-    """
+    """The examples of one split, by column; nothing in it can be changed."""
 
     ids: tuple[str, ...]
     """Stable name of each example, unique within the task."""
@@ -61,11 +51,7 @@ class Split:
         return sha256_of_json([self.ids, self.texts, self.labels])
 
     def take(self, rows: Sequence[int]) -> Split:
-        """The given rows, in the given order.
-
-        >>> Split(ids=("a", "b"), texts=(("x",), ("y",)), labels=(1, 0)).take([1]).ids
-        ('b',)
-        """
+        """The given rows, in the given order."""
         return Split(
             ids=tuple(self.ids[row] for row in rows),
             texts=tuple(self.texts[row] for row in rows),

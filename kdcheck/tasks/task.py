@@ -13,13 +13,7 @@ from kdcheck.tasks.split import SPLITS, Split, sha256_of_json
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where the examples come from and on what terms.
-
-    Source: none.
-
-    >>> Origin(source="a folder", licence="CC0", citation="none").notes
-    ()
-    """
+    """Where the examples come from and on what terms."""
 
     source: str
     """The file, package or hub name that was read."""
@@ -37,19 +31,6 @@ class Task:
 
     Every example is checked when a task is made: text that is not empty, a label from 0 to K - 1,
     an id of its own.
-
-    Raises:
-        TaskError: a text, an id, a column count or the class list is wrong; rows are named.
-        LabelError: a label is not an integer from 0 to K - 1; rows are named.
-
-    Source: Appendix A.1.
-
-    >>> def split(*ids): return Split(ids=ids, texts=(("good",),) * len(ids), labels=(1,) * len(ids))
-    >>> origin = Origin(source="a doctest", licence="CC0", citation="none")
-    >>> task = Task(name="toy", classes=("bad", "good"), text_columns=("text",), origin=origin,
-    ...             train=split("a", "b"), validation=split("c"), test=split("d"))
-    >>> task.num_classes, task.digest[:8], len(task.subset(train=1).train)
-    (2, '257a3d74', 1)
     """
 
     name: str
@@ -94,11 +75,7 @@ class Task:
         return sha256_of_json([self.classes, *(self.split(name).digest for name in SPLITS)])
 
     def split(self, name: str) -> Split:
-        """A split by name.
-
-        Raises:
-            TaskError: the name is not train, validation or test.
-        """
+        """A split by name."""
         if name not in SPLITS:
             raise TaskError(
                 f"task {self.name!r}",
@@ -121,15 +98,6 @@ class Task:
 
         Which rows are kept depends on the seed and their texts, not on their order or number, so
         that a smaller subset lies within a larger one of the same seed. Order is kept.
-
-        Args:
-            train: rows to keep; None keeps all.
-            validation: the same for validation.
-            test: the same for test.
-            seed: which of the many subsets.
-
-        Raises:
-            TaskError: a size is below 1 or above what the split has.
         """
         parts: dict[str, Split] = {}
         notes = list(self.origin.notes)
