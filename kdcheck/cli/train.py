@@ -366,7 +366,7 @@ def _print_metrics(evidence: Evidence) -> None:
 
 def _check_places(output: Path | None, export: Path | None) -> None:
     """Before hours of training, not after: whether results can be left where they are wanted."""
-    from kdcheck.engine.export import check_is_new
+    from kdcheck.engine.hugging_face import check_is_new
     from kdcheck.evidence.bundle import check_replaceable
 
     for option, place, check in (

@@ -11,27 +11,16 @@ import safetensors.torch
 from torch import nn
 
 from kdcheck.encoders import restore_vocabulary
-from kdcheck.encoders.model import WORD_EMBEDDINGS
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS
 from kdcheck.engine.inputs import Inputs
 from kdcheck.errors import EvidenceError
 
 
 def export(model: nn.Module, inputs: Inputs, folder: Path) -> None:
-    """Write configuration, weights and tokenizer, with the encoder's whole vocabulary.
+    """Write configuration, weights and tokenizer to a new folder, which appears whole or not at all.
 
-    Args:
-        model: trained on ``inputs``.
-        inputs: what it was trained on.
-        folder: new; it appears whole or not at all.
-
-    Raises:
-        EvidenceError: the folder exists already or cannot be written.
-
-    Source: none. Embedding rows that no example used are put back as they were pre-trained, which
-    is what they would be: their gradient was zero.
-
-    >>> export.__name__
-    'export'
+    Embedding rows that no example used are put back as they were pre-trained, which is what they
+    would be: their gradient was zero.
     """
     trained: Any = model
     config = copy.deepcopy(trained.config)
@@ -62,15 +51,7 @@ def export(model: nn.Module, inputs: Inputs, folder: Path) -> None:
 
 
 def check_is_new(folder: Path) -> None:
-    """Refuse a folder that holds something; asked before training, not after.
-
-    Raises:
-        EvidenceError: the folder is there and not empty.
-
-    Source: none.
-
-    >>> check_is_new(Path("no-such-folder"))
-    """
+    """Refuse a folder that holds something; asked before training, not after."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise _unwritable(folder, "something else in its place")
 

@@ -35,13 +35,7 @@ HEADS = ("classifier.", "pre_classifier.", "bert.pooler.")
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Token ids of every example of a split.
-
-    Source: none.
-
-    >>> Tokenized(ids=(np.array([101, 102]),), types=(np.array([0, 0]),), truncated=0).lengths
-    array([2])
-    """
+    """Token ids of every example of a split."""
 
     ids: tuple[npt.NDArray[np.int32], ...]
     """Token ids of each example, special ones included."""
@@ -58,13 +52,7 @@ class Tokenized:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A pre-trained encoder.
-
-    Source: section 4: BERT and DistilBERT; stand-ins at smaller scales.
-
-    >>> Encoder.build.__name__
-    'build'
-    """
+    """A pre-trained encoder."""
 
     name: str
     config: PretrainedConfig
@@ -87,18 +75,7 @@ class Encoder:
         return bool(self.config.model_type == "bert")
 
     def tokenize(self, texts: Sequence[Sequence[str]], max_length: int) -> Tokenized:
-        """Token ids of texts or pairs of texts; the longer text of a pair is cut first.
-
-        Args:
-            texts: one or two strings per example.
-            max_length: longest example in tokens, special ones included.
-
-        Returns:
-            Ids and types of each example, and how many examples were cut.
-
-        Raises:
-            EncoderError: more tokens are asked for than the encoder has positions.
-        """
+        """Token ids of texts or pairs of texts; the longer text of a pair is cut first."""
         positions = self.config.max_position_embeddings
         if max_length > positions:
             raise EncoderError(
@@ -126,20 +103,10 @@ class Encoder:
         head_dropout: float | None = None,
         vocabulary: npt.NDArray[np.int64] | None = None,
     ) -> nn.Module:
-        """A classifier: pre-trained weights, everything else drawn from the seed alone.
+        """A classifier in train mode: pre-trained weights, everything else drawn from the seed alone.
 
-        Args:
-            num_classes: K.
-            seed: of the generator that new weights are drawn from; the global one is left alone.
-            dropout: probability in hidden layers and attention.
-            head_dropout: probability in the head; by default the same.
-            vocabulary: token ids whose embedding rows are kept, in this order; all by default.
-
-        Returns:
-            A Hugging Face sequence classifier on the CPU, in train mode.
-
-        Raises:
-            EncoderError: a weight has another shape than the configuration says, or another name.
+        With a vocabulary the embedding table has its rows only, in that order. The head's dropout is
+        the others' unless given.
         """
         config = _with_head(self.config, num_classes, dropout, head_dropout)
         if vocabulary is not None:
@@ -196,21 +163,7 @@ def restore_vocabulary(
 ) -> Tensor:
     """The full embedding table: trained rows in their places, the others as they were.
 
-    Args:
-        trained_VW: the trained table, shape (V, width), one row per entry of ``vocabulary``.
-        vocabulary: token ids of its rows.
-        encoder: where the other rows come from.
-
-    Returns:
-        Shape (size of the encoder's vocabulary, width).
-
-    Source: none; rows that no example uses are never moved by training without weight decay.
-
-    >>> from kdcheck.testing import tiny_encoder
-    >>> encoder = tiny_encoder(width=4)
-    >>> full = restore_vocabulary(torch.zeros(2, 4), np.array([5, 7]), encoder)
-    >>> full[[5, 6, 7]].any(dim=1)
-    tensor([False,  True, False])
+    Rows that no example uses are never moved by training without weight decay.
     """
     full = encoder.weights[WORD_EMBEDDINGS].clone().to(trained_VW.dtype)
     full[torch.from_numpy(vocabulary)] = trained_VW.detach().cpu()
@@ -218,24 +171,7 @@ def restore_vocabulary(
 
 
 def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
-    """Check that two encoders read texts alike, so that one can teach the other.
-
-    Args:
-        teacher: whose posteriors are learned from.
-        student: who learns.
-
-    Returns:
-        Notes on differences that are allowed: token types that one of them does not read.
-
-    Raises:
-        EncoderError: their vocabularies, normalisation or label maps differ.
-
-    Source: section 4; BERT and DistilBERT share a tokenizer.
-
-    >>> from kdcheck.testing import tiny_encoder
-    >>> check_pair(tiny_encoder("bert"), tiny_encoder("distilbert"))
-    ['tiny-distilbert-2x32 does not read token types: it tells two texts apart by [SEP] alone']
-    """
+    """Refuse encoders that read texts differently; notes on differences that do no harm to teaching."""
     for what, of_teacher, of_student in (
         ("tokenizer", _tokenizer_facts(teacher), _tokenizer_facts(student)),
         ("label map", _label_map(teacher), _label_map(student)),
@@ -255,27 +191,7 @@ def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
 
 
 def check_label_map(encoder: Encoder, classes: Sequence[str]) -> None:
-    """Refuse an encoder that was fine-tuned with other labels, or with these in another order.
-
-    Args:
-        encoder: what a task is to be trained on.
-        classes: the task's class names, in the order of their ids.
-
-    Raises:
-        EncoderError: its configuration names labels, and they are not these.
-
-    Source: none.
-
-    >>> from kdcheck.testing import tiny_encoder
-    >>> encoder = tiny_encoder()
-    >>> encoder.config.label2id = {"negative": 0, "positive": 1}
-    >>> check_label_map(encoder, ["positive", "negative"])
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EncoderError: encoder 'tiny-bert-2x32', label2id: got {'negative': 0, \
-'positive': 1}; wanted {'positive': 0, 'negative': 1}, as in the task, or none. Use the encoder as \
-it was before fine-tuning, or take label2id out of config.json.
-    """
+    """Refuse an encoder that was fine-tuned with other labels, or with these in another order."""
     labels, wanted = _label_map(encoder), {name: label for label, name in enumerate(classes)}
     if labels is not None and dict(labels) != wanted:
         raise EncoderError(

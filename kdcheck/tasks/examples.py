@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from kdcheck.errors import LabelError, TaskError
-
-if TYPE_CHECKING:
-    from kdcheck.tasks.model import Split
+from kdcheck.tasks.split import Split
 
 _SHOWN = 5
 
 
 def some(items: Iterable[object]) -> str:
-    """The first few of the items, and how many there are if some are left out.
-
-    Source: none.
-
-    >>> some(["a", "b"]), some(range(9))
-    ('a, b', '0, 1, 2, 3, 4, ... (9 in all)')
-    """
+    """The first few of the items, and how many there are if some are left out."""
     everything = [str(item) for item in items]
     tail = f", ... ({len(everything)} in all)" if len(everything) > _SHOWN else ""
     return ", ".join(everything[:_SHOWN]) + tail
@@ -30,29 +21,7 @@ def some(items: Iterable[object]) -> str:
 def check_split(
     split: Split, *, who: str, classes: Sequence[str], text_columns: Sequence[str]
 ) -> None:
-    """Refuse a split with an empty text, a label outside the classes or an unusable id.
-
-    Args:
-        split: the examples.
-        who: task, split and, where known, the file; it begins each message.
-        classes: class names, K of them.
-        text_columns: names of the text columns.
-
-    Raises:
-        TaskError: no rows, a text or an id that is not a non-empty string, a wrong number of texts.
-        LabelError: a label that is not an integer from 0 to K - 1.
-
-    Source: none.
-
-    >>> from kdcheck.tasks.model import Split
-    >>> hidden = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, -1))
-    >>> check_split(hidden, who="toy, test", classes=("bad", "good"), text_columns=("text",))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.LabelError: toy, test: got labels outside the classes in rows b (-1); wanted \
-integers from 0 to 1. A label of -1 is GLUE's way to hide it: use a split that has labels. \
-Otherwise compare the label map of the file with the task's classes.
-    """
+    """Refuse a split with an empty text, a label outside the classes or an unusable id."""
     if not len(split):
         raise TaskError(who, "no rows", "at least one example", "Check that the file is complete.")
     if any(not isinstance(example, str) or not example for example in split.ids):
@@ -104,19 +73,7 @@ def _check_labels(split: Split, who: str, num_classes: int) -> None:
 
 
 def check_unique_ids(who: str, ids: Sequence[str]) -> None:
-    """Refuse ids that occur twice, within a split or across splits.
-
-    Raises:
-        TaskError: names the repeated ids.
-
-    Source: none.
-
-    >>> check_unique_ids("toy", ["a", "b", "a"])
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.TaskError: toy: got repeated ids a; wanted every id once. Give each example \
-an id of its own; logits are joined by it.
-    """
+    """Refuse ids that occur twice, within a split or across splits."""
     if len(set(ids)) == len(ids):
         return
     repeated = sorted(example for example, count in Counter(ids).items() if count > 1)

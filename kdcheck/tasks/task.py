@@ -1,88 +1,19 @@
-"""What a task is: texts in K classes, three splits, and where they come from."""
+"""What a task is: K classes, three splits that were checked, and where they come from."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kdcheck.errors import TaskError
-from kdcheck.tasks.checks import check_split, check_unique_ids
 from kdcheck.tasks.content import content_order
-
-SPLITS = ("train", "validation", "test")
-
-
-def _sha256_of_json(value: object) -> str:
-    # ASCII escapes keep the bytes the same whatever the platform does with Unicode.
-    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode("ascii")).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Split:
-    """The examples of one split, by column; nothing in it can be changed.
-
-    Raises:
-        TaskError: columns of different lengths.
-
-    Source: none.
-
-    >>> split = Split(ids=("a", "b"), texts=(("good",), ("bad",)), labels=(1, 0))
-    >>> len(split), split
-    (2, Split(2 examples, digest 84b22e3c))
-    """
-
-    ids: tuple[str, ...]
-    """Stable name of each example, unique within the task."""
-    texts: tuple[tuple[str, ...], ...]
-    """Per example, one string per text column."""
-    labels: tuple[int, ...]
-    """Class of each example, 0 to K - 1."""
-
-    def __post_init__(self) -> None:
-        if not len(self.ids) == len(self.texts) == len(self.labels):
-            raise TaskError(
-                "Split",
-                f"{len(self.ids)} ids, {len(self.texts)} texts, {len(self.labels)} labels",
-                "as many of each",
-                "Build the three columns from the same rows.",
-            )
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        return f"Split({len(self)} examples, digest {self.digest[:8]})"
-
-    @cached_property
-    def digest(self) -> str:
-        """Hex sha256 over ids, texts and labels, in their order."""
-        return _sha256_of_json([self.ids, self.texts, self.labels])
-
-    def take(self, rows: Sequence[int]) -> Split:
-        """The given rows, in the given order.
-
-        >>> Split(ids=("a", "b"), texts=(("x",), ("y",)), labels=(1, 0)).take([1]).ids
-        ('b',)
-        """
-        return Split(
-            ids=tuple(self.ids[row] for row in rows),
-            texts=tuple(self.texts[row] for row in rows),
-            labels=tuple(self.labels[row] for row in rows),
-        )
+from kdcheck.tasks.examples import check_split, check_unique_ids
+from kdcheck.tasks.split import SPLITS, Split, sha256_of_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where the examples come from and on what terms.
-
-    Source: none.
-
-    >>> Origin(source="a folder", licence="CC0", citation="none").notes
-    ()
-    """
+    """Where the examples come from and on what terms."""
 
     source: str
     """The file, package or hub name that was read."""
@@ -100,19 +31,6 @@ class Task:
 
     Every example is checked when a task is made: text that is not empty, a label from 0 to K - 1,
     an id of its own.
-
-    Raises:
-        TaskError: a text, an id, a column count or the class list is wrong; rows are named.
-        LabelError: a label is not an integer from 0 to K - 1; rows are named.
-
-    Source: Appendix A.1.
-
-    >>> def split(*ids): return Split(ids=ids, texts=(("good",),) * len(ids), labels=(1,) * len(ids))
-    >>> origin = Origin(source="a doctest", licence="CC0", citation="none")
-    >>> task = Task(name="toy", classes=("bad", "good"), text_columns=("text",), origin=origin,
-    ...             train=split("a", "b"), validation=split("c"), test=split("d"))
-    >>> task.num_classes, task.digest[:8], len(task.subset(train=1).train)
-    (2, '257a3d74', 1)
     """
 
     name: str
@@ -154,14 +72,10 @@ class Task:
     @cached_property
     def digest(self) -> str:
         """Hex sha256 of the content: class names and the three splits. Names and notes are not in it."""
-        return _sha256_of_json([self.classes, *(self.split(name).digest for name in SPLITS)])
+        return sha256_of_json([self.classes, *(self.split(name).digest for name in SPLITS)])
 
     def split(self, name: str) -> Split:
-        """A split by name.
-
-        Raises:
-            TaskError: the name is not train, validation or test.
-        """
+        """A split by name."""
         if name not in SPLITS:
             raise TaskError(
                 f"task {self.name!r}",
@@ -184,15 +98,6 @@ class Task:
 
         Which rows are kept depends on the seed and their texts, not on their order or number, so
         that a smaller subset lies within a larger one of the same seed. Order is kept.
-
-        Args:
-            train: rows to keep; None keeps all.
-            validation: the same for validation.
-            test: the same for test.
-            seed: which of the many subsets.
-
-        Raises:
-            TaskError: a size is below 1 or above what the split has.
         """
         parts: dict[str, Split] = {}
         notes = list(self.origin.notes)
