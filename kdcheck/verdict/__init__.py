@@ -3,7 +3,7 @@
 from kdcheck.verdict.criterion import Criterion, Plan
 from kdcheck.verdict.guards import Fault
 from kdcheck.verdict.intervals import Interval
-from kdcheck.verdict.judging import judge, judge_family
+from kdcheck.verdict.decide import judge, judge_family
 from kdcheck.verdict.measured import Measured, TaskEffects
 from kdcheck.verdict.published import Comparison, compare_with_published
 from kdcheck.verdict.verdict import TaskResult, Verdict
