@@ -15,8 +15,8 @@ from kdcheck.cli.calibrate import _cells
 from kdcheck.errors import InputError
 from kdcheck.verdict import Measured, TaskEffects, Word, judge_family, p_values
 from kdcheck.verdict import calibration as cal
-from kdcheck.verdict.family import settle, word_at
 from kdcheck.verdict.decide import family_p_values
+from kdcheck.verdict.family import settle, word_at
 
 FAMILIES = 400
 

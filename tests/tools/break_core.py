@@ -41,7 +41,7 @@ class Break:
 
 
 INFORMATION, METRICS, THEORY = "information.py", "metrics.py", "theory.py"
-FAMILY, TARGETS = "objectives/family.py", "objectives/targets.py"
+FAMILY, TARGETS = "objectives/members.py", "objectives/targets.py"
 SOFT = "soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)"
 MIXED = "return (1.0 - self.alpha) * hard_N + self.alpha * scale * soft_N"
 KL = "return (xlogy(first, first) - xlogy(first, second)).sum(dim=-1)"
