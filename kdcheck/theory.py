@@ -18,20 +18,6 @@ from kdcheck.errors import ParameterError
 
 Floats = npt.NDArray[np.float64]
 
-__all__ = [
-    "alpha_for_entropy",
-    "confidence_penalty_gradient",
-    "entropy_rate_towards_teacher",
-    "entropy_rate_towards_uniform",
-    "equivalent_smoothing_at_two_classes",
-    "large_temperature_distillation",
-    "mixture_gradient",
-    "smoothed_label",
-    "smoothing_constant",
-    "smoothing_entropy_floor",
-    "smoothing_minus_erm_rate",
-]
-
 
 def smoothed_label(alpha: float, classes: int) -> tuple[float, float]:
     """q_ls on the label and on each other class: 1 - alpha + alpha / K and alpha / K.

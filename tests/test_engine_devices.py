@@ -15,7 +15,7 @@ from kdcheck.engine import gradients, loop, packing
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing, Objective
-from kdcheck.objectives.family import _REGISTRY
+from kdcheck.objectives.objective import _REGISTRY
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task, uniform_teacher
 from tests.device_watch import META, DeviceMixError, DeviceWatch, HiddenSyncError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdcheck.objectives.family import _REGISTRY
+from kdcheck.objectives.objective import _REGISTRY
 
 DOCS = Path(__file__).parents[1] / "docs"
 

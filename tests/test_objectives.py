@@ -8,6 +8,10 @@ import dataclasses
 import json
 import math
 import re
+import subprocess
+import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +28,8 @@ from kdcheck.objectives import (
     Objective,
     SelfTraining,
     VirtualTeacher,
-    family,
+    members,
+    origin,
 )
 
 # (objective, name, teacher?, what its constant is called, its record)
@@ -58,7 +63,7 @@ LABELS = torch.tensor([0, 2])
 @pytest.fixture
 def empty_registry(monkeypatch):
     """Lets a test define objectives without leaving them behind."""
-    monkeypatch.setattr(family, "_REGISTRY", dict(family._REGISTRY))
+    monkeypatch.setattr("kdcheck.objectives.objective._REGISTRY", objectives.registered())
 
 
 def refuses(error_type, message):
@@ -132,36 +137,86 @@ class Focal(Objective):
 
 
 @pytest.fixture
-def named_in_environment(empty_registry, tmp_path, monkeypatch):
-    """Write a module and name it, behind one of the standard library, in KDCHECK_IMPORT."""
-    monkeypatch.syspath_prepend(tmp_path)
+def write(empty_registry, tmp_path, monkeypatch):
+    """Write a module; what is loaded from it, and where from, is forgotten again."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before = set(sys.modules)
 
-    def name(module, text):
-        (tmp_path / f"{module}.py").write_text(text)
-        monkeypatch.setenv("KDCHECK_IMPORT", f"json, {module},")
+    def file(name, text=DEFINES):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return str(path)
 
-    return name
-
-
-def test_an_objective_is_found_in_a_module_that_the_environment_names(named_in_environment):
-    named_in_environment("defines_focal", DEFINES)
-    assert type(objectives.from_dict({"name": "focal"})).__module__ == "defines_focal"
-
-
-def test_a_module_of_the_environment_is_left_alone_where_every_name_is_known(named_in_environment):
-    named_in_environment("fails_at_once", "1 / 0")
-    assert objectives.from_dict({"name": "erm"}) == ERM()
+    yield file
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
 
 
-def test_a_module_of_the_environment_that_cannot_be_imported_is_named(named_in_environment):
-    named_in_environment("fails_on_import", "1 / 0")
-    message = (
-        "$KDCHECK_IMPORT: got 'fails_on_import', whose import fails: ZeroDivisionError: division by "
-        "zero; wanted names of modules that can be imported, with commas between them. Check the "
-        "spelling, and put the module's folder on PYTHONPATH."
-    )
-    with refuses(ParameterError, message):
+def test_an_objective_is_loaded_from_its_file_and_says_where_it_comes_from(write):
+    with pytest.raises(ParameterError):
         objectives.from_dict({"name": "focal"})
+    file = write("defines_focal.py")
+    objectives.load_modules([file])
+    focal = objectives.from_dict({"name": "focal"})
+    assert objectives.modules_of([ERM(), focal, focal]) == (file,)
+
+
+def test_a_file_of_a_package_is_loaded_with_its_relative_imports(write):
+    write("lab/__init__.py", "")
+    inner = write("lab/losses/defines.py")
+    outer = write("lab/losses/__init__.py", "from .defines import Focal")
+    objectives.load_modules([outer])
+    focal = objectives.from_dict({"name": "focal"})
+    assert type(focal).__module__ == "lab.losses.defines"
+    assert objectives.modules_of([focal]) == (inner,)
+
+
+def test_a_file_that_is_loaded_under_another_name_is_left_alone(write, monkeypatch):
+    file = write("script.py")
+    main = types.ModuleType("__main__")
+    main.__file__ = file
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    exec(compile(DEFINES, file, "exec"), vars(main))  # noqa: S102
+    focal = main.Focal()
+    assert objectives.modules_of([focal]) == (file,)
+    objectives.load_modules([file])
+    assert objectives.from_dict({"name": "focal"}) == focal
+
+
+def test_an_installed_module_is_named_and_one_without_a_file_is_refused(write, monkeypatch):
+    file = write("installed_focal.py")
+    objectives.load_modules([file])
+    focal = objectives.from_dict({"name": "focal"})
+    monkeypatch.setattr(origin, "_INSTALLED", (Path(file).parent,))
+    assert objectives.modules_of([focal]) == ("installed_focal",)
+    objectives.load_modules(["installed_focal"])
+    del sys.modules["installed_focal"].__file__
+    with pytest.raises(
+        ParameterError, match=r"objective 'focal': got module 'installed_focal', wh"
+    ):
+        objectives.modules_of([focal])
+
+
+@pytest.mark.parametrize("text", [None, "1 / 0"])
+def test_a_module_that_cannot_be_loaded_is_named_with_the_reason(write, tmp_path, text):
+    file = write("fails.py", text) if text else str(tmp_path / "absent.py")
+    reason = "ZeroDivisionError: division by zero" if text else "FileNotFoundError: "
+    with pytest.raises(ParameterError) as caught:
+        objectives.load_modules(["json", file])
+    error = caught.value
+    assert error.who == "module of an objective"
+    assert error.got.startswith(f"{file!r}, whose import fails: {reason}")
+    assert error.wanted == "the name of a module or the path of a .py file that can be imported"
+    assert error.next_step == "Check the spelling, and whether the file is still there."
+
+
+def test_another_process_loads_what_this_one_names(write):
+    objectives.load_modules([write("for_workers.py")])
+    named = objectives.modules_of([objectives.from_dict({"name": "focal"})])
+    code = f"from kdcheck import objectives as o; o.load_modules({named}); print(o.from_dict({{'name': 'focal'}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "Focal()\n", done.stderr
 
 
 @pytest.mark.usefixtures("empty_registry")
@@ -190,20 +245,22 @@ def test_a_base_without_a_name_is_not_registered():
 def test_two_objectives_cannot_share_a_name():
     message = (
         "objective test_objectives.Distillation: got the name 'kd', which belongs to "
-        "kdcheck.objectives.family.Distillation; wanted a name of its own. Recipes are told apart "
+        "kdcheck.objectives.members.Distillation; wanted a name of its own. Recipes are told apart "
         "by it: pick another."
     )
     with refuses(ParameterError, message):
         # Another module's class of the same name is another objective all the same.
         type("Distillation", (Objective,), {"name": "kd", "__module__": "test_objectives"})
-    with pytest.raises(ParameterError, match=r"^objective kdcheck\.objectives\.family\.Other: got"):
-        type("Other", (Objective,), {"name": "kd", "__module__": family.__name__})
+    with pytest.raises(
+        ParameterError, match=r"^objective kdcheck\.objectives\.members\.Other: got"
+    ):
+        type("Other", (Objective,), {"name": "kd", "__module__": members.__name__})
     assert objectives.registered()["kd"] is Distillation
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     known = ", ".join(sorted(objectives.registered()))
-    next_step = "Check the spelling, or name the module that defines it in $KDCHECK_IMPORT."
+    next_step = "Check the spelling, or load the module that defines it: kdcheck --load FILE ..."
     with refuses(
         ParameterError, f"objective: got the name 'lss'; wanted one of {known}. {next_step}"
     ):
@@ -481,8 +538,8 @@ def test_there_is_no_view_of_a_target_that_moves_or_of_two_temperatures():
 
 def test_one_hot_and_peaked_rows_have_the_type_of_the_widened_logits():
     for dtype, wide in ((torch.float64, torch.float64), (torch.bfloat16, torch.float32)):
-        hot_NK = family.one_hot_like(LOGITS.to(dtype), LABELS)
+        hot_NK = members.one_hot_like(LOGITS.to(dtype), LABELS)
         assert hot_NK.dtype == wide
         assert hot_NK.tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    peaked_NK = family.peaked(LOGITS, LABELS, torch.tensor([1.0, 0.5]))
+    peaked_NK = members.peaked(LOGITS, LABELS, torch.tensor([1.0, 0.5]))
     assert peaked_NK.tolist() == [[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]]

@@ -56,7 +56,7 @@ def word(*centres, seeds=5, spread=1.0, **changes):
 
 
 @pytest.mark.parametrize(
-    ("says", "above", "inside_upper", "inside_lower", "below"),
+    ("direction", "above", "inside_upper", "inside_lower", "below"),
     [
         ("above", Word.SUPPORTED, Word.EQUIVALENT, Word.EQUIVALENT, Word.REFUTED),
         ("not_below", Word.SUPPORTED, Word.SUPPORTED, Word.SUPPORTED, Word.REFUTED),
@@ -64,9 +64,9 @@ def word(*centres, seeds=5, spread=1.0, **changes):
     ],
 )
 def test_each_kind_of_claim_gives_its_word_to_each_region(
-    says, above, inside_upper, inside_lower, below
+    direction, above, inside_upper, inside_lower, below
 ):
-    found = [word(x, says=says, spread=0.1) for x in (0.4, 0.02, -0.02, -0.4)]
+    found = [word(x, direction=direction, spread=0.1) for x in (0.4, 0.02, -0.02, -0.4)]
     assert found == [above, inside_upper, inside_lower, below]
 
 
@@ -161,7 +161,7 @@ def test_the_interval_and_the_test_of_a_quantified_claim_agree():
 
 
 def test_a_claim_within_shows_the_interval_of_its_turning_task_for_all_tasks_at_once():
-    criterion = replace(CRITERION, tasks=("a", "b"), says="within")
+    criterion = replace(CRITERION, tasks=("a", "b"), direction="within")
     measured = effects(0.01, -0.03)
     theirs = stats.ttest_1samp(measured.tasks["b"].effects, 0).confidence_interval(0.975)
     assert judge(criterion, measured).interval() == pytest.approx((theirs.low, theirs.high))
@@ -292,8 +292,8 @@ def test_stored_json_names_what_a_reader_looks_for():
     [
         ({"margin": -0.1}, "margin -0.1"),
         ({"margin": float("nan")}, "margin nan"),
-        ({"says": "within", "margin": 0}, "exactly zero"),
-        ({"says": "beyond"}, "says='beyond'"),
+        ({"direction": "within", "margin": 0}, "exactly zero"),
+        ({"direction": "beyond"}, "direction='beyond'"),
         ({"because": " "}, "no reason for the margin"),
         ({"tasks": ()}, "at least one task"),
         ({"tasks": ("a", "a")}, "each once"),

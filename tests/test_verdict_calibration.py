@@ -15,8 +15,8 @@ from kdcheck.cli.calibrate import _cells
 from kdcheck.errors import InputError
 from kdcheck.verdict import Measured, TaskEffects, Word, judge_family, p_values
 from kdcheck.verdict import calibration as cal
+from kdcheck.verdict.decide import family_p_values
 from kdcheck.verdict.family import settle, word_at
-from kdcheck.verdict.judging import family_p_values
 
 FAMILIES = 400
 
@@ -45,7 +45,7 @@ def test_leaving_out_a_price_is_caught_by_the_calibration(monkeypatch, price):
     else:
         paid = p_values.sequential_p_values
         monkeypatch.setattr(
-            "kdcheck.verdict.judging.sequential_p_values",
+            "kdcheck.verdict.decide.sequential_p_values",
             lambda criterion, effects, size: paid(criterion, effects, size) / 4,
         )
     row = cal.calibrate_row("normal", Word.SUPPORTED, families=FAMILIES, claims=12, seed=1)

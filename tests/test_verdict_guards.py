@@ -146,12 +146,13 @@ def test_tasks_and_seeds_outside_those_registered_are_not_judged():
     [
         {"margin": 0.01},
         {"contrast": "entropy(ERM) - entropy(LS)"},
-        {"says": "within"},
+        {"direction": "within"},
         {"holds": "some"},
         {"tasks": ("sst2", "mrpc", "qnli")},
         {"seeds": tuple(range(1, 11))},
         {"unit": "bits"},
         {"scale": "mini"},
+        {"paper": "another"},
     ],
 )
 def test_a_criterion_that_changed_after_the_first_run_is_caught(moved):
@@ -163,7 +164,7 @@ def test_a_criterion_that_changed_after_the_first_run_is_caught(moved):
 
 
 def test_rewording_a_claim_is_no_change_of_its_criterion():
-    reworded = replace(CRITERION, because="said better", says_in_words="LS makes models unsure.")
+    reworded = replace(CRITERION, because="said better", says="LS makes models unsure.")
     verdict = judge(reworded, measured(), registered_digest=CRITERION.digest)
     assert verdict.word is Word.SUPPORTED
 

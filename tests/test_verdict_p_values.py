@@ -21,7 +21,7 @@ from kdcheck.verdict.p_values import (
 from kdcheck.verdict.words import DECIDING, REGIONS
 
 CRITERION = Criterion(
-    claim="c", tasks=("a",), margin=0.05, because="a test", unit="nats", says="above"
+    claim="c", tasks=("a",), margin=0.05, because="a test", unit="nats", direction="above"
 )
 SUPPORTED, REFUTED, EQUIVALENT = range(3)
 
@@ -102,8 +102,8 @@ def test_a_look_that_is_not_reached_costs_its_price_and_adds_nothing():
 
 def test_words_that_a_kind_of_claim_does_not_use_are_never_shown():
     effects = np.random.default_rng(5).normal(0.0, 1e-6, size=(1, 10))
-    for says in ("within", "not_below"):
-        p_LW = sequential_p_values(replace(CRITERION, says=says), effects, size(effects))
+    for direction in ("within", "not_below"):
+        p_LW = sequential_p_values(replace(CRITERION, direction=direction), effects, size(effects))
         assert (p_LW[:, EQUIVALENT] == 1).all()
         assert p_LW[-1, SUPPORTED] < 1e-6
 

@@ -40,6 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(prog="kdcheck", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"kdcheck {__version__}")
+    parser.add_argument(
+        "--load",
+        action="append",
+        metavar="FILE",
+        help="first load FILE, which defines an objective",
+    )
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in verbs():
         module = importlib.import_module(f"{__name__}.{name}")
@@ -72,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(argv)
     try:
+        if args.load:
+            from kdcheck.objectives import load_modules  # it loads torch, which few verbs need
+
+            load_modules(args.load)
         status: int = args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:

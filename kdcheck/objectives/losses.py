@@ -8,17 +8,17 @@ from torch import Tensor
 
 from kdcheck import checks
 from kdcheck.information import check_label_tensor, check_logit_tensor, check_scaled
-from kdcheck.objectives.family import (
+from kdcheck.objectives.members import (
     ERM,
     ConfidencePenalty,
     Distillation,
     InstanceSmoothing,
     LabelSmoothing,
     Mixture,
-    Objective,
     SelfTraining,
     VirtualTeacher,
 )
+from kdcheck.objectives.objective import Objective
 
 
 def erm(logits_NK: Tensor, labels_N: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from kdcheck.errors import ParameterError
 from kdcheck.information import widen
-from kdcheck.objectives.family import (
+from kdcheck.objectives.members import (
     Mixture,
-    Objective,
     one_hot_like,
 )
+from kdcheck.objectives.objective import Objective
 
 
 @dataclass(frozen=True)

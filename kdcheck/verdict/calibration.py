@@ -13,9 +13,9 @@ import numpy as np
 
 from kdcheck.errors import InputError
 from kdcheck.verdict.criterion import Criterion, Plan
+from kdcheck.verdict.decide import family_p_values
 from kdcheck.verdict.family import NONE_YET, settle
 from kdcheck.verdict.guards import Arrays, unfit
-from kdcheck.verdict.judging import family_p_values
 from kdcheck.verdict.p_values import Floats
 from kdcheck.verdict.words import DECIDING, Word
 

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from kdcheck.errors import ClaimError
-from kdcheck.verdict.words import REGIONS, Says, Word
+from kdcheck.verdict.words import REGIONS, Direction, Word
 
 Holds = Literal["every", "most", "some"] | int
 
-REWORDABLE = ("says_in_words", "because")
+REWORDABLE = ("says", "because")
 """Fields that explain and do not decide: they are stored, but are no part of the digest."""
 
 
@@ -111,12 +111,14 @@ class Criterion:
     """Unit of effect and margin, such as "nats" or "accuracy points"."""
     contrast: str = ""
     """What is subtracted from what; part of the digest, so its sign cannot be turned later."""
-    says: Says = "above"
+    direction: Direction = "above"
     """Where the claim says that the effect lies."""
-    says_in_words: str = ""
+    says: str = ""
     """The claim as a sentence."""
     holds: Holds = "every"
     """On which tasks: "every", "most" (more than half), "some", or at least this many."""
+    paper: str = ""
+    """Name of the paper whose claim it is; a family is the claims of one paper at one scale."""
     scale: str = ""
     """Name of the scale at which it is judged; a verdict always says it."""
     seeds: tuple[int, ...] = tuple(range(10))
@@ -140,14 +142,14 @@ class Criterion:
                 "Turn the contrast round if the claim says that the effect is negative.",
             ),
             (
-                self.says not in REGIONS,
-                f"says={self.says!r}",
+                self.direction not in REGIONS,
+                f"direction={self.direction!r}",
                 f"one of {sorted(REGIONS)}",
                 "See docs/verdicts.md for what each kind means.",
             ),
             (
-                self.says == "within" and self.margin == 0,
-                "margin 0 for says='within'",
+                self.direction == "within" and self.margin == 0,
+                "margin 0 for direction='within'",
                 "a positive margin",
                 "No number of seeds shows that an effect is exactly zero.",
             ),

@@ -95,7 +95,7 @@ def quantified_interval(criterion: Criterion, effects_TS: Floats, level: float) 
     (-0.48, 5.58)
     """
     tail, tasks, needed = (1 - level) / 2, len(effects_TS), criterion.needed
-    if criterion.says == "within":
+    if criterion.direction == "within":
         turning = _turning_task(criterion, effects_TS)
         low_T, high_T = t_bounds(effects_TS, tail / tasks)
         return Interval(float(low_T[turning]), float(high_T[turning]))
@@ -106,5 +106,5 @@ def quantified_interval(criterion: Criterion, effects_TS: Floats, level: float) 
 
 def _turning_task(criterion: Criterion, effects_TS: Floats) -> int:
     mean_T = effects_TS.mean(axis=-1)
-    merit_T = -np.abs(mean_T) if criterion.says == "within" else mean_T
+    merit_T = -np.abs(mean_T) if criterion.direction == "within" else mean_T
     return int(np.argsort(merit_T)[-criterion.needed])

@@ -138,7 +138,7 @@ def task_p_values(criterion: Criterion, effects_XTS: Floats, size_XT: Floats) ->
     >>> dict(zip(DECIDING, task_p_values(one, effects, size)[0].round(4).tolist()))["SUPPORTED"]
     0.0101
     """
-    regions = REGIONS[criterion.says]
+    regions = REGIONS[criterion.direction]
     return np.stack(
         [
             region_p_value(effects_XTS, regions[word], criterion.margin, size_XT)

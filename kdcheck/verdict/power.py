@@ -80,7 +80,7 @@ def seeds_to_decide(
     """
     candidates_N = _candidates(criterion, effects_TS.shape[-1])
     found = []
-    for word, region in REGIONS[criterion.says].items():
+    for word, region in REGIONS[criterion.direction].items():
         needed = criterion.needed_for(word)
         shares = len(criterion.plan.looks) * rivals[word] * (len(criterion.tasks) - needed + 1)
         enough_TN = [

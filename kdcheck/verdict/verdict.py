@@ -182,7 +182,7 @@ class Verdict:
             return f"{self.fault.detail[0].upper()}{self.fault.detail[1:]}."
         if self.word is Word.UNDECIDED:
             return self._why_undecided()
-        region = REGIONS[self.criterion.says][self.word]
+        region = REGIONS[self.criterion.direction][self.word]
         where = region.text(self.criterion.margin, self.criterion.unit)
         return (
             f"The effect is {where} {self._where(self.word)} (adjusted p = "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-Says = Literal["above", "not_below", "within"]
+Direction = Literal["above", "not_below", "within"]
 
 
 class Word(StrEnum):
@@ -66,7 +66,7 @@ _WITHIN = Region(((1, -1), (-1, 1)), "and")
 _NOT_BELOW = Region(((1, -1),))
 _BEYOND = Region(((1, 1), (-1, -1)), "or")
 
-REGIONS: dict[Says, dict[Word, Region]] = {
+REGIONS: dict[Direction, dict[Word, Region]] = {
     "above": {Word.SUPPORTED: _ABOVE, Word.REFUTED: _BELOW_MINUS, Word.EQUIVALENT: _WITHIN},
     "not_below": {Word.SUPPORTED: _NOT_BELOW, Word.REFUTED: _BELOW_MINUS},
     "within": {Word.SUPPORTED: _WITHIN, Word.REFUTED: _BEYOND},

@@ -102,7 +102,7 @@ def any_objective(draw, *, mixtures_only=False, **fixed):
         cls
         for _, cls in sorted(objectives.registered().items())
         if cls.__module__.startswith("kdcheck.")
-        and (issubclass(cls, objectives.family.Mixture) or not mixtures_only)
+        and (issubclass(cls, objectives.members.Mixture) or not mixtures_only)
     ]
     cls = draw(st.sampled_from(known))
     names = [field.name for field in dataclasses.fields(cls)]

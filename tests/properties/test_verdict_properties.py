@@ -75,7 +75,7 @@ def test_the_order_of_seeds_tasks_and_claims_changes_no_verdict(family, random):
         assert after[claim].effect == verdict.effect
 
 
-@given(claims(says=st.just("above")))
+@given(claims(direction=st.just("above")))
 def test_turning_the_contrast_round_swaps_supported_and_refuted(claim):
     criterion, measured = claim
     # "At least u of m rise" turned round is broken where "at least m - u + 1 fall" holds.

@@ -12,7 +12,7 @@ from kdcheck.verdict import Criterion, Measured, TaskEffects
 differences = st.integers(-512, 512).map(lambda k: k / 64)
 margins = st.integers(1, 64).map(lambda k: k / 32)
 p_values = st.floats(0.0, 1.0)
-kinds = st.sampled_from(["above", "not_below", "within"])
+directions = st.sampled_from(["above", "not_below", "within"])
 one_to_four = st.integers(1, 4)
 two_to_ten = st.integers(2, 10)
 one_to_five = st.integers(1, 5)
@@ -20,7 +20,7 @@ powers_of_two = st.integers(-20, 20).map(lambda k: 2.0**k)
 
 
 @st.composite
-def criteria(draw, *, claim="c", tasks=one_to_four, says=kinds):
+def criteria(draw, *, claim="c", tasks=one_to_four, direction=directions):
     count = draw(tasks)
     return Criterion(
         claim=claim,
@@ -29,7 +29,7 @@ def criteria(draw, *, claim="c", tasks=one_to_four, says=kinds):
         margin=draw(margins),
         because="drawn by Hypothesis",
         unit="nats",
-        says=draw(says),
+        direction=draw(direction),
     )
 
 

@@ -41,7 +41,7 @@ class Break:
 
 
 INFORMATION, METRICS, THEORY = "information.py", "metrics.py", "theory.py"
-FAMILY, TARGETS = "objectives/family.py", "objectives/targets.py"
+MEMBERS, TARGETS = "objectives/members.py", "objectives/targets.py"
 SOFT = "soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)"
 MIXED = "return (1.0 - self.alpha) * hard_N + self.alpha * scale * soft_N"
 KL = "return (xlogy(first, first) - xlogy(first, second)).sum(dim=-1)"
@@ -51,7 +51,7 @@ ENTROPY = "return entr(widen(posteriors_NK)).sum(dim=-1)"
 TWELVE = [
     Break(
         "KL arguments swapped, in the objectives",
-        FAMILY,
+        MEMBERS,
         SOFT,
         "p_NK = log_p_NK.exp(); soft_N = (p_NK * log_p_NK - xlogy(p_NK, soft_NK)).sum(dim=-1)",
     ),
@@ -69,25 +69,25 @@ TWELVE = [
     ),
     Break(
         "tau^2 dropped",
-        FAMILY,
+        MEMBERS,
         "scale = self.temperature**2 if self.tau_squared else 1.0",
         "scale = 1.0",
     ),
     Break(
         "tau on the teacher's side only",
-        FAMILY,
+        MEMBERS,
         "log_p_NK = (logits_NK / self.temperature).log_softmax(dim=-1)",
         "log_p_NK = logits_NK.log_softmax(dim=-1)",
     ),
     Break(
         "tau on the student's side only",
-        FAMILY,
+        MEMBERS,
         "(widen(teacher_logits_NK) / self.temperature).softmax(dim=-1)",
         "widen(teacher_logits_NK).softmax(dim=-1)",
     ),
     Break(
         "alpha and 1 - alpha swapped",
-        FAMILY,
+        MEMBERS,
         MIXED,
         "return self.alpha * hard_N + (1.0 - self.alpha) * scale * soft_N",
     ),
@@ -99,7 +99,7 @@ TWELVE = [
     ),
     Break(
         "smoothing over K - 1 classes",
-        FAMILY,
+        MEMBERS,
         "return torch.full_like(logits_NK, 1.0 / logits_NK.shape[-1])",
         "return (1.0 - one_hot_like(logits_NK, labels_N)) / (logits_NK.shape[-1] - 1)",
     ),
@@ -115,7 +115,7 @@ TWELVE = [
         ENTROPY,
         "return entr(widen(posteriors_NK)).sum(dim=-1) / np.log(2.0)",
     ),
-    Break("log base 2, in the objectives", FAMILY, SOFT, SOFT + " / 0.6931471805599453"),
+    Break("log base 2, in the objectives", MEMBERS, SOFT, SOFT + " / 0.6931471805599453"),
     Break(
         "log base 2, in `nll`",
         METRICS,
@@ -124,7 +124,7 @@ TWELVE = [
     ),
     Break(
         "mean over K instead of sum, in the objectives",
-        FAMILY,
+        MEMBERS,
         SOFT,
         SOFT.replace("sum(dim", "mean(dim"),
     ),
@@ -142,7 +142,7 @@ TWELVE = [
     ),
     Break(
         "softmax taken twice, in the objectives",
-        FAMILY,
+        MEMBERS,
         "soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK).detach()",
         "soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK).detach(); "
         "logits_NK = logits_NK.softmax(dim=-1)",
@@ -161,7 +161,7 @@ TWELVE = [
     ),
     Break(
         "teacher not detached",
-        FAMILY,
+        MEMBERS,
         "soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK).detach()",
         "soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK)",
     ),
@@ -173,7 +173,7 @@ TWELVE = [
     ),
     Break(
         "entropy of the target without the 0 log 0 guard",
-        FAMILY,
+        MEMBERS,
         "xlogy(soft_NK, soft_NK)",
         "soft_NK * soft_NK.log()",
     ),
@@ -185,7 +185,7 @@ TWELVE = [
     ),
     Break(
         "label-smoothing constant added to the gradient",
-        FAMILY,
+        MEMBERS,
         MIXED,
         MIXED + " + self.alpha * one_hot_like(logits_NK, labels_N).shape[-1] * "
         "(logits_NK - logits_NK.detach()).sum(dim=-1)",
@@ -201,27 +201,27 @@ TWELVE = [
 
 # Class bodies run once, at import, where mutation testing does not reach.
 CLASS_BODIES = [
-    Break("ERM smooths a little", FAMILY, "    alpha = 0.0\n", "    alpha = 0.1\n"),
-    Break("tau^2 off by default in `Distillation`", FAMILY,
+    Break("ERM smooths a little", MEMBERS, "    alpha = 0.0\n", "    alpha = 0.1\n"),
+    Break("tau^2 off by default in `Distillation`", MEMBERS,
           'tau_squared: bool = True\n    """Whether the divergence is multiplied by tau^2. The paper',
           'tau_squared: bool = False\n    """Whether the divergence is multiplied by tau^2. The paper'),
-    Break("tau^2 off by default in `VirtualTeacher`", FAMILY,
+    Break("tau^2 off by default in `VirtualTeacher`", MEMBERS,
           'tau_squared: bool = True\n    """Whether the divergence is multiplied by tau^2."""',
           'tau_squared: bool = False\n    """Whether the divergence is multiplied by tau^2."""'),
-    Break("tau = 2 in mixtures without a temperature", FAMILY,
+    Break("tau = 2 in mixtures without a temperature", MEMBERS,
           '    temperature: float = 1.0\n    """tau, on both sides of the soft term',
           '    temperature: float = 2.0\n    """tau, on both sides of the soft term'),
-    Break("tau = 2 by default in `Distillation`", FAMILY,
+    Break("tau = 2 by default in `Distillation`", MEMBERS,
           '    temperature: float = 1.0\n    """tau, on both sides of the divergence; the hard',
           '    temperature: float = 2.0\n    """tau, on both sides of the divergence; the hard'),
-    Break("another virtual teacher by default", FAMILY,
+    Break("another virtual teacher by default", MEMBERS,
           "    correct_probability: float = 0.99\n", "    correct_probability: float = 0.9\n"),
-    Break("LS under another name", FAMILY, 'name = "ls"', 'name = "label_smoothing"'),
-    Break("KD that needs no teacher", FAMILY,
+    Break("LS under another name", MEMBERS, 'name = "ls"', 'name = "label_smoothing"'),
+    Break("KD that needs no teacher", MEMBERS,
           'name = "kd"\n    needs_teacher = True', 'name = "kd"\n    needs_teacher = False'),
-    Break("an objective that can be changed", FAMILY,
+    Break("an objective that can be changed", MEMBERS,
           "@dataclass(frozen=True)\nclass LabelSmoothing", "@dataclass\nclass LabelSmoothing"),
-    Break("the constant of KD misnamed", FAMILY, '"alpha H(p^t)"', '"alpha log K"'),
+    Break("the constant of KD misnamed", MEMBERS, '"alpha H(p^t)"', '"alpha log K"'),
 ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def judge_family(
     out must never make another one easier.
 
     Args:
-        criteria: one per claim, all with one plan.
+        criteria: one per claim, all of one paper at one scale and with one plan.
         measured: by claim id; a claim that is absent, None or empty is NOT_RUN.
         registered_digests: see ``judge``, by claim id.
 
@@ -71,7 +71,8 @@ def judge_family(
         By claim id, in the order of the criteria.
 
     Raises:
-        ClaimError: no criteria, an id twice, plans that differ, or evidence for an unknown claim.
+        ClaimError: no criteria, an id twice, plans, papers or scales that differ, or evidence for an
+            unknown claim.
 
     Source: docs/verdicts.md, "How it is decided"; decision 0041.
 
@@ -163,6 +164,13 @@ def _check_family(criteria: Sequence[Criterion], measured: Mapping[str, object])
             f"{len(plans)} different plans",
             "one plan per family",
             "Looks and error rates belong to the family, not to a claim.",
+        )
+    if len(families := {(criterion.paper, criterion.scale) for criterion in criteria}) > 1:
+        raise ClaimError(
+            "judge_family",
+            f"claims of {len(families)} papers or scales: {sorted(families)}",
+            "one paper at one scale",
+            "Claims pay for each other within a family alone: judge each family by itself.",
         )
     return plans.pop()
 

@@ -1,4 +1,4 @@
-"""The objectives as frozen objects: what a recipe stores and the training loop calls.
+"""The objectives of kdcheck, as frozen objects: what a recipe stores and the training loop calls.
 
 Every member but the confidence penalty is a :class:`Mixture`, one formula with another soft target:
 the uniform distribution for LS (Eq. 1), the teacher's posterior for KD (Eq. 2), and something in
@@ -9,14 +9,9 @@ between for the others.
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,136 +19,8 @@ from torch.nn.functional import one_hot
 from torch.special import xlogy
 
 from kdcheck import checks
-from kdcheck.errors import ParameterError
 from kdcheck.information import widen
-
-Scalar = str | float | bool
-_REGISTRY: dict[str, type[Objective]] = {}
-IMPORT = "KDCHECK_IMPORT"
-"""Environment variable that names modules which define objectives, with commas between them."""
-
-
-class Objective(ABC):
-    """A training objective. Subclass it as a frozen dataclass to add one; the name registers it.
-
-    ``per_example`` does no checks and never waits for the device: the training loop checks labels
-    once when data is loaded, and the loss after it is computed.
-
-    Source: Eqs. 1 and 2 and their relatives; each subclass names its own.
-
-    >>> LabelSmoothing(alpha=0.1).as_dict()
-    {'name': 'ls', 'alpha': 0.1}
-    """
-
-    name: ClassVar[str]
-    needs_teacher: ClassVar[bool] = False
-
-    def __init_subclass__(cls) -> None:
-        if not hasattr(cls, "name"):  # a base such as Mixture, not an objective
-            return
-        taken = _REGISTRY.get(cls.name)
-        # A slotted dataclass is made twice, the second time without its full qualified name; a
-        # notebook cell that is run again makes its class anew. Two objectives differ in these.
-        if taken and (taken.__module__, taken.__name__) != (cls.__module__, cls.__name__):
-            raise ParameterError(
-                f"objective {cls.__module__}.{cls.__name__}",
-                f"the name {cls.name!r}, which belongs to {taken.__module__}.{taken.__name__}",
-                "a name of its own",
-                "Recipes are told apart by it: pick another.",
-            )
-        _REGISTRY[cls.name] = cls
-
-    @abstractmethod
-    def per_example(
-        self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None = None
-    ) -> Tensor:
-        """One loss per example, in nats, shape (N,); gradients reach ``logits_NK`` alone."""
-
-    def as_dict(self) -> dict[str, Scalar]:
-        """The name and every parameter as JSON scalars; :func:`from_dict` reads it back."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        values = {f.name: _plain(getattr(self, f.name)) for f in fields}
-        return {"name": self.name, **values}
-
-
-def _plain(value: Any) -> Scalar:
-    # 1, 1.0 and numpy's 1.0 are one alpha and must become one JSON text, hence one digest.
-    return value if isinstance(value, (bool, str)) else float(value)
-
-
-def registered() -> dict[str, type[Objective]]:
-    """All objectives by name, those of other packages included.
-
-    Source: Eqs. 1 and 2 and the works each class names.
-
-    >>> sorted(registered())[:3]
-    ['confidence_penalty', 'erm', 'instance_smoothing']
-    """
-    return dict(_REGISTRY)
-
-
-def from_dict(values: Mapping[str, Any]) -> Objective:
-    """Make an objective from the mapping that :meth:`Objective.as_dict` gives.
-
-    Where the name is unknown, the modules that ``$KDCHECK_IMPORT`` names are imported first.
-
-    Args:
-        values: ``name`` and the parameters of that objective; left-out ones take their default.
-
-    Returns:
-        The objective, its parameters checked.
-
-    Raises:
-        ParameterError: an unknown name or parameter; the message lists the known ones. Or a module
-            of ``$KDCHECK_IMPORT`` that cannot be imported.
-
-    Source: the equations of the class that is named.
-
-    >>> from_dict({"name": "kd", "alpha": 0.5})
-    Distillation(alpha=0.5, temperature=1.0, tau_squared=True)
-    """
-    parameters = dict(values)
-    name = parameters.pop("name", None)
-    if str(name) not in _REGISTRY:
-        _import_named(os.environ.get(IMPORT, ""))
-    cls = _REGISTRY.get(str(name))
-    if cls is None:
-        raise ParameterError(
-            "objective",
-            f"the name {name!r}",
-            f"one of {', '.join(sorted(_REGISTRY))}",
-            f"Check the spelling, or name the module that defines it in ${IMPORT}.",
-        )
-    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        raise ParameterError(
-            f"objective {name!r}",
-            f"the parameter {unknown[0]!r}",
-            f"only {', '.join(known) or 'its name'}",
-            "Remove it: it would have no effect.",
-        )
-    try:
-        return cls(**parameters)
-    except TypeError as error:
-        raise ParameterError(
-            f"objective {name!r}", str(error), f"values for {', '.join(known)}", "Add them."
-        ) from error
-
-
-@cache
-def _import_named(modules: str) -> None:
-    """Import what ``$KDCHECK_IMPORT`` names, once: command and workers know no module of yours."""
-    for module in filter(None, (part.strip() for part in modules.split(","))):
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            raise ParameterError(
-                f"${IMPORT}",
-                f"{module!r}, whose import fails: {type(error).__name__}: {error}",
-                "names of modules that can be imported, with commas between them",
-                "Check the spelling, and put the module's folder on PYTHONPATH.",
-            ) from error
+from kdcheck.objectives.objective import Objective
 
 
 class Mixture(Objective):
@@ -161,8 +28,10 @@ class Mixture(Objective):
 
     Source: Eqs. 1 and 2, which differ in s alone.
 
-    >>> issubclass(LabelSmoothing, Mixture), issubclass(Distillation, Mixture)
-    (True, True)
+    >>> teacher, same = torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2)  # a uniform one is smoothing
+    >>> kd, ls = Distillation(alpha=0.3), LabelSmoothing(alpha=0.3)
+    >>> kd.per_example(teacher, torch.tensor([0]), same) - ls.per_example(teacher, torch.tensor([0]))
+    tensor([0.])
     """
 
     constant_name: ClassVar[str]
