@@ -364,7 +364,7 @@ def _log_softmax(logits_NK: npt.NDArray[Any], temperature: float) -> Floats:
 
 
 def _xlogy(weights_NK: Floats, p_NK: Floats) -> Floats:
-    """weights log p, with 0 log 0 = 0."""
+    """Weights times log p, with 0 log 0 = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms_NK: Floats = np.where(weights_NK == 0.0, 0.0, weights_NK * np.log(p_NK))
     return terms_NK

@@ -57,15 +57,15 @@ class Arm:
         """A unique name, for tables and tags; made from the parts and never taken apart."""
         parts = [f"{self.method}/{self.size}"]
         if self.teacher is not None:
-            parts.append(f"<-{self.teacher._inner}")
+            parts.append(f"<-{self.teacher.in_brackets}")
         if self.teacher_temperature != 1.0:
             parts.append(f"@{self.teacher_temperature!r}".removesuffix(".0"))
         if self.budget is not None:
-            parts.append(f"|budget of {self.budget._inner}")
+            parts.append(f"|budget of {self.budget.in_brackets}")
         return "".join(parts)
 
     @property
-    def _inner(self) -> str:
+    def in_brackets(self) -> str:
         """The key inside another's: in brackets unless it is a plain method and size."""
         plain = self.teacher is None and self.budget is None
         return self.key if plain else f"({self.key})"

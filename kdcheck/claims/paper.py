@@ -78,13 +78,17 @@ class Paper:
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
             wanted = "letters, digits, - and _ alone"
-            raise InputError("paper", f"the name {self.name!r}", wanted, "It names a family in tags.")
+            raise InputError(
+                "paper", f"the name {self.name!r}", wanted, "It names a family in tags."
+            )
 
     def label(self, arm: Arm) -> str:
         """What a reader calls an arm: its method, and what sets it apart from the paper's own."""
         parts = [self.labels.get(arm.method, arm.method)]
         teachers = {own.teacher for own in self.arms if own.method == arm.method}
-        if arm.teacher is not None and (arm.teacher not in teachers or arm.teacher_temperature != 1):
+        if arm.teacher is not None and (
+            arm.teacher not in teachers or arm.teacher_temperature != 1
+        ):
             warmth = arm.teacher_temperature
             at = f" at temperature {warmth:g}" if warmth != 1 else ""
             parts.append(f"taught by {self.label(arm.teacher)} ({arm.teacher.size}){at}")
@@ -92,7 +96,9 @@ class Paper:
             parts.append(f"budget of {self.label(arm.budget)} ({arm.budget.size})")
         return ", ".join(parts)
 
-    def find(self, reading: Reading, task: str, *, beside: frozenset[str] = frozenset()) -> Printed | None:
+    def find(
+        self, reading: Reading, task: str, *, beside: frozenset[str] = frozenset()
+    ) -> Printed | None:
         """The printed figure of a reading on a task; one in a table of ``beside`` before others."""
         if (reading.split, reading.temperature, reading.point) != ("test", 1.0, "last"):
             return None

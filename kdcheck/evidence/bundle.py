@@ -24,8 +24,8 @@ from kdcheck.evidence.files import (
     write_evidence,
     write_json,
 )
-from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.judged import Judged, selected
+from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.source import EvidenceSource
 
 CONTENTS = {MANIFEST, "trainings", "claims"}

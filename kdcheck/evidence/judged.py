@@ -39,7 +39,9 @@ class RunTable:
             "runs": [
                 {
                     "arm": arm.to_dict(),
-                    "tasks": {t: {str(s): d for s, d in seeds.items()} for t, seeds in tasks.items()},
+                    "tasks": {
+                        t: {str(s): d for s, d in seeds.items()} for t, seeds in tasks.items()
+                    },
                 }
                 for arm, tasks in sorted(self.runs.items(), key=lambda item: item[0].key)
             ],

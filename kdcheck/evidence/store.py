@@ -16,8 +16,8 @@ from kdcheck.evidence import files, layout, owner
 from kdcheck.evidence.database import Presence
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
-from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.judged import Judged, selected
+from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.location import Location
 from kdcheck.evidence.note import note
@@ -227,7 +227,7 @@ class Store:
         Raises:
             EvidenceError: it could not be stored.
         """
-        self.tag_claims(dict.fromkeys(judged.table.digests(), [judged.claim.id]))
+        self.tag_claims({digest: [judged.claim.id] for digest in judged.table.digests()})
         tags = layout.judged_tags(judged, note(judged, self)) | owner.this_process()
         tags |= {"kdcheck.session": self.session}
         with (

@@ -59,9 +59,7 @@ class Graph:
         return sorted(self.recipes, key=lambda digest: digest not in self.teachers)
 
 
-def build(
-    claims: Iterable[Claim], scale: Scale, seeds: tuple[int, ...], digests: Digests
-) -> Graph:
+def build(claims: Iterable[Claim], scale: Scale, seeds: tuple[int, ...], digests: Digests) -> Graph:
     """The graph of every recipe that planned claims need; a teacher shares its student's seed.
 
     Raises:

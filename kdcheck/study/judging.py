@@ -44,9 +44,7 @@ def measure(contrast: Contrast, table: RunTable, readings: Readings) -> Measured
     )
 
 
-def _effects_on(
-    contrast: Contrast, table: RunTable, task: str, readings: Readings
-) -> TaskEffects:
+def _effects_on(contrast: Contrast, table: RunTable, task: str, readings: Readings) -> TaskEffects:
     effects: list[float] = []
     # A reading that no seed changes would look like a seed that was ignored.
     seeded = [r for r in contrast.readings() if METRICS[r.metric].seeded]
