@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kdcheck.errors import ClaimError, InputError, RecipeError
-from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
+from kdcheck.paper.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
 from kdcheck.study.graph import build, recipe_of
 from kdcheck.study.samples import SampleDigests
 from tests.study_doubles import question, scale

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from kdcheck.errors import ClaimError, EvidenceError
-from kdcheck.study.arms import ERM, LS
+from kdcheck.paper.arms import ERM, LS
 from kdcheck.study.measures import Constant, Read, Reduction, Relation, from_dict
 from tests.study_doubles import question
 

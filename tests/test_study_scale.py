@@ -9,7 +9,7 @@ from transformers import DistilBertConfig
 
 from kdcheck.errors import InputError
 from kdcheck.paper import load_tables
-from kdcheck.study.arms import (
+from kdcheck.paper.arms import (
     ERM,
     LS,
     REVERSE_KD,

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
-from kdcheck.claims import Claim
+from kdcheck.claims import Arm, Claim
 from kdcheck.errors import ClaimError
 from kdcheck.objectives import LabelSmoothing
 from kdcheck.recipe import Recipe
-from kdcheck.study.arms import Arm
 from kdcheck.study.measures import FLOOR, Measure
 from kdcheck.study.scale import Scale
 
@@ -155,7 +154,7 @@ def recipe_of(arm: Arm, scale: Scale, task: str, seed: int, digests: Digests) ->
 
     Source: section 4.
 
-    >>> from kdcheck.study.arms import LS
+    >>> from kdcheck.paper.arms import LS
     >>> from kdcheck.study.samples import SampleDigests, sample_scale
     >>> recipe_of(LS("smaller"), sample_scale(), "invented", 0, SampleDigests()).objective.alpha
     0.3

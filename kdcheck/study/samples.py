@@ -12,8 +12,8 @@ import numpy as np
 from kdcheck.claims import Claim, nats
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.source import ClaimRecord
+from kdcheck.paper.arms import ERM, LS
 from kdcheck.recipe import Recipe
-from kdcheck.study.arms import ERM, LS
 from kdcheck.study.graph import Graph, Question, build
 from kdcheck.study.judging import judge_all, mean_entropy
 from kdcheck.study.measures import Read

@@ -10,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from kdcheck.claims import SIZES, Arm
 from kdcheck.errors import InputError
 from kdcheck.recipe import Recipe
-from kdcheck.study.arms import SIZES, Arm
 
 NEXT_STEP = "Correct the scale file; docs/guides/scales.md lists every field."
 DECIDED_ELSEWHERE = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kdcheck.claims import Claim
+from kdcheck.claims import Arm, Claim
 from kdcheck.errors import ClaimError
-from kdcheck.study.arms import Arm
 from kdcheck.study.graph import Question
 from kdcheck.study.measures import (
     AT_TEMPERATURE,
@@ -47,7 +46,7 @@ class Study:
     Source: the tables' two quantities, posterior entropy and accuracy.
 
     >>> from kdcheck.claims import nats
-    >>> from kdcheck.study.arms import ERM, LS
+    >>> from kdcheck.paper.arms import ERM, LS
     >>> claim = Claim(id="c", says="S.", where="s", holds="every", margin=nats(0), because="b")
     >>> study = Study(claim)
     >>> (study.entropy(LS("smaller")) - study.entropy(ERM("smaller"))).text
