@@ -57,14 +57,10 @@ class Reading:
         ):
             if got not in known:
                 wanted = f"one of {', '.join(known)}"
-                raise ClaimError(
-                    f"reading of {self.arm.key}", f"{what}={got!r}", wanted, "Name one."
-                )
+                raise ClaimError(f"reading of {self.arm.key}", f"{what}={got!r}", wanted, "Name one.")
         if METRICS[self.metric].needs == "teacher" and self.arm.teacher is None:
             got, wanted = f"{self.metric} of an arm that nobody teaches", "an arm with a teacher"
-            raise ClaimError(
-                f"reading of {self.arm.key}", got, wanted, "Read another metric of it."
-            )
+            raise ClaimError(f"reading of {self.arm.key}", got, wanted, "Read another metric of it.")
 
     @property
     def text(self) -> str:
@@ -141,9 +137,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "mean": Operation(np.mean, least=1, most=1, takes="curve"),
     "first": Operation(operator.itemgetter(0), least=1, most=1, takes="curve"),
     "slope": Operation(_slope, least=4, most=None, takes="numbers", even=True),
-    "rank correlation": Operation(
-        _rank_correlation, least=4, most=None, takes="numbers", even=True
-    ),
+    "rank correlation": Operation(_rank_correlation, least=4, most=None, takes="numbers", even=True),
 }
 SIGNS = "+-*/"
 

@@ -116,11 +116,7 @@ class Claim:
         """JSON values; the paper stands there by its name."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         contrast = self.contrast and self.contrast.to_dict()
-        return values | {
-            "margin": asdict(self.margin),
-            "contrast": contrast,
-            "paper": self.paper.name,
-        }
+        return values | {"margin": asdict(self.margin), "contrast": contrast, "paper": self.paper.name}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], paper: Paper) -> Claim:

@@ -135,7 +135,7 @@ class Paper:
     def values(self, contrast: Contrast) -> dict[str, float]:
         """A contrast evaluated on the tables: its value on each task that has all its figures."""
         return {
-            task: round(contrast.value(lambda reading, row=row: row[reading].value), 10)
+            task: round(contrast.value({r: cell.value for r, cell in row.items()}.__getitem__), 10)
             for task, row in self.cells(contrast).items()
         }
 
