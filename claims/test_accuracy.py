@@ -1,9 +1,9 @@
 """Accuracy: distillation against smoothing and plain training, and students against teachers."""
 
 import pytest
+from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
 
 from kdcheck.claims import claim, points
-from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
 
 DIGIT = "half a unit of the last digit that the paper prints: its smallest difference counts"
 

@@ -5,9 +5,9 @@ same points.
 """
 
 import pytest
+from kdcheck.study.arms import ERM, LS, STANDARD_KD
 
 from kdcheck.claims import claim, nats
-from kdcheck.study.arms import ERM, LS, STANDARD_KD
 
 PLAIN = ERM("smaller").on_budget_of(STANDARD_KD)
 SMOOTHED = LS("smaller").on_budget_of(STANDARD_KD)

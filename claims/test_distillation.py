@@ -1,7 +1,8 @@
 """Which way distillation moves the student's entropy, in the paper's three settings."""
 
-from kdcheck.claims import claim, nats
 from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
+
+from kdcheck.claims import claim, nats
 
 AT_TWO_CLASSES = "With two classes a teacher passes on confidence per example and nothing else."
 

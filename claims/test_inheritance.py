@@ -1,7 +1,8 @@
 """The student takes over its teacher's confidence, whatever made the teacher sure or unsure."""
 
-from kdcheck.claims import claim, nats, plain
 from kdcheck.study.arms import ERM, LS, POORLY_TRAINED, STANDARD_KD, STOPPED_EARLY
+
+from kdcheck.claims import claim, nats, plain
 
 # Teachers whose confidence was changed on purpose; the last two keep their accuracy exactly.
 TEACHERS = (

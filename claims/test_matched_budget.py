@@ -4,8 +4,9 @@ The paper selects each method's own; its distilled runs train longer, which by i
 surer. With equal budgets that explanation is gone.
 """
 
-from kdcheck.claims import claim, nats
 from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
+
+from kdcheck.claims import claim, nats
 
 WHERE = "section 4 and Table 7: selected distilled runs train longer than plain ones"
 

@@ -1,9 +1,9 @@
 """Label smoothing makes a classifier less sure: by how much, by how many times, and to what floor."""
 
 import pytest
+from kdcheck.study.arms import ERM, LS, SIZES
 
 from kdcheck.claims import claim, nats, plain
-from kdcheck.study.arms import ERM, LS, SIZES
 
 
 @claim(

@@ -1,7 +1,8 @@
 """Teacher-free distillation: a hand-made teacher smooths; a student's earlier self does not."""
 
-from kdcheck.claims import claim, nats
 from kdcheck.study.arms import ERM, SELF_TRAINING, VIRTUAL_TEACHER
+
+from kdcheck.claims import claim, nats
 
 
 @claim(

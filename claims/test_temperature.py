@@ -1,6 +1,5 @@
 """A tuned temperature changes none of the findings: the entropy claims again (appendix A.3)."""
 
-from kdcheck.claims import claim, nats
 from kdcheck.study.arms import (
     ERM,
     TUNED_LS,
@@ -8,6 +7,8 @@ from kdcheck.study.arms import (
     TUNED_SELF_KD,
     TUNED_STANDARD_KD,
 )
+
+from kdcheck.claims import claim, nats
 
 
 @claim(

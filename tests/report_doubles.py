@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kdcheck.claims import Claim, nats, points
+from kdcheck.claims import Arm, Claim, nats, points
 from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.paper.arms import ERM, LS, SELF_KD, STANDARD_KD
 from kdcheck.recipe import Recipe
 from kdcheck.report import build
-from kdcheck.study.arms import ERM, LS, SELF_KD, STANDARD_KD, Arm
 from kdcheck.study.graph import Graph, Question
 from kdcheck.study.graph import build as build_graph
 from kdcheck.study.judging import judge_all

@@ -12,9 +12,9 @@ import pytest
 
 from kdcheck import plugin
 from kdcheck.claims import claim, claim_of, nats
+from kdcheck.paper.arms import ERM, LS
 from kdcheck.plugin import outcome, training
 from kdcheck.study import local
-from kdcheck.study.arms import ERM, LS
 from kdcheck.study.samples import sample_judged
 
 

@@ -14,12 +14,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from kdcheck.errors import OptionError
+from kdcheck.paper.arms import ERM, LS
 from kdcheck.report import badge, html, markdown, wording, write
 from kdcheck.report.axes import over, ticks
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import VOID
 from kdcheck.report.reproduce import commands
-from kdcheck.study.arms import ERM, LS
 from kdcheck.study.scale import load
 from tests import report_doubles as doubles
 

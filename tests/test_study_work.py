@@ -10,8 +10,8 @@ import pytest
 
 from kdcheck.engine import loop
 from kdcheck.errors import EvidenceError, TrainingError
+from kdcheck.paper.arms import ERM, SELF_KD, STANDARD_KD
 from kdcheck.study import work as room
-from kdcheck.study.arms import ERM, SELF_KD, STANDARD_KD
 from kdcheck.study.graph import build
 from kdcheck.study.samples import SampleDigests
 from kdcheck.study.work import Job, Worker, work

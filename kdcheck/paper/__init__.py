@@ -9,11 +9,13 @@ from kdcheck.paper.grids import (
     tuned_ls_alphas,
     tuned_ls_grid,
 )
+from kdcheck.paper.publication import PAPER
 from kdcheck.paper.settings import OpenSetting, open_settings
 from kdcheck.paper.statements import Statement, all_statements, statement
 from kdcheck.paper.tables import Cell, Table, Tables, load_tables, table
 
 __all__ = [
+    "PAPER",
     "Cell",
     "Finding",
     "OpenSetting",

@@ -187,7 +187,7 @@ def study(request: pytest.FixtureRequest) -> Study:
     Source: none.
 
     >>> from kdcheck.claims import claim, nats
-    >>> from kdcheck.study.arms import ERM, LS
+    >>> from kdcheck.paper.arms import ERM, LS
     >>> @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
     ...        holds="on every task", margin=nats(0.05), because="the gaps are six times as large")
     ... def test_ls_raises_entropy(study):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kdcheck.report.wording import METHODS
-from kdcheck.study.arms import (
+from kdcheck.paper.arms import (
     REVERSE_KD,
     SELF_KD,
     SELF_TRAINING,
@@ -14,6 +13,7 @@ from kdcheck.study.arms import (
     TUNED_SELF_KD,
     TUNED_STANDARD_KD,
 )
+from kdcheck.report.wording import METHODS
 
 BUDGET = "|budget of "
 USUAL_TEACHERS = {
@@ -66,7 +66,7 @@ class Reading:
 def read(key: str) -> Reading:
     """The parts of an arm's key.
 
-    Source: :attr:`kdcheck.study.arms.Arm.key`.
+    Source: ``Arm.key``.
 
     >>> read("erm/smaller|budget of standard_kd/smaller<-erm/larger").budget
     'standard_kd/smaller<-erm/larger'

@@ -25,7 +25,7 @@ from kdcheck.testing import tiny_encoder, tiny_task
 
 CLAIMS = """
 from kdcheck.claims import claim, nats
-from kdcheck.study.arms import ERM, LS, STANDARD_KD
+from kdcheck.paper.arms import ERM, LS, STANDARD_KD
 
 @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
        holds="on every task", margin=nats({margin}), because="a test")

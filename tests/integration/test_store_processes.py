@@ -11,8 +11,8 @@ import pytest
 from kdcheck.evidence import database
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.store import Store
+from kdcheck.paper.arms import ERM
 from kdcheck.study import session as room
-from kdcheck.study.arms import ERM
 from kdcheck.study.samples import SampleDigests
 from tests.study_doubles import question, scale
 

@@ -11,8 +11,8 @@ import pytest
 from kdcheck.claims import nats
 from kdcheck.evidence.layout import CLAIMS
 from kdcheck.evidence.store import Store
+from kdcheck.paper.arms import ERM, LS
 from kdcheck.study import record, session
-from kdcheck.study.arms import ERM, LS
 from kdcheck.study.graph import Question, build
 from kdcheck.study.record import judge_again, judged, store_claim, stored_claims
 from kdcheck.study.samples import SampleDigests
