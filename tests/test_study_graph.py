@@ -30,7 +30,9 @@ def recipe(arm, task="a", seed=0, **changes):
 
 
 def test_every_teacher_stands_before_its_students_and_is_trained_first():
-    graph = build([entropy_gap(ERM_SMALL, KD), entropy_gap(SELF, BACK, "d")], scale(), SEEDS, DIGESTS)
+    graph = build(
+        [entropy_gap(ERM_SMALL, KD), entropy_gap(SELF, BACK, "d")], scale(), SEEDS, DIGESTS
+    )
     for order in (list(graph.recipes), graph.teachers_first()):
         seen: set[str] = set()
         for digest in order:

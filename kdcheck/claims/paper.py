@@ -36,7 +36,7 @@ class Figure:
     """Which arms a figure of the paper compares while they train."""
 
     name: str
-    """As ``Figure 1``."""
+    """As the paper calls it."""
     title: str
     arms: tuple[Arm, ...]
     needs: tuple[Arm, ...] = ()
