@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from kdcheck.study.arms import ERM, LS, SELF_KD, STANDARD_KD, Arm
+from kdcheck.study.measures import Read
+from kdcheck.study.record import Judged, StoredRuns, judged
 
 from kdcheck.claims import Claim, nats, points
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.report import build
-from kdcheck.study.arms import ERM, LS, SELF_KD, STANDARD_KD, Arm
 from kdcheck.study.graph import Graph, Question
 from kdcheck.study.graph import build as build_graph
 from kdcheck.study.judging import judge_all
-from kdcheck.study.measures import Read
-from kdcheck.study.record import Judged, StoredRuns, judged
 from kdcheck.study.scale import Scale, load
 from kdcheck.verdict import Measured, Verdict, judge
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdcheck.claims import Claim, nats
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.graph import Question
 from kdcheck.study.scale import Scale
