@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kdcheck.claims import Arm, Claim, nats, points
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.paper.arms import ERM, LS, SELF_KD, STANDARD_KD
 from kdcheck.recipe import Recipe
 from kdcheck.report import build

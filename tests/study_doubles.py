@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdcheck.claims import Arm, Claim, nats
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.scale import Scale
 from kdcheck.study.study import Planned, Study

@@ -10,8 +10,8 @@ import pytest
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.engine.streams import sample_rows
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.files import SealedFiles, read_evidence, seal, write_evidence
-from kdcheck.evidence.record import Evidence
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 
 # All sizes, K and the seed differ, so that nothing can stand in for another.

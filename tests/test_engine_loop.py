@@ -14,7 +14,7 @@ from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.engine.predict import predict
 from kdcheck.errors import EncoderError, EvidenceError, RecipeError
-from kdcheck.evidence.record import Evidence, Predictions
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task, uniform_teacher
 

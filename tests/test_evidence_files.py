@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import (
     SealedFiles,
     final_metrics,
@@ -21,7 +22,6 @@ from kdcheck.evidence.files import (
     seal,
     write_evidence,
 )
-from kdcheck.evidence.record import Evidence, Predictions
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
 
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from kdcheck.engine.loop import train
-from kdcheck.evidence.record import Predictions
+from kdcheck.evidence.evidence import Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.work import Job, Order
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from kdcheck.engine.inputs import Inputs
-    from kdcheck.evidence.record import Evidence, Predictions
+    from kdcheck.evidence.evidence import Evidence, Predictions
     from kdcheck.recipe import Recipe
     from kdcheck.study.resources import Resources
 

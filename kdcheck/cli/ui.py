@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     no database mlflow.db there
     """
     from kdcheck.evidence.location import choose_location
-    from kdcheck.evidence.runs import no_store
     from kdcheck.evidence.store import Store
+    from kdcheck.evidence.tracking import no_store
 
     location = choose_location(args.store)
     print(f"store      {location} ({location.origin})")

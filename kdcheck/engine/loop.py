@@ -39,7 +39,7 @@ from kdcheck.engine.settings import (
 from kdcheck.engine.state import State
 from kdcheck.engine.weights import weights_digest
 from kdcheck.errors import RecipeError, TrainingError
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 
 Progress = Callable[[int, int], None]

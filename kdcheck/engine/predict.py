@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.memory import free_cache, too_little_memory
 from kdcheck.engine.streams import sample_rows
-from kdcheck.evidence.record import Predictions
+from kdcheck.evidence.evidence import Predictions
 from kdcheck.tasks import Split
 
 TOKENS_PER_BATCH = 8192

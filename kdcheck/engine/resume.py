@@ -14,7 +14,7 @@ from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.predict import TRAIN_SAMPLE, examples_of
 from kdcheck.engine.state import State
 from kdcheck.errors import CheckpointError
-from kdcheck.evidence.record import EvaluationPoint, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Predictions
 from kdcheck.recipe import Recipe
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")

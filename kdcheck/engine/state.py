@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kdcheck.engine.finite import FiniteGuard
-from kdcheck.evidence.record import EvaluationPoint
+from kdcheck.evidence.evidence import EvaluationPoint
 
 
 @dataclass

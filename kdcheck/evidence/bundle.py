@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.files import (
     FORMAT,
     MANIFEST,
@@ -25,7 +26,6 @@ from kdcheck.evidence.files import (
     write_json,
 )
 from kdcheck.evidence.judged import Judged, selected
-from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.source import EvidenceSource
 
 CONTENTS = {MANIFEST, "trainings", "claims"}

@@ -14,9 +14,9 @@ import numpy as np
 from kdcheck.claims import Paper
 from kdcheck.errors import EvidenceError, KdcheckError
 from kdcheck.evidence import parquet
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import FORMAT as JUDGED_FORMAT
 from kdcheck.evidence.judged import Judged
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from kdcheck.claims.declare import wording_of
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
-from kdcheck.evidence.record import Evidence
 from kdcheck.recipe import Recipe
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kdcheck.evidence.record import EvaluationPoint, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Predictions
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

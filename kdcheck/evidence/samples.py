@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.objectives import LabelSmoothing
 from kdcheck.recipe import Recipe
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
-from kdcheck.evidence.record import Evidence
 
 
 class EvidenceSource(Protocol):

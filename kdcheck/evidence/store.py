@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import files, layout, owner
 from kdcheck.evidence.database import Presence
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
@@ -21,8 +22,7 @@ from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.location import Location
 from kdcheck.evidence.note import note
-from kdcheck.evidence.record import Evidence
-from kdcheck.evidence.runs import NO_STORE, Runs
+from kdcheck.evidence.tracking import NO_STORE, Tracking
 from kdcheck.evidence.views import CURVES, VIEWS
 from kdcheck.recipe import Recipe
 
@@ -61,7 +61,7 @@ class Store:
     state, so MLFLOW_RUN_ID and a user's own active run are not touched.
     """
 
-    def __init__(self, location: Location, runs: Runs) -> None:
+    def __init__(self, location: Location, runs: Tracking) -> None:
         self.location = location
         self.session = uuid.uuid4().hex[:12]
         """Tag ``kdcheck.session`` of what this object writes; set it to share one."""
@@ -78,7 +78,7 @@ class Store:
         """
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "create"):
-            return cls(location, Runs.create(location))
+            return cls(location, Tracking.create(location))
 
     @classmethod
     def open(cls, place: Location | Path | str) -> Store:
@@ -89,7 +89,7 @@ class Store:
         """
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "open"):
-            return cls(location, Runs.open(location))
+            return cls(location, Tracking.open(location))
 
     # Reading
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from kdcheck.evidence.record import Evidence
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.recipe import Recipe
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kdcheck.claims import Claim, Contrast
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import RunTable
-from kdcheck.evidence.record import Evidence
 from kdcheck.metrics import METRICS
 from kdcheck.study.graph import Graph
 from kdcheck.study.readings import Readings

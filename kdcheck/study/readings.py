@@ -9,7 +9,7 @@ import numpy as np
 
 from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.metrics import METRICS, Seen
 
 DEGENERATE_SHARE = 0.995

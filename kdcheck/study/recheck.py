@@ -10,8 +10,8 @@ from itertools import groupby
 from kdcheck import metrics
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import curves_read
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence
 from kdcheck.evidence.judged import Judged
-from kdcheck.evidence.record import EvaluationPoint, Evidence
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.study.judging import measure, still_changed
 from kdcheck.study.readings import Readings

@@ -24,7 +24,7 @@ from kdcheck.recipe import Recipe
 from kdcheck.study.resources import Resources
 
 if TYPE_CHECKING:
-    from kdcheck.evidence.record import Predictions
+    from kdcheck.evidence.evidence import Predictions
     from kdcheck.evidence.store import Store
     from kdcheck.study.graph import Graph
 

@@ -24,12 +24,12 @@ PAGE = 1000
 NO_STORE = "Name the right one with --store, or make one by running pytest claims/."
 
 
-class Runs:
+class Tracking:
     """Runs of the two experiments, through a client of its own and explicit run ids.
 
     Source: none.
 
-    >>> Runs.open(Location.parse("/nowhere/store"))
+    >>> Tracking.open(Location.parse("/nowhere/store"))
     Traceback (most recent call last):
         ...
     kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
@@ -42,7 +42,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
         """Experiment id by name."""
 
     @classmethod
-    def create(cls, location: Location) -> Runs:
+    def create(cls, location: Location) -> Tracking:
         """Make what is missing: database, experiments, their notes and views."""
         if location.is_local:
             database.create_database(location)
@@ -63,7 +63,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
         return dict(self._client.get_experiment(self.experiments[name]).tags)
 
     @classmethod
-    def open(cls, location: Location) -> Runs:
+    def open(cls, location: Location) -> Tracking:
         """Look up what must exist."""
         if location.database is None:
             database.check_server(location)
