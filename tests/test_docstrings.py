@@ -238,7 +238,7 @@ NO_OUTPUT = ("import json", "run = Run()", "run = Run()\n>>> run.start()", "chec
     [
         "Source: none.",
         "Source: none; fixed before the first run.",
-        *(f">>> {example}\n..." for example in CANNOT_FAIL.splitlines()),
+        *(f">>> {example}\nTrue" for example in CANNOT_FAIL.splitlines()),
         *(f">>> {example}" for example in NO_OUTPUT),
     ],
 )
