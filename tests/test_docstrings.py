@@ -27,9 +27,10 @@ FILES = sorted(ROOT.rglob("*.py"))
 MATHEMATICS = (
     "kdcheck.information",
     "kdcheck.metrics",
-    "kdcheck.objectives",
+    "kdcheck.objectives.losses",
+    "kdcheck.objectives.members",
+    "kdcheck.objectives.targets",
     "kdcheck.theory",
-    "kdcheck.verdict.intervals",
     "kdcheck.verdict.p_values",
     "kdcheck.verdict.power",
     "kdcheck.verdict.published",
@@ -37,6 +38,7 @@ MATHEMATICS = (
 USED = (
     "kdcheck.claims",
     "kdcheck.engine.loop:train",
+    "kdcheck.objectives",
     "kdcheck.paper",
     "kdcheck.recipe:Recipe",
     "kdcheck.report",
@@ -58,9 +60,7 @@ def public_names(module: ModuleType) -> list[str]:
     return [
         name
         for name, value in vars(module).items()
-        if name[0] != "_"
-        and (inspect.isclass(value) or inspect.isfunction(inspect.unwrap(value)))
-        and value.__module__ == module.__name__
+        if name[0] != "_" and callable(value) and value.__module__ == module.__name__
     ]
 
 
