@@ -19,11 +19,11 @@ from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.note import note
 from kdcheck.evidence.record import Evidence
 from kdcheck.evidence.runs import NO_STORE, Runs
 from kdcheck.evidence.views import CURVES, VIEWS
+from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:
