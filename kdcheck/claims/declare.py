@@ -19,6 +19,8 @@ QUANTIFIERS: dict[str, Holds] = {
     "on most tasks": "most",
     "on some task": "some",
 }
+WORDINGS: dict[Holds, str] = {holds: wording for wording, holds in QUANTIFIERS.items()}
+"""How people read a claim's quantifier, wherever it is shown."""
 DIRECTIONS = ("above", "not_below", "within")
 ATTRIBUTE = "__kdcheck_claim__"
 
@@ -116,7 +118,11 @@ class Claim:
         """JSON values; the paper stands there by its name."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         contrast = self.contrast and self.contrast.to_dict()
-        return values | {"margin": asdict(self.margin), "contrast": contrast, "paper": self.paper.name}
+        return values | {
+            "margin": asdict(self.margin),
+            "contrast": contrast,
+            "paper": self.paper.name,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], paper: Paper) -> Claim:
