@@ -19,8 +19,9 @@ QUANTIFIERS: dict[str, Holds] = {
     "on most tasks": "most",
     "on some task": "some",
 }
+WORDINGS: dict[Holds, str] = {holds: wording for wording, holds in QUANTIFIERS.items()}
+"""How people read a claim's quantifier, wherever it is shown."""
 DIRECTIONS = ("above", "not_below", "within")
-WORDING: dict[str, str] = {holds: words for words, holds in QUANTIFIERS.items()}
 ATTRIBUTE = "__kdcheck_claim__"
 
 
@@ -229,11 +230,6 @@ def _check(
             "a sentence, its place and a reason for the margin",
             "A margin without a reason is a margin chosen after the fact.",
         )
-
-
-def wording_of(holds: str | int) -> str:
-    """A quantifier as people say it."""
-    return f"on at least {holds} tasks" if isinstance(holds, int) else WORDING[holds]
 
 
 def claim_of(test: object, parameters: str = "") -> Claim | None:
