@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from kdcheck.study.measures import Read
+from kdcheck.study.record import Judged, StoredRuns, judged
 
 from kdcheck.claims import Arm, Claim, nats, points
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
@@ -16,8 +18,6 @@ from kdcheck.report import build
 from kdcheck.study.graph import Graph, Question
 from kdcheck.study.graph import build as build_graph
 from kdcheck.study.judging import judge_all
-from kdcheck.study.measures import Read
-from kdcheck.study.record import Judged, StoredRuns, judged
 from kdcheck.study.scale import Scale, load
 from kdcheck.verdict import Measured, Verdict, judge
 

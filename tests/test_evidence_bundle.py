@@ -4,6 +4,8 @@ import json
 import shutil
 
 import pytest
+from kdcheck.study.record import store_claim
+from kdcheck.study.samples import SampleStore, sample_judged
 
 from kdcheck.cli import main, verify
 from kdcheck.errors import EvidenceError
@@ -11,8 +13,6 @@ from kdcheck.evidence.bundle import Bundle, export_bundle
 from kdcheck.evidence.files import write_json
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.source import ClaimRecord
-from kdcheck.study.record import store_claim
-from kdcheck.study.samples import SampleStore, sample_judged
 
 DIGESTS = [sample_recipe(seed).digest for seed in range(3)]
 

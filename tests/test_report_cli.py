@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kdcheck.study.record import FILE, Judged
 
 from kdcheck.cli import main
 from kdcheck.evidence import bundle
 from kdcheck.evidence.source import ClaimRecord
 from kdcheck.report import build, to_json
-from kdcheck.study.record import FILE, Judged
 from tests import report_doubles as doubles
 
 

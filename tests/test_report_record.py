@@ -9,13 +9,13 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
+from kdcheck.report.arms import read
+from kdcheck.report.judgement import judgement
 
 from kdcheck.claims import nats
 from kdcheck.errors import InputError
 from kdcheck.paper.arms import ERM, LS, REVERSE_KD, STANDARD_KD
 from kdcheck.report import build, schema, to_json
-from kdcheck.report.arms import read
-from kdcheck.report.judgement import judgement
 from kdcheck.study.scale import load
 from tests import report_doubles as doubles
 from tests.json_schema import departures

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("bundle", type=Path, metavar="DIR", help="the bundle to write")
     parser.add_argument("--scale", metavar="NAME", help="only claims judged at this scale")
+    parser.add_argument("--paper", metavar="NAME", help="only claims of this paper")
     parser.add_argument(
         "--store",
         metavar="PLACE",
@@ -36,16 +37,18 @@ def run(args: argparse.Namespace) -> int:
     from kdcheck.evidence.bundle import export_bundle
 
     source = source_of(None, args.store)
-    claims = source.claims(scale=args.scale)
+    claims = source.claims(paper=args.paper, scale=args.scale)
     if not claims:  # an empty bundle would replace a good one
-        stored = sorted({record.scale for record in source.claims()})
+        stored = sorted({"{} at scale {}".format(*each.family) for each in source.claims()})
+        asked = f" of paper {args.paper!r}" * bool(args.paper)
+        asked += f" at scale {args.scale!r}" * bool(args.scale)
         raise EvidenceError(
             "export",
-            f"no judged claim at scale {args.scale!r}"
-            if stored
-            else "no judged claim in the store",
+            f"no judged claim{asked if stored else ' in the store'}",
             f"one of {', '.join(stored)}" if stored else "at least one",
-            "Correct --scale." if stored else "Run pytest claims/ first, or name another --store.",
+            "Correct the option."
+            if stored
+            else "Run pytest claims/ first, or name another --store.",
         )
     digests = {digest for claim in claims for digest in claim.table.digests()}
     export_bundle(source, args.bundle, digests)

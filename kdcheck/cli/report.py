@@ -41,14 +41,9 @@ def run(args: argparse.Namespace) -> int:
     """Write the four files and name them."""
     from kdcheck.cli.verify import source_of
     from kdcheck.report import build, write
-    from kdcheck.study.record import stored_claims
 
     source = source_of(args.bundle, args.store)
-    claims = [
-        each
-        for each in stored_claims(source, args.scale)
-        if args.paper in (None, each.claim.paper.name)
-    ]
+    claims = source.claims(paper=args.paper, scale=args.scale)
     for path in write(build(claims, source), args.output):
         print(path)
     return 0

@@ -34,12 +34,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EvidenceError: there is no store or bundle, or evidence is missing, damaged or altered.
     """
-    from kdcheck.study.verify import verify
+    from kdcheck.study.recheck import verify
 
     differing = 0
     for check in verify(source_of(args.bundle, args.store)):
-        same = "same" if check.same else f"DIFFERENT, stored as {check.stored.word}"
-        print(f"{check.scale}  {check.again}\n    {same}")
+        same = "same" if check.same else f"DIFFERENT: {'; '.join(check.differences)}"
+        print(f"{check.paper}  {check.again}\n    {same}")
         differing += not check.same
     print(f"{differing} verdicts differ" if differing else "every verdict is as stored")
     return 1 if differing else 0

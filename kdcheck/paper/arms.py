@@ -6,22 +6,22 @@ from kdcheck.claims.arm import Arm
 from kdcheck.claims.contrast import Contrast, reading
 
 
-def ERM(size: str) -> Arm:  # noqa: N802 - the paper's name
+def ERM(size: str) -> Arm:
     """Trained plainly on the labels: the baseline, and every teacher of section 4."""
     return Arm("erm", size)
 
 
-def LS(size: str) -> Arm:  # noqa: N802 - the paper's name
+def LS(size: str) -> Arm:
     """Trained with label smoothing, Eq. 1."""
     return Arm("ls", size)
 
 
-def TUNED_LS(size: str) -> Arm:  # noqa: N802
+def TUNED_LS(size: str) -> Arm:
     """Label smoothing whose alpha was picked from as many values as KD has settings (A.3)."""
     return Arm("tuned_ls", size)
 
 
-def VIRTUAL_TEACHER(size: str) -> Arm:  # noqa: N802
+def VIRTUAL_TEACHER(size: str) -> Arm:
     """Teacher-free KD with a hand-made teacher, after Yuan et al. 2020."""
     return Arm("virtual_teacher", size)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kdcheck.study.record import stored_claims
 
 from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
@@ -20,7 +21,6 @@ from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.layout import TRAININGS
 from kdcheck.evidence.samples import sample_recipe
 from kdcheck.evidence.store import Store
-from kdcheck.study.record import stored_claims
 from kdcheck.testing import tiny_encoder, tiny_task
 
 CLAIMS = """

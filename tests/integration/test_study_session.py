@@ -7,6 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from kdcheck.study.record import judge_again, judged, store_claim, stored_claims
+from kdcheck.study.samples import SampleDigests
 
 from kdcheck.claims import nats
 from kdcheck.evidence.layout import CLAIMS
@@ -14,8 +16,6 @@ from kdcheck.evidence.store import Store
 from kdcheck.paper.arms import ERM, LS
 from kdcheck.study import record, session
 from kdcheck.study.graph import Question, build
-from kdcheck.study.record import judge_again, judged, store_claim, stored_claims
-from kdcheck.study.samples import SampleDigests
 from kdcheck.study.session import Session, Where
 from kdcheck.verdict import Verdict, Word
 from kdcheck.verdict.guards import NotFinite, SeedIgnored
