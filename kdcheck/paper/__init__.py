@@ -1,6 +1,7 @@
 """Everything this paper says, as data: tables, arms, statements, open settings, and the audit."""
 
 from kdcheck.paper import arms
+from kdcheck.paper.audit import Finding, run_audit
 from kdcheck.paper.grids import (
     Point,
     erm_grid,
@@ -18,6 +19,7 @@ from kdcheck.paper.tables import Cell, Table, Tables, load_tables, table
 __all__ = [
     "PAPER",
     "Cell",
+    "Finding",
     "OpenSetting",
     "Point",
     "Statement",
@@ -29,6 +31,7 @@ __all__ = [
     "erm_grid",
     "load_tables",
     "open_settings",
+    "run_audit",
     "soft_grid",
     "statement",
     "table",

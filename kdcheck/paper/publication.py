@@ -16,6 +16,7 @@ EXPERIMENTS = {False: "section 4", True: "appendix A.3"}
 SMALLER = (ERM("smaller"), LS("smaller"), arms.STANDARD_KD, arms.SELF_KD)
 LARGER = (ERM("larger"), LS("larger"), arms.REVERSE_KD)
 
+
 def printed(tables: Tables) -> dict[Printed, Cell]:
     """Every figure that contrasts read, with the cell that it is taken from."""
     return {_printed(*figure): figure[-1] for figure in _figures(tables)}

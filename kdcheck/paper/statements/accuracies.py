@@ -97,14 +97,16 @@ def kd_over_erm_beyond_sampling(student: str) -> Contrast:
 @expected(SAMPLING, over=TWICE, unit="points")
 def kd_over_ls_beyond_sampling(student: str) -> Contrast:
     """Differences in accuracy between KD and label smoothing exceed the sampling error of the test
-    set."""
+    set.
+    """
     return _over(student, LS)
 
 
 @expected("Tables 3 and 9 with the sizes of Table 6", over=("at 1", "tuned"), unit="points")
 def self_over_standard_beyond_sampling(temperature: str) -> Contrast:
     """Differences in accuracy between self-KD and standard KD exceed the sampling error of the test
-    set."""
+    set.
+    """
     found = self_kd_beats_standard_kd()
     return tuned(found) if temperature == "tuned" else found
 

@@ -137,8 +137,8 @@ def reverse_increase_is_small() -> Contrast:
     "introduction; Table 2",
     direction="not_below",
     over=("standard", "self"),
-    note="Section 4 names this exception; the introduction, one sentence after saying that such KD "
-    "lowers entropy almost always, does not",
+    note="Section 4 names self-KD on MNLI as an exception; the introduction, one sentence after saying "
+    "that such KD lowers entropy almost always, does not",
 )
 def only_larger_students_gain_entropy(student: str) -> Contrast:
     """KD raises entropy in no student but one that outsizes its teacher."""
@@ -150,11 +150,12 @@ def only_larger_students_gain_entropy(student: str) -> Contrast:
     direction="not_below",
     over=TWICE,
     open_words=True,
-    note="Something besides the teacher moves entropy: the process, its epochs, or the seed",
+    note="What lies outside, something besides the teacher moves: the process, its epochs, or the seed",
 )
 def student_follows_teacher(student: str) -> Contrast:
     """A student's entropy is a direct function of its teacher's and not of the process of KD; so, in
-    our reading, it lies between the student's own under ERM and the teacher's."""
+    our reading, it lies between the student's own under ERM and the teacher's.
+    """
     taught = STUDENTS[student.removeprefix("tuned ")]
     assert taught.teacher is not None
     own, teacher = entropy(ERM(taught.size)), entropy(taught.teacher)
@@ -166,9 +167,9 @@ def student_follows_teacher(student: str) -> Contrast:
     "closed form: the minimiser of Eq. 1; Tables 2 and 4 with Table 7",
     direction="not_below",
     over=SIZES,
-    note="Not impossible: the floor is that of the minimiser of the training loss, and a mean over "
-    "test examples goes below it if the model has not fitted that loss and is surer than its "
-    "targets, or overshoots them on easy or unlike examples; but no other cell does",
+    note="A cell below is not impossible: the floor is that of the minimiser of the training loss, and a "
+    "mean over test examples goes below it if the model has not fitted that loss and is surer than "
+    "its targets, or overshoots them on easy or unlike examples",
 )
 def fitted_ls_keeps_its_floor(size: str) -> Contrast:
     """A fitted label-smoothing model is at least as unsure as its smoothed labels."""

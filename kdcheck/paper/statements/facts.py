@@ -43,7 +43,8 @@ def table_6_fits_glue() -> None:
 @stated("Table 1 and appendix A.3")
 def grid_sizes() -> None:
     """The grids of appendix A.3 have 1,960 points each, and label smoothing's has 28 equally spaced
-    alphas."""
+    alphas.
+    """
 
 
 @expected("appendix A.2, Table 7")
@@ -84,7 +85,8 @@ def budgets_match() -> None:
 @stated("section 3")
 def uniform_target_raises_entropy() -> None:
     """Minimising the divergence of the model from the uniform distribution always raises entropy, so
-    label smoothing trains less sure models than ERM."""
+    label smoothing trains less sure models than ERM.
+    """
 
 
 @expected("Tables 2, 4, 8, 10")
@@ -124,7 +126,8 @@ def dissimilar_profiles() -> None:
 )
 def limited_data_explains_self_kd() -> None:
     """Self-KD may beat standard KD because the training data are too few for a student to mimic a
-    larger teacher."""
+    larger teacher.
+    """
 
 
 @stated(

@@ -65,8 +65,10 @@ class Statement:
 
     def contrasts(self) -> dict[str, Contrast]:
         """By case, which is empty where there is but one; nothing where no contrast decides it."""
-        cases = [(case,) for case in self.over] or [()]
-        found = {" ".join(case): self.contrast(*case) for case in cases}
+        if self.over:
+            found = {case: self.contrast(case) for case in self.over}
+        else:
+            found = {"": self.contrast()}
         return {case: contrast for case, contrast in found.items() if contrast is not None}
 
 
