@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kdcheck.claims.arm import Arm
-from kdcheck.claims.contrast import Contrast, reading
+from dataclasses import replace
+
+from kdcheck.claims.arm import SIZES, Arm
+from kdcheck.claims.contrast import Contrast, Reading, reading
 
 
 def ERM(size: str) -> Arm:
@@ -38,6 +40,14 @@ TUNED_REVERSE_KD = Arm("tuned_reverse_kd", "larger", teacher=ERM("smaller"))
 STOPPED_EARLY = Arm("erm_stopped_early", "larger")
 POORLY_TRAINED = Arm("erm_poorly_trained", "larger")
 
+TUNED = {
+    **{LS(size): TUNED_LS(size) for size in SIZES},
+    STANDARD_KD: TUNED_STANDARD_KD,
+    SELF_KD: TUNED_SELF_KD,
+    REVERSE_KD: TUNED_REVERSE_KD,
+}
+"""Arm of section 4: what stands in its row in appendix A.3. ERM has no temperature and stays."""
+
 
 def entropy(arm: Arm, *, split: str = "test", temperature: float = 1.0) -> Contrast:
     """Mean entropy of the finished model, in nats."""
@@ -57,3 +67,13 @@ def accuracy(arm: Arm, *, split: str = "test") -> Contrast:
 def smoothing_floor(arm: Arm) -> Contrast:
     """Entropy of the labels that the arm smooths, in nats: the least that a fitted model has."""
     return reading("smoothing_floor_nats", arm)
+
+
+def tuned(contrast: Contrast) -> Contrast:
+    """The same contrast over the arms of appendix A.3."""
+    if not contrast.is_leaf:
+        return replace(contrast, of=tuple(map(tuned, contrast.parts)))
+    leaf = contrast.of[0]
+    if not isinstance(leaf, Reading):
+        return contrast
+    return replace(contrast, of=(replace(leaf, arm=TUNED.get(leaf.arm, leaf.arm)),))

@@ -10,19 +10,12 @@ from kdcheck import theory
 from kdcheck.claims.arm import Arm
 from kdcheck.claims.paper import Figure, Paper, Printed
 from kdcheck.paper import arms
-from kdcheck.paper.arms import ERM, LS, TUNED_LS
+from kdcheck.paper.arms import ERM, LS, TUNED, TUNED_LS
 from kdcheck.paper.tables import CLASSES, SIZES, TASKS, Cell, Tables, load_tables
 
 EXPERIMENTS = {False: "section 4", True: "appendix A.3"}
 SMALLER = (ERM("smaller"), LS("smaller"), arms.STANDARD_KD, arms.SELF_KD)
 LARGER = (ERM("larger"), LS("larger"), arms.REVERSE_KD)
-TUNED = {
-    **{LS(size): TUNED_LS(size) for size in SIZES},
-    arms.STANDARD_KD: arms.TUNED_STANDARD_KD,
-    arms.SELF_KD: arms.TUNED_SELF_KD,
-    arms.REVERSE_KD: arms.TUNED_REVERSE_KD,
-}
-"""Arm of section 4: what stands in its row in appendix A.3. ERM has no temperature and stays."""
 
 
 def printed(tables: Tables) -> dict[Printed, Cell]:
