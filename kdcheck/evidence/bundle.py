@@ -41,14 +41,6 @@ def export_bundle(
 
     The folder appears when it is complete; an older bundle of the same name is replaced then. Logits
     of the points before the last, many times as large, go along where one of the claims reads them.
-
-    Args:
-        source: where to read from.
-        folder: the bundle to write.
-        digests: which trainings; by default all.
-
-    Raises:
-        EvidenceError: evidence is missing or damaged, or the folder holds something else.
     """
     wanted = sorted(source.digests() if digests is None else set(digests))
     try:
@@ -115,11 +107,7 @@ def curves_read(claims: Iterable[Judged]) -> set[str]:
 
 
 class Bundle:
-    """A bundle, read. The same interface as the store.
-
-    Raises:
-        EvidenceError: the folder is no bundle, of another format, or names a folder outside it.
-    """
+    """A bundle, read: an :class:`EvidenceSource` as the store is."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -22,20 +22,7 @@ ALL_FINISHED = "attributes.status = 'FINISHED'"
 
 
 def experiment_tags(ids: Mapping[str, str], name: str) -> dict[str, str]:
-    """Tags that give an experiment its note and its saved views.
-
-    Args:
-        ids: experiment id by name.
-        name: of the experiment.
-
-    Returns:
-        Value by name of the tag.
-
-    Source: none.
-
-    >>> list(experiment_tags({TRAININGS: "1", CLAIMS: "2"}, CLAIMS))
-    ['mlflow.note.content', 'mlflow.sharedViewState.kdcheck-verdicts']
-    """
+    """Tags that give an experiment its note and its saved views."""
     if name == CLAIMS:
         note, views = _claims_note(ids), {VIEWS[CLAIMS]: _verdicts_view()}
     else:
@@ -101,11 +88,7 @@ def _state(search: str, *, order: str, columns: Sequence[str]) -> dict[str, obje
 
 
 def _saved_view(name: str, state: Mapping[str, object]) -> str:
-    """Value of the tag in which MLflow keeps a saved view.
-
-    >>> _saved_view("Verdicts", {})
-    '{"name": "Verdicts", "createdAt": 0, "updatedAt": 0, "state": "deflate;eJyrrgUAAXUA+Q=="}'
-    """
+    """Value of the tag in which MLflow keeps a saved view."""
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     view = {"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
     return json.dumps(view)
