@@ -17,7 +17,7 @@ import numpy as np
 
 from kdcheck.claims import Arm, Claim, Contrast, Margin, Paper, reading
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
-from kdcheck.evidence.judged import Judged, RunTable
+from kdcheck.evidence.judged import Judged, RunTable, selected
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.location import Location
 from kdcheck.evidence.store import Store
@@ -189,7 +189,7 @@ class MemorySource:
         return sample_evidence(self.recipes[digest])
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
-        return tuple(self.judged)
+        return selected(self.judged, paper, scale)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from kdcheck.evidence.layout import CLAIMS, CURRENT, TRAININGS
 from kdcheck.evidence.links import runs_link
+from kdcheck.metrics import METRICS
 
 VIEWS = {CLAIMS: "kdcheck-verdicts", TRAININGS: "kdcheck-trainings"}
 """Key of the saved view of each experiment, for links."""
@@ -66,7 +67,7 @@ def _verdicts_view() -> str:
 
 def _trainings_view() -> str:
     columns = [f"tags.`{tag}`" for tag in ("role", "task", "objective", "seed")]
-    columns += [f"metrics.`test/{m}`" for m in ("mean_entropy_nats", "accuracy", "nll_nats")]
+    columns += [f"metrics.`test/{name}`" for name, metric in METRICS.items() if not metric.needs]
     state = _state(ALL_FINISHED, order="tags.`role`", columns=columns)
     return _saved_view("Trainings", state)
 
