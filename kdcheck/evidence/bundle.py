@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.files import (
@@ -27,6 +28,7 @@ from kdcheck.evidence.files import (
 )
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.source import EvidenceSource
+from kdcheck.metrics import METRICS
 
 CONTENTS = {MANIFEST, "trainings", "claims"}
 """What lies in the folder of a bundle; anything else is not ours to delete."""
@@ -40,15 +42,8 @@ def export_bundle(
     """Write trainings, and the claims that rest on no others, into a new bundle.
 
     The folder appears when it is complete; an older bundle of the same name is replaced then. Logits
-    of the points before the last, many times as large, go along where one of the claims reads them.
-
-    Args:
-        source: where to read from.
-        folder: the bundle to write.
-        digests: which trainings; by default all.
-
-    Raises:
-        EvidenceError: evidence is missing or damaged, or the folder holds something else.
+    of the points before the last, many times as large, go along where one of the claims reads them,
+    and a teacher where one compares its students with it.
     """
     wanted = sorted(source.digests() if digests is None else set(digests))
     try:
@@ -86,6 +81,7 @@ def _taken(folder: Path, got: str) -> EvidenceError:
 def _write(source: EvidenceSource, new: Path, digests: list[str]) -> None:
     covered = [each for each in source.claims() if set(digests).issuperset(each.table.digests())]
     with_curves = curves_read(covered)
+    digests = sorted({*digests, *_teachers_read(covered, source)})
     trainings: dict[str, dict[str, str]] = {}
     claims: list[dict[str, str]] = []
     new.mkdir(mode=0o755)
@@ -104,22 +100,30 @@ def _write(source: EvidenceSource, new: Path, digests: list[str]) -> None:
 
 def curves_read(claims: Iterable[Judged]) -> set[str]:
     """Digests of the runs of which some claim reads more than the last evaluation point."""
+    return _runs_with(claims, lambda reading: reading.point != "last")
+
+
+def _runs_with(claims: Iterable[Judged], wanted: Callable[[Reading], bool]) -> set[str]:
+    """Digests of the runs of which some claim has a reading of that kind."""
     return {
         digest
         for each in claims
         for reading in each.claim.measures.readings()
-        if reading.point != "last"
+        if wanted(reading)
         for seeds in each.table.runs[reading.arm].values()
         for digest in seeds.values()
     }
 
 
-class Bundle:
-    """A bundle, read. The same interface as the store.
+def _teachers_read(claims: Iterable[Judged], source: EvidenceSource) -> set[str]:
+    """Digests of the runs whose logits some claim compares with those of their students."""
+    students = _runs_with(claims, lambda reading: METRICS[reading.metric].needs == "teacher")
+    teachers = (source.get(digest).recipe.teacher for digest in students)
+    return {teacher.digest for teacher in teachers if teacher is not None}
 
-    Raises:
-        EvidenceError: the folder is no bundle, of another format, or names a folder outside it.
-    """
+
+class Bundle:
+    """A bundle, read: an :class:`EvidenceSource` as the store is."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

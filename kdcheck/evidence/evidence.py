@@ -16,16 +16,7 @@ from kdcheck.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """Logits of one model on one split, with the ids and labels they belong to.
-
-    Source: what Tables 2 to 5 are computed from.
-
-    >>> predictions = Predictions(
-    ...     ids=("a", "b"), labels_N=np.array([0, 1]), logits_NK=np.zeros((2, 3), np.float32)
-    ... )
-    >>> predictions.aligned(["b", "a"]).labels_N
-    array([1, 0])
-    """
+    """Logits of one model on one split, with the ids and labels they belong to."""
 
     ids: tuple[str, ...]
     """Example ids, unique."""
@@ -45,11 +36,7 @@ class Predictions:
             )
 
     def aligned(self, ids: Sequence[str]) -> Predictions:
-        """The same predictions in the order of ``ids``, joined by id, never by position.
-
-        Raises:
-            EvidenceError: an id has no prediction; the message names the first.
-        """
+        """The same predictions in the order of ``ids``, joined by id, never by position."""
         row_of = {example: row for row, example in enumerate(self.ids)}
         missing = [example for example in ids if example not in row_of]
         if missing:
@@ -67,13 +54,7 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPoint:
-    """One look at the model during training.
-
-    Source: a point of the curves of Figures 1 and 2.
-
-    >>> EvaluationPoint(step=10, epoch=0.5, predictions={}, values={}, weights_digest="").step
-    10
-    """
+    """One look at the model during training."""
 
     step: int
     """Optimiser steps taken."""
@@ -90,13 +71,7 @@ class EvaluationPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a run left behind.
-
-    Source: everything the paper's tables and figures show of one run.
-
-    >>> Evidence.__dataclass_fields__["points"].type
-    'tuple[EvaluationPoint, ...]'
-    """
+    """What a run left behind."""
 
     recipe: Recipe
     points: tuple[EvaluationPoint, ...]

@@ -37,19 +37,7 @@ TAGS_PER_BATCH = 100
 
 
 def parameters(recipe: Recipe) -> dict[str, str]:
-    """The recipe's fields as MLflow parameters; the objective's are ``objective.alpha``, ...
-
-    Raises:
-        EvidenceError: a value is longer than MLflow keeps.
-
-    Source: none.
-
-    >>> from kdcheck.objectives import LabelSmoothing
-    >>> recipe = Recipe(task="mrpc", task_digest="t", encoder="tiny-2", encoder_digest="e",
-    ...     objective=LabelSmoothing(alpha=0.3), learning_rate=5e-5, epochs=4, seed=0)
-    >>> parameters(recipe)["objective.alpha"], parameters(recipe)["learning_rate"]
-    ('0.3', '5e-05')
-    """
+    """The recipe's fields as MLflow parameters; the objective's are ``objective.alpha``, ..."""
     flat: dict[str, str] = {}
     left_out = dict.fromkeys(field.name for field in dataclasses.fields(recipe))
     for name, value in (left_out | recipe.canonical()).items():
@@ -66,26 +54,7 @@ def _shown(value: object) -> str:
 
 
 def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str, str]:
-    """Tags of a training: what it is, and which claims it serves.
-
-    Args:
-        recipe: of the training.
-        role: its arm, as ``kd/smaller``.
-        claims: ids of the claims.
-
-    Returns:
-        Value by name of the tag.
-
-    Raises:
-        EvidenceError: a value is longer than MLflow keeps.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_recipe
-    >>> tags = recipe_tags(sample_recipe(), role="ls/smaller", claims=["ls_raises_entropy"])
-    >>> tags["mlflow.runName"], tags["claims"]
-    ('ls invented ls/smaller 0', 'ls_raises_entropy')
-    """
+    """Tags of a training: what it is, and which claims it serves."""
     tags = {
         "digest": recipe.digest,
         "prefix_digest": recipe.prefix_digest or "none",
@@ -103,16 +72,7 @@ def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str
 
 
 def claim_tags(claims: Iterable[str]) -> dict[str, str]:
-    """Tags that tie a training to the claims it is evidence for.
-
-    Raises:
-        EvidenceError: so many claims that MLflow would cut the list.
-
-    Source: none.
-
-    >>> claim_tags(["ls_raises_entropy[sst2]"])
-    {'claims': 'ls_raises_entropy[sst2]', 'claim.ls_raises_entropy.sst2': 'evidence'}
-    """
+    """Tags that tie a training to the claims it is evidence for."""
     ids = sorted(set(claims))
     tags = {"claims": ", ".join(ids)} if ids else {}
     tags |= {claim_tag(claim_id): "evidence" for claim_id in ids}
@@ -120,22 +80,12 @@ def claim_tags(claims: Iterable[str]) -> dict[str, str]:
 
 
 def claim_tag(claim_id: str) -> str:
-    """Name of the tag for one claim; MLflow allows no brackets there.
-
-    Source: none.
-
-    >>> claim_tag("ls_raises_entropy[sst2]")
-    'claim.ls_raises_entropy.sst2'
-    """
+    """Name of the tag for one claim; MLflow allows no brackets there."""
     return "claim." + re.sub(r"[^\w.-]+", ".", claim_id, flags=re.ASCII).strip(".")
 
 
 def judged_tags(judged: Judged, note: str) -> dict[str, str]:
-    """Tags of a claim's run: what the UI filters by, and its description.
-
-    Raises:
-        EvidenceError: a value is longer than MLflow keeps.
-    """
+    """Tags of a claim's run: what the UI filters by, and its description."""
     claim, word = judged.claim, judged.verdict.word.value
     paper, scale = judged.family
     tags = {
@@ -177,17 +127,7 @@ def judged_metrics(judged: Judged) -> list[tuple[str, float, int]]:
 
 
 def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
-    """All metrics as (name, value, step): the curves, and the cost as totals at the last step.
-
-    Raises:
-        EvidenceError: a value is not finite; MLflow would store infinity as 1.8e308.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> metric_rows(sample_evidence())[-1]
-    ('total/tokens', 4096.0, 20)
-    """
+    """All metrics as (name, value, step): the curves, and the cost as totals at the last step."""
     rows = [(n, v, p.step) for p in evidence.points for n, v in p.values.items()]
     last = evidence.final.step
     rows += [(f"{COST}{name}", value, last) for name, value in evidence.cost.items()]
@@ -196,7 +136,7 @@ def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
 
 
 def _check_finite(metrics: Mapping[str, float], who: str) -> None:
-    """Refuse NaN and infinity, and name the metric."""
+    """Refuse NaN, and infinity, which MLflow would store as 1.8e308."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise EvidenceError(
@@ -218,11 +158,5 @@ def _checked_lengths(values: Mapping[str, str], longest: int, kind: str) -> dict
 
 
 def chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
-    """The values in pieces of at most ``size``.
-
-    Source: none.
-
-    >>> chunks([1, 2, 3], 2)
-    [[1, 2], [3]]
-    """
+    """The values in pieces of at most ``size``."""
     return [values[start : start + size] for start in range(0, len(values), size)]

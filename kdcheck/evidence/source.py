@@ -16,16 +16,7 @@ class EvidenceSource(Protocol):
         ...
 
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
-        """Evidence of one training, every file checked.
-
-        Args:
-            digest: of its recipe.
-            trajectory: also the logits of the points before the last; without it those points
-                carry their values only.
-
-        Raises:
-            EvidenceError: there is none, or a file is missing or damaged.
-        """
+        """Evidence of one training, every file checked; with earlier points' logits on demand."""
         ...
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:

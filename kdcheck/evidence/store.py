@@ -38,14 +38,7 @@ LOCK_TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A training that was announced to the store and has not ended.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_recipe
-    >>> Begun(run_id="ab12", recipe=sample_recipe(seed=3), attempt="1").recipe.seed
-    3
-    """
+    """A training that was announced to the store and has not ended."""
 
     run_id: str
     recipe: Recipe
@@ -71,22 +64,14 @@ class Store:
 
     @classmethod
     def create(cls, place: Location | Path | str) -> Store:
-        """Open the store, made first if there is none; also after its folder was moved.
-
-        Raises:
-            EvidenceError: it cannot be made or used; the message names the next step.
-        """
+        """Open the store, made first if there is none; also after its folder was moved."""
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "create"):
             return cls(location, Tracking.create(location))
 
     @classmethod
     def open(cls, place: Location | Path | str) -> Store:
-        """Open a store that exists.
-
-        Raises:
-            EvidenceError: there is none, or it cannot be used; the message names the next step.
-        """
+        """Open a store that exists."""
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "open"):
             return cls(location, Tracking.open(location))
@@ -122,19 +107,8 @@ class Store:
     ) -> Begun | None:
         """Announce a training: a RUNNING run with parameters and tags.
 
-        An unfinished run of the same recipe is taken up again instead of making another.
-
-        Args:
-            recipe: what is trained.
-            role: ``teacher``, ``student``, ...; what charts group by.
-            claims: ids of the claims it is evidence for.
-            worker: which worker trains it, for people to read.
-
-        Returns:
-            What :meth:`finish` wants, or none if the training is in the store already.
-
-        Raises:
-            EvidenceError: another living process is training it.
+        An unfinished run of the same recipe is taken up again instead of making another; none if
+        the training is in the store already.
         """
         attempt = uuid.uuid4().hex
         tags = layout.recipe_tags(recipe, role=role, claims=claims) | owner.this_process()
@@ -157,18 +131,7 @@ class Store:
         return Begun(run_id=run.info.run_id, recipe=recipe, attempt=attempt)
 
     def finish(self, begun: Begun, evidence: Evidence) -> str:
-        """Store what a training left: files first, then its metrics, FINISHED last.
-
-        Args:
-            begun: what :meth:`begin` gave.
-            evidence: of that recipe.
-
-        Returns:
-            The id of the run.
-
-        Raises:
-            EvidenceError: it could not be stored in full; the run is then not in the store.
-        """
+        """Store what a training left: files first, then its metrics, FINISHED last."""
         recipe = begun.recipe
         _check_finish(evidence, recipe)
         rows = layout.metric_rows(evidence)
@@ -195,15 +158,7 @@ class Store:
     def reap(
         self, alive: Callable[[Mapping[str, str]], bool | None] = owner.owner_is_alive
     ) -> list[str]:
-        """Mark as KILLED what dead processes left RUNNING.
-
-        Args:
-            alive: whether the owner named by a run's tags lives; none if unknown, and then the
-                run is left alone. By default processes of this machine are looked up.
-
-        Returns:
-            Digests of the trainings that were reaped.
-        """
+        """Mark as KILLED what dead processes left RUNNING; where nobody knows, a run is left alone."""
         reaped = []
         with self._use("look for runs of dead processes"), self._lock():
             for name in (TRAININGS, CLAIMS):
@@ -220,12 +175,6 @@ class Store:
 
         One that differs becomes a new run with the tag ``current`` = ``true``; the older ones of the
         same claim, paper and scale stay, with ``false``.
-
-        Returns:
-            The id of the current run.
-
-        Raises:
-            EvidenceError: it could not be stored.
         """
         self.tag_claims({digest: [judged.claim.id] for digest in judged.table.digests()})
         tags = layout.judged_tags(judged, note(judged, self)) | owner.this_process()
@@ -248,11 +197,7 @@ class Store:
         return str(run.info.run_id)
 
     def tag_claims(self, claims: Mapping[str, Iterable[str]]) -> None:
-        """Tie finished trainings to the claims they are evidence for; only news is written.
-
-        Args:
-            claims: ids of claims, by digest of a training.
-        """
+        """Tie finished trainings to the claims they are evidence for; only news is written."""
         if all(
             digest in self._known and layout.claim_tag(claim) in self._known[digest].data.tags
             for digest, ids in claims.items()
@@ -284,12 +229,7 @@ class Store:
         }
 
     def register_criteria(self, family: tuple[str, str], digests: Mapping[str, str]) -> None:
-        """Write down the digest of each claim's criterion, before its first run.
-
-        Args:
-            family: paper and scale.
-            digests: of the criteria, by claim id.
-        """
+        """Write down the digest of each claim's criterion, before its first run."""
         with self._use("register the criteria"), self._lock():
             earlier = self._criteria(family)
             for claim, digest in digests.items():

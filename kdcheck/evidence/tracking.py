@@ -25,16 +25,7 @@ NO_STORE = "Name the right one with --store, or make one by running pytest claim
 
 
 class Tracking:
-    """Runs of the two experiments, through a client of its own and explicit run ids.
-
-    Source: none.
-
-    >>> Tracking.open(Location.parse("/nowhere/store"))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
-store. Name the right one with --store, or make one by running pytest claims/.
-    """
+    """Runs of the two experiments, through a client of its own and explicit run ids."""
 
     def __init__(self, client: MlflowClient, experiments: dict[str, str]) -> None:
         self._client = client
@@ -177,20 +168,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
 
 
 def no_store(location: Location, got: str) -> EvidenceError:
-    """The error for a store, or a part of it, that is not there.
-
-    Args:
-        location: where it was looked for.
-        got: what is there instead.
-
-    Returns:
-        An error to raise.
-
-    Source: none.
-
-    >>> no_store(Location.parse("/data/store"), "no experiment 'kdcheck/claims' there").wanted
-    'a store'
-    """
+    """The error for a store, or a part of it, that is not there."""
     return EvidenceError(f"store {location}", got, "a store", NO_STORE)
 
 
