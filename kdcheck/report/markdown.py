@@ -104,7 +104,7 @@ def _finals(record: Record) -> list[str]:
             )
             for arm in record["arms"]
         ]
-        blocks.append(_table(("test " + "".join(wording.metric(metric)), *map(plain, names)), rows))
+        blocks.append(_table((f"test {wording.metric(metric)}", *map(plain, names)), rows))
     return blocks
 
 
