@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -79,6 +80,7 @@ PAPER = Paper(
 )
 
 
+@cache
 def recipe(arm: Arm, task: str, seed: int) -> Recipe:
     """Rates and epochs differ by method; a lender's are the borrower's."""
     number = ["plainly", "smooth", "taught"].index((arm.budget or arm).method)
@@ -106,6 +108,7 @@ def level(split: str, arm: Arm, task: str, seed: int, look: int) -> float:
     return base + where + by_seed * seed - fall * look
 
 
+@cache
 def evidence(arm: Arm, task: str, seed: int) -> Evidence:
     """Random logits, surer for the larger model; every split has rows of its own."""
     place = (ARMS.index(arm), TASKS.index(task), seed)

@@ -17,7 +17,7 @@ from scipy.stats import t
 from kdcheck.claims import Arm, Paper
 from kdcheck.errors import InputError
 from kdcheck.evidence.judged import Judged
-from kdcheck.report import build, schema, to_json
+from kdcheck.report import build, contents, schema, to_json
 from tests import report_doubles as doubles
 from tests.json_schema import departures
 from tests.report_doubles import (
@@ -245,7 +245,8 @@ def test_curves_are_means_over_seeds_of_their_own_split(record: dict[str, Any]) 
             assert [point["epoch"] for point in points] == list(range(1, epochs + 1))
             for point in points:
                 levels_S = [
-                    doubles.level(split, arm, "birds", seed, point["epoch"]) for seed in SORTED_SEEDS
+                    doubles.level(split, arm, "birds", seed, point["epoch"])
+                    for seed in SORTED_SEEDS
                 ]
                 assert point["mean"] == pytest.approx(fmean(levels_S))
                 assert point["sd"] == pytest.approx(stdev(levels_S))
@@ -279,9 +280,7 @@ def test_arms_stand_in_the_papers_order_with_its_words_and_colours(record: dict[
     assert warm["teacher"] == {"method": "plainly", "size": "larger"}
     assert warm["teacher_temperature"] == 2
     rates = {arm["key"]: arm["settings"]["trees"]["learning_rate"] for arm in record["arms"]}
-    assert (rates[PLAIN.key], rates[LENT.key], rates[WARM.key]) == pytest.approx(
-        (1e-4, 2e-4, 3e-4)
-    )
+    assert (rates[PLAIN.key], rates[LENT.key], rates[WARM.key]) == pytest.approx((1e-4, 2e-4, 3e-4))
 
 
 def test_a_figure_lists_those_of_its_arms_that_were_run_and_needs_one() -> None:
@@ -380,7 +379,9 @@ def test_seeds_of_other_settings_are_not_mixed_into_an_arm() -> None:
     settings = next(arm for arm in record["arms"] if arm["key"] == PLAIN.key)["settings"]
     assert settings["fish"]["epochs"] == 2
     assert record["notes"][0].startswith(f"Claim {doubles.TEACHING.id} was judged on other runs")
-    assert sorted(record["notes"][1:]) == [f"3 texts of {task} were cut" for task in sorted(CLASSES)]
+    assert sorted(record["notes"][1:]) == [
+        f"3 texts of {task} were cut" for task in sorted(CLASSES)
+    ]
 
 
 def test_a_scale_ships_where_the_paper_brings_a_file_of_its_name(tmp_path: Any) -> None:
@@ -390,6 +391,12 @@ def test_a_scale_ships_where_the_paper_brings_a_file_of_its_name(tmp_path: Any) 
     assert doubles.record(claims=[claim])["scale_ships"] is True
     assert doubles.record(claims=[claim], scale="other")["scale_ships"] is False
     assert doubles.record()["scale_ships"] is False
+
+
+def test_tasks_that_kdcheck_can_fetch_are_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "PACKAGED", {"trees": None})
+    packaged = {task["name"]: task["packaged"] for task in doubles.record()["tasks"]}
+    assert packaged == {"fish": False, "trees": True, "birds": False}
 
 
 def test_the_same_evidence_gives_the_same_bytes(record: dict[str, Any]) -> None:

@@ -111,5 +111,5 @@ def _finals(record: Record) -> list[str]:
 def _final(metric: str, cell: Record | None) -> str:
     if cell is None:
         return "–"
-    paper = f" ({cell['paper']['printed']})" if cell["paper"] else ""
+    paper = f" ({plain(cell['paper']['printed'])})" if cell["paper"] else ""
     return wording.spread(metric, cell["mean"], cell["sd"]) + paper
