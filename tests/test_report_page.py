@@ -153,7 +153,7 @@ def test_what_all_claims_depart_in_is_listed_once_and_the_rest_on_its_card(
     own = [text_of(each) for each in card_of(page, doubles.SURER.id).iter("li")]
     assert own == [f"{doubles.SURER.id} departs alone."]
     (section,) = (each for each in page.iter("section") if each.get("id") == "deviations")
-    assert [text_of(each) for each in section.iter("li")][0] == "Text is invented."
+    assert next(text_of(each) for each in section.iter("li")) == "Text is invented."
 
 
 class Drawing:

@@ -21,8 +21,20 @@ from kdcheck.report import build, contents, schema, to_json
 from tests import report_doubles as doubles
 from tests.json_schema import departures
 from tests.report_doubles import (
-    ACCURACY, BIG, BY_SMOOTH, CLASSES, ECE, EFFECTS, ENTROPY, LENT, PAPER, PLAIN, SMOOTH, TASKS,
-    TAUGHT, WARM,
+    ACCURACY,
+    BIG,
+    BY_SMOOTH,
+    CLASSES,
+    ECE,
+    EFFECTS,
+    ENTROPY,
+    LENT,
+    PAPER,
+    PLAIN,
+    SMOOTH,
+    TASKS,
+    TAUGHT,
+    WARM,
 )  # fmt: skip
 
 SORTED_SEEDS = [3, 11, 12]
