@@ -23,8 +23,8 @@ def tables(record: Record) -> Markup:
 def _tables(record: Record, cells: Mapping[Any, Record], metric: str, size: str) -> Markup | None:
     arms = [arm for arm in record["arms"] if arm["size"] == size]
     own, others = ([arm for arm in arms if arm["plain"] is plain] for plain in (True, False))
-    name, unit = wording.metric(metric)
-    title = f"Test {name} of the {size} model{unit}"
+    name, *unit = wording.metric(metric).split(", ")
+    title = ", ".join([f"Test {name} of the {size} model", *unit])
     found = [_table(record, cells, metric, own, title)] if own else []
     if others:
         table = _table(record, cells, metric, others, f"{title}: other ways of training")

@@ -104,12 +104,12 @@ def _finals(record: Record) -> list[str]:
             )
             for arm in record["arms"]
         ]
-        blocks.append(_table(("test " + "".join(wording.metric(metric)), *map(plain, names)), rows))
+        blocks.append(_table((f"test {wording.metric(metric)}", *map(plain, names)), rows))
     return blocks
 
 
 def _final(metric: str, cell: Record | None) -> str:
     if cell is None:
         return "–"
-    paper = f" ({cell['paper']['printed']})" if cell["paper"] else ""
+    paper = f" ({plain(cell['paper']['printed'])})" if cell["paper"] else ""
     return wording.spread(metric, cell["mean"], cell["sd"]) + paper

@@ -10,8 +10,10 @@ from kdcheck.metrics import METRICS
 from kdcheck.verdict.words import Word, signed
 
 MINUS = "−"
-NAMES: Mapping[str, str] = {"mean_entropy_nats": "entropy"}
-"""How people call a metric, where not as the table of metrics does."""
+METRIC_NAMES: Mapping[str, str] = {"mean_entropy_nats": "entropy"}
+"""How people call a metric, where the table of metrics says it otherwise."""
+PERCENT = ("accuracy",)
+"""Fractions that papers print in percent."""
 WORDS: tuple[str, ...] = tuple(word.value for word in Word)
 SIGNS: Mapping[str, str] = {
     "SUPPORTED": "✓",
@@ -51,22 +53,16 @@ def interval(bounds: Sequence[float] | None) -> str:
     return "–" if bounds is None else f"[{effect(bounds[0])}, {effect(bounds[1])}]"
 
 
-def metric(name: str) -> tuple[str, str]:
-    """A metric in words, and its unit with a comma before it."""
-    unit = "%" if _is_share(name) else "nats" if METRICS[name].unit == "nats" else ""
-    words = NAMES.get(name, name.removesuffix("_nats").replace("_", " "))
-    return words, f", {unit}" if unit else ""
+def metric(name: str) -> str:
+    """A metric and its unit, as ``entropy, nats``."""
+    unit = "%" if name in PERCENT else METRICS[name].unit.replace("fraction", "")
+    words = METRIC_NAMES.get(name, name.removesuffix("_nats").replace("_", " "))
+    return f"{words}, {unit}" if unit else words
 
 
 def figure(metric: str, value: float) -> str:
-    """A metric as papers print it: one decimal of a percentage, else four."""
-    return f"{100 * value:.1f}" if _is_share(metric) else f"{value:.4f}"
-
-
-def _is_share(metric: str) -> bool:
-    """Whether it is shown in percent: a fraction that cannot exceed 1."""
-    row = METRICS[metric]
-    return row.unit == "fraction" and row.high(2) == 1.0
+    """A value of a metric as papers print it: one decimal of a percentage, else four."""
+    return f"{100 * value:.1f}" if metric in PERCENT else f"{value:.4f}"
 
 
 def spread(metric: str, mean: float, sd: float | None) -> str:
