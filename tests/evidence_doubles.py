@@ -19,9 +19,9 @@ from kdcheck.claims import Arm, Claim, Contrast, Margin, Paper, reading
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import Judged, RunTable, selected
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.store import Store
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
+from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 from kdcheck.verdict import Criterion, Measured, TaskEffects, judge_family
 

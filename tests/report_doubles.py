@@ -25,8 +25,8 @@ from kdcheck.claims import (
     points,
     reading,
 )
-from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing, Objective
 from kdcheck.recipe import Recipe
 from kdcheck.report import build

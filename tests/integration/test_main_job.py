@@ -172,7 +172,9 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
 
 def _left_by_a_dead_process(store: Store) -> str:
     """Id of a RUNNING run whose owner no longer lives."""
-    begun = store.begin(tiny_recipe(tiny_task(), tiny_encoder()), role="x", claims=[], worker="doomed")
+    begun = store.begin(
+        tiny_recipe(tiny_task(), tiny_encoder()), role="x", claims=[], worker="doomed"
+    )
     store._runs.tag(begun.run_id, "kdcheck.started", "1")  # this process, but an earlier one
     return begun.run_id
 

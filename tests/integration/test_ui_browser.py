@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from kdcheck.evidence.samples import sample_recipe
 from kdcheck.study.record import judged, store_claim
 from kdcheck.study.samples import SampleDigests
 
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.samples import sample_recipe
 from kdcheck.evidence.store import Store
 from kdcheck.paper.arms import ERM, LS
 from kdcheck.study.graph import build
