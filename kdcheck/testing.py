@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from kdcheck.encoders import Encoder
-from kdcheck.encoders.model import WORD_EMBEDDINGS
-from kdcheck.evidence.record import Predictions
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS
+from kdcheck.evidence.evidence import Predictions
 from kdcheck.objectives import ERM
 from kdcheck.recipe import Recipe
 from kdcheck.tasks import Origin, Split, Task

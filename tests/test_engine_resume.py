@@ -13,7 +13,7 @@ from kdcheck.engine import checkpoint, loop, resume
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import Clock, train
 from kdcheck.errors import CheckpointError
-from kdcheck.evidence.record import Evidence
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 
 

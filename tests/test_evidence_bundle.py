@@ -2,57 +2,36 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from kdcheck.claims import apply, reading
 from kdcheck.cli import main, verify
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.bundle import Bundle, export_bundle
+from kdcheck.evidence.bundle import Bundle, curves_read, export_bundle
 from kdcheck.evidence.files import write_json
-from kdcheck.evidence.samples import sample_evidence, sample_recipe
-from kdcheck.evidence.source import ClaimRecord
-from kdcheck.study.record import store_claim
-from kdcheck.study.samples import SampleStore, sample_judged
+from tests.evidence_doubles import (
+    OTHER,
+    PLAIN,
+    SMOOTHED,
+    TAUGHT,
+    TEACHER,
+    MemorySource,
+    recipes_of,
+    sample_evidence,
+    sample_judged,
+    sample_table,
+)
 
-DIGESTS = [sample_recipe(seed).digest for seed in range(3)]
-
-
-def claim(name: str, *seeds: int) -> ClaimRecord:
-    return ClaimRecord(
-        claim_id=name,
-        scale="embedded",
-        evidence=tuple(DIGESTS[seed] for seed in seeds),
-        note=f"# {name}",
-        tags={"verdict": "SUPPORTED"},
-        metrics={"effect": 0.5},
-        params={"margin": "0.05"},
-        files=("table.csv",),
-    )
-
-
-class InMemory:
-    """A source without MLflow and without files."""
-
-    def __init__(self, *, broken: int | None = None):
-        self.broken = broken
-
-    def digests(self):
-        return set(DIGESTS)
-
-    def get(self, digest, *, trajectory=False):
-        seed = DIGESTS.index(digest)
-        if seed == self.broken:
-            raise EvidenceError("source", "a broken run", "an intact one", "Mend it.")
-        return sample_evidence(seed)
-
-    def metrics(self, digests):
-        return {digest: {} for digest in digests}
-
-    def claims(self):
-        return (claim("b", 0), claim("a", 0, 1))
-
-    def claim_file(self, record, name):
-        return f"{record.claim_id},{name}".encode()
+ENDS = sample_judged("b", contrast=reading("accuracy", PLAIN) - 0.5)
+CURVES = sample_judged(
+    "a",
+    contrast=apply("least", reading("mean_entropy_nats", SMOOTHED, point="every"))
+    - reading("mean_entropy_nats", PLAIN, split="train_sample"),
+)
+SOURCE = MemorySource((ENDS, CURVES))
+OF_ENDS = sorted(ENDS.table.digests())
 
 
 def tree(folder):
@@ -62,59 +41,101 @@ def tree(folder):
 
 
 def test_a_bundle_gives_what_its_source_gave_also_after_it_was_moved(tmp_path):
-    export_bundle(InMemory(), tmp_path / "made")
+    export_bundle(SOURCE, tmp_path / "made")
     shutil.move(tmp_path / "made", tmp_path / "moved")
     bundle = Bundle(tmp_path / "moved")
-    assert bundle.digests() == set(DIGESTS)
-    for seed, digest in enumerate(DIGESTS):
-        back, wanted = bundle.get(digest), sample_evidence(seed)
-        assert back.recipe == wanted.recipe
-        assert back.final.values == wanted.final.values
-        logits = back.final.predictions["test"].logits_NK
-        assert (logits == wanted.final.predictions["test"].logits_NK).all()
-    assert bundle.claims() == (claim("a", 0, 1), claim("b", 0))
-    assert bundle.claim_file(claim("b", 0), "table.csv") == b"b,table.csv"
-    assert bundle.metrics(DIGESTS[:1])[DIGESTS[0]]["total/seconds"] == 1.5
+    assert len(bundle.digests()) == 12
+    assert bundle.digests() == {*OF_ENDS, *CURVES.table.digests()}
+    for digest, recipe in SOURCE.recipes.items():
+        back, wanted = bundle.get(digest), sample_evidence(recipe)
+        assert back.recipe == recipe
+        assert [p.values for p in back.points] == [p.values for p in wanted.points]
+        for split, predictions in wanted.final.predictions.items():
+            assert (back.final.predictions[split].logits_NK == predictions.logits_NK).all()
+    assert bundle.claims() == (CURVES, ENDS), "by id"
+
+
+def test_claims_are_chosen_by_paper_and_scale_and_never_merged(tmp_path):
+    judged = [
+        sample_judged("c", paper=OTHER, scale="small"),
+        sample_judged("c", scale="small"),
+        sample_judged("c", scale="mini"),
+        sample_judged("a", scale="small"),
+    ]
+    bundle = Bundle(export_bundle(MemorySource(judged), tmp_path / "bundle"))
+    names = [(*each.family, each.claim.id) for each in bundle.claims()]
+    assert names == [
+        *(("one", "mini", "c"), ("one", "small", "a"), ("one", "small", "c")),
+        ("other", "small", "c"),
+    ]
+    assert bundle.claims(scale="mini") == (judged[2],)
+    assert bundle.claims(paper="other") == (judged[0],)
+    assert bundle.claims(paper="other", scale="mini") == ()
 
 
 def test_two_exports_are_equal_byte_for_byte_and_name_no_place(tmp_path):
-    first = tree(export_bundle(InMemory(), tmp_path / "first"))
-    second = tree(export_bundle(InMemory(), tmp_path / "second"))
+    first = tree(export_bundle(SOURCE, tmp_path / "first"))
+    second = tree(export_bundle(SOURCE, tmp_path / "second"))
     assert first == second
     assert not [name for name, content in first.items() if str(tmp_path).encode() in content]
 
 
-def test_the_trajectory_is_kept_on_demand_alone(tmp_path):
-    export_bundle(InMemory(), tmp_path / "small")
-    export_bundle(InMemory(), tmp_path / "large", trajectory=True)
-    whole = Bundle(tmp_path / "large").get(DIGESTS[0], trajectory=True)
-    assert [len(point.predictions) for point in whole.points] == [2, 2]
-    with pytest.raises(EvidenceError, match="with the trajectory"):
-        Bundle(tmp_path / "small").get(DIGESTS[0], trajectory=True)
+def test_the_trajectory_goes_along_for_the_runs_whose_curves_a_claim_reads_alone(tmp_path):
+    smoothed = set(sample_table([SMOOTHED]).digests())
+    assert curves_read(SOURCE.claims()) == smoothed
+    bundle = Bundle(export_bundle(SOURCE, tmp_path / "bundle"))
+    for digest in bundle.digests() & smoothed:
+        whole = bundle.get(digest, trajectory=True)
+        wanted = sample_evidence(SOURCE.recipes[digest])
+        for point, told in zip(whole.points, wanted.points, strict=True):
+            sample, expected = (each.predictions["train_sample"] for each in (point, told))
+            assert sample.ids == expected.ids
+            assert (sample.logits_NK == expected.logits_NK).all()
+    for digest in bundle.digests() - smoothed:
+        with pytest.raises(EvidenceError, match="with the trajectory"):
+            bundle.get(digest, trajectory=True)
 
 
 def test_a_claim_goes_along_only_with_all_its_evidence(tmp_path):
-    bundle = Bundle(export_bundle(InMemory(), tmp_path / "one", DIGESTS[:1]))
-    assert bundle.digests() == {DIGESTS[0]}
-    assert [record.claim_id for record in bundle.claims()] == ["b"]
+    bundle = Bundle(export_bundle(SOURCE, tmp_path / "one", OF_ENDS))
+    assert bundle.digests() == set(OF_ENDS)
+    assert bundle.claims() == (ENDS,)
+    assert Bundle(export_bundle(SOURCE, tmp_path / "none", OF_ENDS[1:])).claims() == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "teachers"), [("teacher_agreement", 6), ("kl_from_teacher_nats", 6), ("accuracy", 0)]
+)
+def test_a_teacher_goes_along_where_a_claim_compares_its_students_with_it(
+    tmp_path, metric, teachers
+):
+    judged = sample_judged(contrast=reading(metric, TAUGHT) - 0.5)
+    students = set(judged.table.digests())
+    bundle = Bundle(export_bundle(MemorySource((judged,)), tmp_path / "bundle", students))
+    taught = sample_table([TEACHER]).digests()
+    assert bundle.digests() == students | set(taught if teachers else ())
+    assert len(bundle.digests()) == 6 + teachers
+    for digest in bundle.digests() - students:
+        train = sample_evidence(recipes_of(judged)[digest]).final.predictions["train"]
+        assert (bundle.get(digest).final.predictions["train"].logits_NK == train.logits_NK).all()
 
 
 def test_a_failed_export_leaves_the_older_bundle_and_nothing_else(tmp_path):
-    export_bundle(InMemory(), tmp_path / "bundle")
+    export_bundle(SOURCE, tmp_path / "bundle")
     before = tree(tmp_path)
-    with pytest.raises(EvidenceError, match="Mend it"):
-        export_bundle(InMemory(broken=2), tmp_path / "bundle")
+    with pytest.raises(EvidenceError, match="a broken run"):
+        export_bundle(replace(SOURCE, broken=OF_ENDS[-1]), tmp_path / "bundle")
     assert tree(tmp_path) == before
 
 
 def test_an_older_bundle_is_replaced_but_other_files_are_not(tmp_path):
-    export_bundle(InMemory(), tmp_path / "bundle")
-    export_bundle(InMemory(), tmp_path / "bundle", DIGESTS[:1])
-    assert Bundle(tmp_path / "bundle").digests() == {DIGESTS[0]}
+    export_bundle(SOURCE, tmp_path / "bundle")
+    export_bundle(SOURCE, tmp_path / "bundle", OF_ENDS)
+    assert Bundle(tmp_path / "bundle").digests() == set(OF_ENDS)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("dear")
     with pytest.raises(EvidenceError, match=r"no manifest\.json in it.*Name another folder"):
-        export_bundle(InMemory(), tmp_path / "thesis")
+        export_bundle(SOURCE, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "dear"
 
 
@@ -126,15 +147,15 @@ def test_a_folder_whose_manifest_is_not_that_of_a_bundle_is_not_replaced(tmp_pat
     (tmp_path / "code.js").write_text("dear")
     before = tree(tmp_path)
     with pytest.raises(EvidenceError, match=r"got no bundle in its place.*Name another folder"):
-        export_bundle(InMemory(), tmp_path)
+        export_bundle(SOURCE, tmp_path)
     assert tree(tmp_path) == before
 
 
 def test_a_bundle_with_files_of_somebody_else_beside_it_is_not_replaced(tmp_path):
-    export_bundle(InMemory(), tmp_path / "bundle")
+    export_bundle(SOURCE, tmp_path / "bundle")
     (tmp_path / "bundle" / "thesis.tex").write_text("dear")
     with pytest.raises(EvidenceError, match=r"other files beside the bundle \(thesis\.tex\)"):
-        export_bundle(InMemory(), tmp_path / "bundle")
+        export_bundle(SOURCE, tmp_path / "bundle")
     assert (tmp_path / "bundle" / "thesis.tex").read_text() == "dear"
 
 
@@ -142,47 +163,37 @@ def test_a_file_is_neither_a_bundle_nor_replaced_by_one(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("dear")
     with pytest.raises(EvidenceError, match=r"got no bundle in its place.*Name another folder"):
-        export_bundle(InMemory(), file)
+        export_bundle(SOURCE, file)
     assert file.read_text() == "dear"
-
-
-@pytest.fixture
-def judged_store(monkeypatch):
-    """A store with a claim at the scale `invented`, opened by every verb."""
-    store = SampleStore()
-    store_claim(sample_judged(), store)
-    monkeypatch.setattr(verify, "source_of", lambda *_: store)
-    return store
 
 
 @pytest.mark.parametrize(
     ("claims", "facts"),
     [
-        (True, ("no judged claim at scale 'mini'", "one of invented", "Correct --scale")),
-        (False, ("no judged claim in the store", "Run pytest claims/ first")),
+        ((ENDS,), ("no judged claim at scale 'mini'", "one of small", "Correct --scale")),
+        ((), ("no judged claim in the store", "Run pytest claims/ first")),
     ],
 )
 def test_an_export_that_selects_nothing_names_the_scales_and_replaces_nothing(
-    tmp_path, judged_store, monkeypatch, capsys, claims, facts
+    tmp_path, monkeypatch, capsys, claims, facts
 ):
+    monkeypatch.setattr(verify, "source_of", lambda *_: replace(SOURCE, judged=claims))
     command = ["export", str(tmp_path / "bundle")]
-    export_bundle(InMemory(), tmp_path / "bundle")
+    export_bundle(SOURCE, tmp_path / "bundle")
     before = tree(tmp_path)
-    if not claims:
-        monkeypatch.setattr(judged_store, "claims", tuple)
     assert main([*command, "--scale", "mini"]) == 2
     printed = capsys.readouterr().err
     assert all(fact in printed for fact in facts), printed
     assert tree(tmp_path) == before
     if claims:
-        assert main([*command, "--scale", "invented"]) == 0
-        assert Bundle(tmp_path / "bundle").digests() == set(sample_judged().digests())
+        assert main([*command, "--scale", "small"]) == 0
+        assert Bundle(tmp_path / "bundle").digests() == set(OF_ENDS)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EvidenceError, match="a folder that you may write to"):
-        export_bundle(InMemory(), tmp_path / "file" / "bundle")
+        export_bundle(SOURCE, tmp_path / "file" / "bundle")
 
 
 @pytest.mark.parametrize(
@@ -198,20 +209,20 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path, content):
         Bundle(tmp_path)
 
 
-def test_a_changed_verdict_in_a_bundle_is_found(tmp_path):
-    export_bundle(InMemory(), tmp_path / "bundle")
-    record = tmp_path / "bundle/claims/000/claim.json"
-    record.write_text(record.read_text().replace("SUPPORTED", "REFUTED"))
-    with pytest.raises(EvidenceError, match=r"claims/000.*claim\.json with sha256"):
+@pytest.mark.parametrize("name", ["judged.json", "paper.json"])
+def test_a_changed_claim_in_a_bundle_is_found(tmp_path, name):
+    export_bundle(SOURCE, tmp_path / "bundle")
+    stored = tmp_path / "bundle/claims/000" / name
+    stored.write_text(stored.read_text().replace("o", "0"))
+    with pytest.raises(EvidenceError, match=rf"claims/000.*{name} with sha256"):
         Bundle(tmp_path / "bundle").claims()
 
 
 def test_what_a_bundle_does_not_hold_is_named(tmp_path):
-    bundle = Bundle(export_bundle(InMemory(), tmp_path / "one", DIGESTS[:1]))
-    with pytest.raises(EvidenceError, match=f"no training {DIGESTS[1][:8]} among 1"):
-        bundle.get(DIGESTS[1])
-    with pytest.raises(EvidenceError, match="no claim c at scale embedded"):
-        bundle.claim_file(claim("c"), "table.csv")
+    bundle = Bundle(export_bundle(SOURCE, tmp_path / "one", OF_ENDS))
+    missing = CURVES.table.digest(SMOOTHED, "dozens", 2)
+    with pytest.raises(EvidenceError, match=f"no training {missing[:8]} among 6"):
+        bundle.get(missing)
 
 
 OUTSIDE = ["../../escape", "/escape", "..\\escape", "C:escape", ""]
@@ -220,7 +231,7 @@ OUTSIDE = ["../../escape", "/escape", "..\\escape", "C:escape", ""]
 @pytest.mark.parametrize("folder", OUTSIDE)
 @pytest.mark.parametrize("kind", ["trainings", "claims"])
 def test_a_received_bundle_that_names_a_folder_outside_itself_is_refused(tmp_path, kind, folder):
-    manifest = export_bundle(InMemory(), tmp_path / "bundle") / "manifest.json"
+    manifest = export_bundle(SOURCE, tmp_path / "bundle") / "manifest.json"
     contents = json.loads(manifest.read_text())
     entries = contents[kind]
     next(iter(entries.values() if kind == "trainings" else entries))["folder"] = folder
@@ -233,14 +244,14 @@ def test_a_received_bundle_that_names_a_folder_outside_itself_is_refused(tmp_pat
 def test_a_received_claim_with_a_file_outside_its_folder_is_refused_and_nothing_is_written(
     tmp_path, name
 ):
-    manifest = export_bundle(InMemory(), tmp_path / "received") / "manifest.json"
+    manifest = export_bundle(SOURCE, tmp_path / "received") / "manifest.json"
     claim_folder = tmp_path / "received/claims/000"
     sealed = json.loads((claim_folder / "manifest.json").read_text())
-    sealed["files"][name] = sealed["files"]["table.csv"]
+    sealed["files"][name] = sealed["files"]["paper.json"]
     contents = json.loads(manifest.read_text())
     contents["claims"][0]["manifest"] = write_json(claim_folder / "manifest.json", sealed)
     manifest.write_text(json.dumps(contents))
-    (tmp_path / "received/escape").write_bytes((claim_folder / "table.csv").read_bytes())
+    (tmp_path / "received/escape").write_bytes((claim_folder / "paper.json").read_bytes())
     before = tree(tmp_path)
     with pytest.raises(EvidenceError, match=r"claims/000: got the name.*Do not use this evidence"):
         export_bundle(Bundle(tmp_path / "received"), tmp_path / "copy")

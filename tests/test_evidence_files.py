@@ -13,16 +13,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import (
     SealedFiles,
-    final_metrics,
     read_checked,
+    read_claim,
     read_evidence,
     seal,
+    write_claim,
     write_evidence,
+    write_json,
 )
-from kdcheck.evidence.record import Evidence, Predictions
-from kdcheck.evidence.samples import sample_evidence, sample_recipe
+from tests.evidence_doubles import (
+    CLASSES,
+    PLAIN,
+    ROWS,
+    STEPS,
+    TAUGHT,
+    TEACHER,
+    sample_evidence,
+    sample_judged,
+    sample_recipe,
+    with_values,
+)
 
 
 def written(folder: Path, evidence: Evidence, *, trajectory: bool = True) -> SealedFiles:
@@ -40,22 +53,26 @@ def same_predictions(left: Predictions, right: Predictions) -> bool:
     )
 
 
-def test_evidence_comes_back_to_the_last_bit(tmp_path):
-    evidence = sample_evidence(points=3)
-    back = read_evidence(written(tmp_path, evidence), trajectory=True)
+@pytest.mark.parametrize("arm", [PLAIN, TAUGHT, TEACHER], ids=lambda arm: arm.key)
+@pytest.mark.parametrize("task", CLASSES)
+def test_evidence_comes_back_to_the_last_bit(tmp_path, task, arm):
+    written(tmp_path / "another", sample_evidence(sample_recipe(8, task=task, arm=arm)))
+    evidence = sample_evidence(sample_recipe(7, task=task, arm=arm))
+    back = read_evidence(written(tmp_path / "run", evidence), trajectory=True)
     assert back.recipe == evidence.recipe
     assert (back.cost, back.environment) == (evidence.cost, evidence.environment)
     assert back.notes == evidence.notes
     for old, new in zip(evidence.points, back.points, strict=True):
         assert (old.step, old.epoch, old.values) == (new.step, new.epoch, new.values)
         assert old.weights_digest == new.weights_digest
+        assert old.predictions.keys() == set(new.predictions)
         for split, predictions in old.predictions.items():
             assert same_predictions(predictions, new.predictions[split])
 
 
 def test_without_the_trajectory_earlier_points_carry_values_only(tmp_path):
-    back = read_evidence(written(tmp_path, sample_evidence(points=3)))
-    assert [len(point.predictions) for point in back.points] == [0, 0, 2]
+    back = read_evidence(written(tmp_path, sample_evidence()))
+    assert [len(point.predictions) for point in back.points] == [0, 0, 3]
     assert all(point.values for point in back.points)
 
 
@@ -66,7 +83,8 @@ def test_without_the_trajectory_earlier_points_carry_values_only(tmp_path):
     points=st.integers(1, 3),
 )
 def test_any_ids_and_shapes_come_back(tmp_path_factory, ids, classes, points):
-    evidence = sample_evidence(examples=len(ids), classes=classes, points=points)
+    rows = dict.fromkeys(ROWS, len(ids))
+    evidence = sample_evidence(steps=STEPS[:points], rows=rows, classes=classes)
     renamed = tuple(
         dataclasses.replace(
             point,
@@ -83,24 +101,77 @@ def test_any_ids_and_shapes_come_back(tmp_path_factory, ids, classes, points):
         assert same_predictions(old.predictions["test"], new.predictions["test"])
 
 
-def test_posteriors_are_plain_parquet_with_one_row_per_example(tmp_path):
-    evidence = sample_evidence(examples=5)
+def rows_of(sealed: SealedFiles, name: str) -> list[dict]:
+    """Read by pyarrow alone."""
+    return pq.read_table(io.BytesIO(sealed.read(f"posteriors/{name}.parquet"))).to_pylist()
+
+
+def rows_wanted(predictions: Predictions, **also) -> list[dict]:
+    triples = zip(
+        predictions.ids,
+        predictions.labels_N.tolist(),
+        predictions.logits_NK.tolist(),
+        strict=True,
+    )
+    return [
+        {"id": name, "label": label, **also} | {f"logit_{k}": x for k, x in enumerate(logits)}
+        for name, label, logits in triples
+    ]
+
+
+def test_posteriors_are_plain_parquet_with_one_float32_row_per_example(tmp_path):
+    evidence = sample_evidence(sample_recipe(task="dozens", arm=TEACHER))
     sealed = written(tmp_path, evidence)
-    table = pq.read_table(io.BytesIO(sealed.read("posteriors/test.parquet")))
-    assert table.column_names == ["id", "label", "logit_0", "logit_1", "logit_2"]
-    assert table.num_rows == 5
-    assert str(table.schema.field("logit_0").type) == "float"
-    expected = evidence.final.predictions["test"].logits_NK[:, 1].tolist()
-    assert table.column("logit_1").to_pylist() == expected
+    assert {split: len(rows_of(sealed, split)) for split in ROWS} == ROWS
+    for split, predictions in evidence.final.predictions.items():
+        assert rows_of(sealed, split) == rows_wanted(predictions)
+    schema = pq.read_schema(tmp_path / "posteriors/test.parquet")
+    assert {str(schema.field(f"logit_{k}").type) for k in range(12)} == {"float"}
 
 
-def test_the_same_evidence_gives_the_same_bytes(tmp_path):
-    written(tmp_path / "a", sample_evidence())
+def test_the_trajectory_has_every_split_of_every_point_before_the_last(tmp_path):
+    evidence = sample_evidence()
+    sealed = written(tmp_path, evidence)
+    assert rows_of(sealed, "trajectory") == [
+        row
+        for point in evidence.points[:-1]
+        for split in ("test", "train_sample", "validation")
+        for row in rows_wanted(point.predictions[split], step=point.step, split=split)
+    ]
+
+
+def test_evidence_of_one_point_needs_no_trajectory(tmp_path):
+    evidence = sample_evidence(steps=STEPS[:1])
+    sealed = written(tmp_path, evidence, trajectory=False)
+    assert read_evidence(sealed, trajectory=True).points[0].step == STEPS[0]
+
+
+def test_the_same_evidence_gives_the_same_bytes_and_all_of_it_is_sealed(tmp_path):
+    sealed = written(tmp_path / "a", sample_evidence())
     written(tmp_path / "b", sample_evidence())
-    names = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
-    assert len(names) == 8
-    for name in names:
+    posteriors = [f"posteriors/{s}.parquet" for s in ("test", "train_sample", "trajectory")]
+    assert sealed.names == [
+        *("cost.json", "environment.json", "points.json", *posteriors),
+        *("posteriors/validation.parquet", "recipe.json"),
+    ]
+    for name in ["manifest.json", *sealed.names]:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    orders = ({"b": 1, "a": 2}, {"a": 2, "b": 1})
+    assert len({write_json(tmp_path / "order.json", values) for values in orders}) == 1
+
+
+def test_predictions_are_joined_by_example_id_and_missing_ones_are_named():
+    part = Predictions(
+        ids=("c", "a", "b"),
+        labels_N=np.array([2, 0, 1]),
+        logits_NK=np.array([[0, 0, 9], [9, 0, 0], [0, 9, 0]], np.float32),
+    )
+    joined = part.aligned(["b", "c"])
+    assert joined.ids == ("b", "c")
+    assert joined.labels_N.tolist() == [1, 2]
+    assert joined.logits_NK.tolist() == [[0, 9, 0], [0, 0, 9]]
+    with pytest.raises(EvidenceError, match=r"no logits for example 'd' \(2 missing of 3\)"):
+        part.aligned(["a", "d", "e"])
 
 
 def flip_a_byte(path: Path) -> None:
@@ -122,7 +193,7 @@ def test_damaged_json_is_found_and_named(tmp_path, name, damage):
 
 
 @pytest.mark.parametrize("damage", [flip_a_byte, truncate, Path.unlink])
-@pytest.mark.parametrize("split", ["test", "validation", "trajectory"])
+@pytest.mark.parametrize("split", ["test", "validation", "train_sample", "trajectory"])
 def test_damaged_parquet_is_found_and_named(tmp_path, split, damage):
     check_damage_is_named(tmp_path, f"posteriors/{split}.parquet", damage)
 
@@ -144,34 +215,26 @@ def check_damage_is_named(folder: Path, name: str, damage) -> None:
 
 def test_the_trajectory_of_a_bundle_without_one_is_refused(tmp_path):
     sealed = written(tmp_path, sample_evidence(), trajectory=False)
-    with pytest.raises(EvidenceError, match=r"last of 2 points only.*Export the bundle with"):
+    with pytest.raises(EvidenceError, match=r"last of 3 points only.*Export the bundle with"):
         read_evidence(sealed, trajectory=True)
 
 
-def with_values(**values: float) -> Evidence:
-    evidence = sample_evidence(points=1)
-    point = dataclasses.replace(evidence.final, values=values)
-    return dataclasses.replace(evidence, points=(point,))
-
-
 def with_a_nan_logit() -> Evidence:
-    evidence = sample_evidence(points=1)
-    evidence.final.predictions["test"].logits_NK[0, 0] = np.nan
+    evidence = sample_evidence()
+    evidence.points[1].predictions["train_sample"].logits_NK[0, 0] = np.nan
     return evidence
 
 
+GOOD = sample_evidence()
 UNUSABLE = {
-    "accuracy at step 10 = nan": with_values(accuracy=float("nan")),
-    "nll at step 10 = inf": with_values(nll=float("inf")),
-    "logits of test at step 10 = nan": with_a_nan_logit(),
-    "cost seconds = inf": dataclasses.replace(sample_evidence(), cost={"seconds": float("inf")}),
-    "points at steps []": dataclasses.replace(sample_evidence(), points=()),
-    "points at steps [20, 10]": dataclasses.replace(
-        sample_evidence(), points=sample_evidence().points[::-1]
-    ),
+    "accuracy at step 45 = nan": with_values(GOOD, accuracy=float("nan")),
+    "nll at step 45 = inf": with_values(GOOD, nll=float("inf")),
+    "logits of train_sample at step 25 = nan": with_a_nan_logit(),
+    "cost seconds = inf": dataclasses.replace(GOOD, cost={"seconds": float("inf")}),
+    "points at steps []": dataclasses.replace(GOOD, points=()),
+    "points at steps [45, 25, 10]": dataclasses.replace(GOOD, points=GOOD.points[::-1]),
     "no logits at the last step, 10": dataclasses.replace(
-        sample_evidence(),
-        points=(dataclasses.replace(sample_evidence().points[0], predictions={}),),
+        GOOD, points=(dataclasses.replace(GOOD.points[0], predictions={}),)
     ),
 }
 
@@ -194,7 +257,7 @@ def test_another_format_is_refused(tmp_path):
 
 
 def test_evidence_under_the_wrong_label_is_refused(tmp_path):
-    sealed = written(tmp_path, sample_evidence(seed=1))
+    sealed = written(tmp_path, sample_evidence(1))
     wrong = sample_recipe(2)
     with pytest.raises(EvidenceError, match=f"files of recipe {sample_recipe(1).short}"):
         read_checked(sealed, wrong.digest, trajectory=False)
@@ -209,11 +272,34 @@ def test_a_recipe_of_another_version_is_an_evidence_error(tmp_path):
         read_checked(sealed, sample_recipe().digest, trajectory=False)
 
 
-def test_final_metrics_are_the_last_values_and_the_totals(tmp_path):
-    evidence = sample_evidence()
-    metrics = final_metrics(written(tmp_path, evidence))
-    assert metrics == {
-        **evidence.final.values,
-        "total/seconds": 1.5,
-        "total/tokens": 4096.0,
-    }
+def test_a_manifest_is_checked_against_its_seal_too(tmp_path):
+    written(tmp_path, sample_evidence())
+    (tmp_path / "cost.json").write_text("{}")
+    seal(tmp_path)
+    with pytest.raises(EvidenceError, match=r"manifest\.json with sha256"):
+        SealedFiles(lambda name: (tmp_path / name).read_bytes(), "0" * 64, "run x")
+
+
+def test_a_judged_claim_comes_back_with_its_paper(tmp_path):
+    judged = sample_judged(holds="most")
+    write_claim(tmp_path, judged)
+    sealed = SealedFiles(lambda name: (tmp_path / name).read_bytes(), seal(tmp_path), "claim x")
+    back = read_claim(sealed)
+    assert back == judged
+    assert back.family == ("one", "small")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"format": 1}, "one of format 1; wanted a judged claim of format 2"),
+        ([], "one of format None"),
+        ({"format": 2, "claim": {}}, "one that cannot be read: KeyError"),
+    ],
+)
+def test_a_claim_of_another_version_is_refused(tmp_path, values, told):
+    write_claim(tmp_path, sample_judged())
+    write_json(tmp_path / "judged.json", values)
+    sealed = SealedFiles(lambda name: (tmp_path / name).read_bytes(), seal(tmp_path), "claim x")
+    with pytest.raises(EvidenceError, match=told):
+        read_claim(sealed)

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import os
+import statistics
 import subprocess
 import sys
 import traceback
@@ -13,19 +14,28 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
+from kdcheck.claims import plain
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import layout, owner
 from kdcheck.evidence.faults import explain, explained
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.location import Location, choose_location
-from kdcheck.evidence.samples import sample_evidence, sample_recipe
-from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.note import LONGEST_NOTE, note
 from kdcheck.evidence.views import experiment_tags
-from kdcheck.objectives import Distillation
-
-STUDENT = dataclasses.replace(
-    sample_recipe(), objective=Distillation(alpha=0.5), teacher=sample_recipe(7)
+from kdcheck.metrics import METRICS
+from kdcheck.places import Location, Places
+from kdcheck.verdict import Word
+from tests.evidence_doubles import (
+    OTHER,
+    STEPS,
+    TAUGHT,
+    TEACHER,
+    sample_evidence,
+    sample_judged,
+    sample_recipe,
+    with_values,
 )
+
+STUDENT = sample_recipe(7, arm=TAUGHT)
 
 
 def test_every_field_of_a_recipe_is_a_parameter_and_the_teacher_a_digest():
@@ -33,7 +43,7 @@ def test_every_field_of_a_recipe_is_a_parameter_and_the_teacher_a_digest():
     fields = {f.name for f in dataclasses.fields(STUDENT)}
     assert fields <= flat.keys()
     assert flat["objective.alpha"] == "0.5"
-    assert flat["teacher"] == sample_recipe(7).digest
+    assert flat["teacher"] == sample_recipe(7, arm=TEACHER).digest
     assert flat["train_rows"] == "none"
     assert all(isinstance(value, str) for value in flat.values())
 
@@ -41,44 +51,143 @@ def test_every_field_of_a_recipe_is_a_parameter_and_the_teacher_a_digest():
 def test_tags_hold_digests_lineage_and_claims():
     tags = layout.recipe_tags(STUDENT, role="student", claims=["b[x]", "a", "a"])
     assert tags["digest"] == STUDENT.digest
-    assert tags["teacher"] == sample_recipe(7).digest
+    assert tags["teacher"] == sample_recipe(7, arm=TEACHER).digest
     assert tags["prefix_digest"] == "none"
     assert tags["claims"] == "a, b[x]"
     assert tags["claim.a"] == tags["claim.b.x"] == "evidence"
 
 
 def test_metric_rows_are_the_curves_and_the_totals_at_the_end():
-    evidence = sample_evidence(points=3)
+    evidence = sample_evidence()
     rows = layout.metric_rows(evidence)
     accuracy = [(value, step) for name, value, step in rows if name == "test/accuracy"]
     assert accuracy == [(p.values["test/accuracy"], p.step) for p in evidence.points]
-    assert ("total/seconds", 1.5, 30) in rows
+    assert ("total/seconds", evidence.cost["seconds"], STEPS[-1]) in rows
     assert len(rows) == 3 * 3 + 2
+
+
+def test_a_judged_claim_is_tagged_by_its_own_paper_and_scale():
+    tags = layout.judged_tags(sample_judged(paper=OTHER, scale="mini"), "# N")
+    assert tags == {
+        "claim": "smoothing_raises_entropy[smaller]",
+        "paper": "other",
+        "scale": "mini",
+        "verdict": "SUPPORTED",
+        "where": "its table 4",
+        "unit": "nats",
+        "mlflow.runName": "smoothing_raises_entropy[smaller] SUPPORTED",
+        "mlflow.source.name": "kdcheck",
+        "mlflow.note.content": "# N",
+    }
+
+
+@pytest.mark.parametrize(
+    ("holds", "shown"),
+    [
+        *(("every", "on every task"), ("most", "on most tasks"), ("some", "on some task")),
+        (2, "on at least 2 tasks"),
+    ],
+)
+def test_the_criterion_is_shown_with_its_quantifier_and_the_unit_of_its_margin(holds, shown):
+    judged = sample_judged(holds=holds)
+    assert layout.judged_parameters(judged) == {
+        "margin": "0.05 nats",
+        "because": "a third of the smallest gap",
+        "holds": shown,
+        "contrast": "mean_entropy_nats(smoothed/smaller) - mean_entropy_nats(plain/smaller)",
+        "criterion": judged.verdict.criterion.digest,
+    }
+
+
+def test_a_margin_without_a_unit_has_none():
+    assert layout.judged_parameters(sample_judged(margin=plain(0.1)))["margin"] == "0.1"
+
+
+def test_effect_and_interval_are_those_on_which_a_claim_of_every_task_turns():
+    judged = sample_judged(effect=0.5, seeds=range(5))
+    metrics = dict(row[:2] for row in layout.judged_metrics(judged))
+    # By hand: of both tasks the smaller mean, lower and upper bound, with the points of Student's t
+    # at 4 degrees of freedom; that of the upper bound pays for two tasks (decision 0042).
+    spread = [0.011, -0.007, 0.002, 0.005, -0.004]
+    mean, error = statistics.mean(spread), statistics.stdev(spread) / 5**0.5
+    assert metrics == {
+        "n_seeds": 5.0,
+        "effect": pytest.approx(0.5 + mean, abs=1e-12),
+        "ci_low": pytest.approx(0.5 + 1.3 * (mean - 2.7764451 * error), abs=1e-8),
+        "ci_high": pytest.approx(0.5 + mean + 3.4954059 * error, abs=1e-8),
+    }
+
+
+@pytest.mark.parametrize("seeds", [0, 1])
+def test_too_few_seeds_have_no_interval(seeds):
+    assert dict(row[:2] for row in layout.judged_metrics(sample_judged(seeds=range(seeds)))) == {
+        "n_seeds": float(seeds)
+    }
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_metric_that_mlflow_would_change_is_refused(value):
-    record = ClaimRecord(claim_id="c", scale="s", evidence=(), note="", metrics={"effect": value})
-    with pytest.raises(EvidenceError, match=r"claim c, metric 'effect'.*finite number"):
-        layout.record_tags(record)
+    broken = with_values(sample_evidence(), nll=value)
+    with pytest.raises(EvidenceError, match=r"recipe \w{8}, metric 'nll'.*finite number"):
+        layout.metric_rows(broken)
 
 
-@pytest.mark.parametrize(
-    ("changes", "name"),
-    [
-        ({"note": "x" * 8001}, "mlflow.note.content"),
-        ({"tags": {"why": "x" * 8001}}, "why"),
-        ({"params": {"looks": "x" * 6001}}, "looks"),
-    ],
-)
-def test_a_text_that_mlflow_would_cut_is_refused(changes, name):
-    record = ClaimRecord(**{"claim_id": "c", "scale": "s", "evidence": (), "note": ""} | changes)
+TOO_LONG = {
+    "mlflow.note.content": lambda text: layout.judged_tags(sample_judged(), text),
+    "where": lambda text: layout.judged_tags(sample_judged(where=text), "# N"),
+    "because": lambda text: layout.judged_parameters(sample_judged(because=text)),
+    "claims": lambda text: layout.claim_tags([text]),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+def test_a_text_that_mlflow_would_cut_is_refused(name):
     with pytest.raises(EvidenceError) as caught:
-        layout.record_tags(record)
+        TOO_LONG[name]("x" * 8001)
     assert repr(name) in str(caught.value)
     assert "since MLflow cuts the rest off" in str(caught.value)
-    short = {key: value[:100] if key == "note" else {} for key, value in changes.items()}
-    assert layout.record_tags(dataclasses.replace(record, **short))
+    assert TOO_LONG[name]("x" * 100)
+
+
+class Links:
+    """Links that say what they lead to."""
+
+    def run_url(self, digest: str) -> str:
+        return f"run of {digest}"
+
+    def trainings_url(self, claim_id: str | None = None, *, chart: bool = False) -> str:
+        return f"{'charts' if chart else 'table'} of {claim_id}"
+
+
+def test_a_note_says_the_verdict_first_and_links_each_run_by_arm_task_and_seed():
+    judged = sample_judged(seeds=(0, 1, 2))
+    lines = note(judged, Links()).splitlines()
+    assert lines[:3] == ["## Smoothing raises entropy.", "", lines[2]]
+    assert lines[2].startswith("**SUPPORTED at small scale.** The effect is above +0.05 nats on")
+    assert "its table 4." in lines
+    assert [line for line in lines if line.startswith("| letters")] == [
+        "| letters | +0.5020 | +0.4796 | +0.5244 |"
+    ]
+    assert "- Tasks are cut to a few rows." in lines
+    assert "[Curves of these runs](charts of smoothing_raises_entropy[smaller])" in lines
+    for arm, tasks in judged.table.runs.items():
+        for task, seeds in tasks.items():
+            shown = ", ".join(f"[seed {s}](run of {digest})" for s, digest in seeds.items())
+            assert f"- {arm.key}, {task}: {shown}" in lines
+
+
+def test_a_note_of_too_many_runs_links_their_table():
+    links = Links()
+    links.run_url = lambda digest: 3 * digest
+    text = note(sample_judged(seeds=range(10)), links)
+    assert len(text) < LONGEST_NOTE
+    last = text.rsplit("\n\n", 1)[1]
+    assert last == "[All 40 runs](table of smoothing_raises_entropy[smaller])"
+
+
+@pytest.mark.parametrize(("effect", "word"), [(0.5, Word.SUPPORTED), (-0.5, Word.REFUTED)])
+def test_what_was_judged_before_is_judged_alike(effect, word):
+    assert sample_judged(effect=effect).verdict.word is word
 
 
 def test_chunks_lose_nothing_and_keep_the_limit():
@@ -89,6 +198,10 @@ def test_chunks_lose_nothing_and_keep_the_limit():
 
 def fragment(link: str):
     return urlparse(urlparse(link).fragment)
+
+
+def test_a_link_to_a_run_names_it():
+    assert fragment(run_link("3", "ab")).path == "/experiments/3/runs/ab"
 
 
 def test_links_open_the_classic_view_and_carry_filters_unharmed():
@@ -109,22 +222,26 @@ def test_links_open_the_classic_view_and_carry_filters_unharmed():
     }
 
 
-def test_links_to_runs_and_files():
-    assert fragment(run_link("3", "ab")).path == "/experiments/3/runs/ab"
-    assert fragment(run_link("3", "ab", artifact="a b.html")).path.endswith("/artifacts/a%20b.html")
+def state_of(experiment: str, view: str):
+    tags = experiment_tags({layout.TRAININGS: "1", layout.CLAIMS: "2"}, experiment)
+    assert max(map(len, tags.values())) < 5000, "older MLflow keeps no more in an experiment tag"
+    assert f"viewStateShareKey={view}" in tags["mlflow.note.content"].split("\n")[0]
+    saved = json.loads(tags[f"mlflow.sharedViewState.{view}"])
+    packed = saved["state"].removeprefix("deflate;")
+    return saved["name"], json.loads(zlib.decompress(base64.b64decode(packed)))
 
 
 def test_saved_views_unpack_to_the_columns_that_matter():
-    tags = experiment_tags({layout.TRAININGS: "1", layout.CLAIMS: "2"}, layout.CLAIMS)
-    view = json.loads(tags["mlflow.sharedViewState.kdcheck-verdicts"])
-    packed = view["state"].removeprefix("deflate;")
-    state = json.loads(zlib.decompress(base64.b64decode(packed)))
-    assert view["name"] == "Verdicts"
+    name, state = state_of(layout.CLAIMS, "kdcheck-verdicts")
+    assert name == "Verdicts"
     assert "tags.`verdict`" in state["selectedColumns"]
     assert state["searchFilter"] == "tags.current = 'true'"
-    assert "viewStateShareKey=kdcheck-verdicts" in tags["mlflow.note.content"].split("\n")[0]
-    longest = max(map(len, tags.values()))
-    assert longest < 5000, "older MLflow keeps no more in an experiment tag"
+    name, state = state_of(layout.TRAININGS, "kdcheck-trainings")
+    shown = {column.split("`")[1] for column in state["selectedColumns"]}
+    assert {"role", "task", "objective", "seed"} < shown
+    assert shown & {f"test/{each}" for each in METRICS} == {
+        *("test/mean_entropy_nats", "test/accuracy", "test/nll_nats", "test/brier", "test/ece")
+    }
 
 
 def test_a_dead_process_is_told_from_a_living_and_an_unknown_one():
@@ -165,26 +282,14 @@ def test_a_process_id_that_came_back_and_a_zombie_are_dead():
     ],
 )
 def test_the_place_is_chosen_in_order_and_says_by_whom(option, environment, uri, origin):
-    location = choose_location(option, environment)
+    location = Places.resolve(store=option, environment=environment).store
     assert (location.uri, location.origin) == (uri, origin)
-
-
-def test_without_a_word_the_store_is_a_folder_here(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    location = choose_location(None, {})
-    assert location.folder == tmp_path / ".kdcheck/store"
-    assert location.origin == "default"
 
 
 @pytest.mark.parametrize("place", ["postgresql://h/db", "file:/tmp/mlruns", ""])
 def test_other_kinds_of_address_are_refused_with_a_way_out(place):
     with pytest.raises(EvidenceError, match="start 'mlflow server' on it"):
         Location.parse(place)
-
-
-def test_a_plain_folder_in_mlflow_tracking_uri_is_not_taken_for_a_store():
-    with pytest.raises(EvidenceError, match=r"MLFLOW_TRACKING_URI.*unset it"):
-        choose_location(None, {"MLFLOW_TRACKING_URI": "./mlruns"})
 
 
 @pytest.mark.parametrize(
@@ -246,7 +351,7 @@ def test_an_address_that_names_no_server_is_refused_and_not_repeated(address):
     with pytest.raises(
         EvidenceError, match=r"MLFLOW_TRACKING_URI.*port that is no number"
     ) as caught:
-        choose_location(None, {"MLFLOW_TRACKING_URI": address})
+        Places.resolve(environment={"MLFLOW_TRACKING_URI": address})
     assert "secret" not in str(caught.value)
     with pytest.raises(EvidenceError) as caught:
         Location.parse("postgresql://me:secret@h/db")

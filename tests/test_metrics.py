@@ -153,7 +153,7 @@ def test_the_first_class_wins_a_tie():
     assert metrics.agreement(tie, torch.tensor([[0.9, 0.1]])) == 1.0
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_rows_of_lower_precision_are_judged_by_their_own_and_computed_in_float64(dtype):
     logits_NK, labels_N, teacher_NK = sample()
     p_NK, teacher_NK = logits_NK.to(dtype).softmax(-1), teacher_NK.log().to(dtype).softmax(-1)
@@ -165,10 +165,8 @@ def test_rows_of_lower_precision_are_judged_by_their_own_and_computed_in_float64
     one_hot = torch.eye(5, dtype=torch.float64)[labels_N]
     brier = ((p - one_hot) ** 2).sum(-1).mean().item()
     assert metrics.brier(p_NK, labels_N) == pytest.approx(brier, **CLOSE)
-    # The rows' own entropies are taken in float32; only their mean is in float64.
     entropy = -(p * p.log()).sum(-1).mean().item()
-    eps = torch.finfo(torch.float32).eps
-    assert metrics.mean_entropy(p_NK) == pytest.approx(entropy, abs=16 * eps)
+    assert metrics.mean_entropy(p_NK) == pytest.approx(entropy, **CLOSE)
 
 
 def test_means_are_taken_in_float64():
@@ -267,6 +265,44 @@ def test_integer_logits_are_not_quietly_made_floating_point():
         metrics.summary(torch.tensor([[1, 2]]), torch.tensor([0]))
 
 
-def test_numpy_arrays_are_refused_with_the_way_to_wrap_them():
-    with pytest.raises(InputError, match=r"^accuracy, labels: got a ndarray"):
-        metrics.accuracy(torch.tensor([[0.5, 0.5]]), np.array([0]))
+@pytest.mark.parametrize("name", ["bfloat16", "a gradient"])
+def test_tensors_that_numpy_cannot_read_are_refused_with_the_way_to_make_them_readable(name):
+    p_NK = torch.tensor([[0.5, 0.5]], requires_grad=name == "a gradient")
+    p_NK = p_NK.bfloat16() if name == "bfloat16" else p_NK
+    with pytest.raises(InputError, match=r"^accuracy, posteriors: .*detach\(\)\.cpu\(\)"):
+        metrics.accuracy(p_NK, torch.tensor([0]))
+
+
+def test_the_table_reads_teacher_smoothing_and_temperature():
+    logits_NK, labels_N, _ = sample(rows=50, classes=3)
+    teacher_NK = logits_NK.flip(1)
+    seen = metrics.Seen(
+        logits_NK=logits_NK.numpy(),
+        labels_N=labels_N.numpy(),
+        teacher_logits_NK=teacher_NK.numpy(),
+        alpha=0.25,
+        temperature=2.0,
+    )
+    p_NK, t_NK = (logits_NK / 2).softmax(-1), (teacher_NK / 2).softmax(-1)
+    wanted = {
+        "mean_entropy_nats": metrics.mean_entropy(p_NK),
+        "accuracy": metrics.accuracy(p_NK, labels_N),
+        "nll_nats": metrics.nll(p_NK, labels_N),
+        "brier": metrics.brier(p_NK, labels_N),
+        "ece": metrics.expected_calibration_error(p_NK, labels_N),
+        "teacher_agreement": metrics.agreement(p_NK, t_NK),
+        "kl_from_teacher_nats": metrics.mean_kl_from_teacher(p_NK, t_NK),
+        "smoothing_floor_nats": -(2 / 12 * math.log(1 / 12) + 10 / 12 * math.log(10 / 12)),
+    }
+    found = {name: row.of(seen) for name, row in metrics.METRICS.items()}
+    assert found == pytest.approx(wanted, **CLOSE)
+    assert all(row.low <= found[n] <= row.high(3) for n, row in metrics.METRICS.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"), [("teacher_agreement", "a teacher"), ("smoothing_floor_nats", "smoothed")]
+)
+def test_a_metric_that_needs_more_than_posteriors_says_what_is_missing(name, lacks):
+    seen = metrics.Seen(logits_NK=np.zeros((2, 2)), labels_N=np.array([0, 1]))
+    with pytest.raises(InputError, match=f"got a run without {lacks}"):
+        metrics.METRICS[name].of(seen)

@@ -1,7 +1,7 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
 from kdcheck.encoders.catalogue import PAIRS, load_encoder
-from kdcheck.encoders.model import (
+from kdcheck.encoders.encoder import (
     Encoder,
     Tokenized,
     check_label_map,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcheck.encoders.model import WORD_EMBEDDINGS, Encoder
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members
 
@@ -162,21 +162,7 @@ class _Projected(Mapping[str, Tensor]):
 
 
 def project(table_VW: Tensor, width: int) -> Tensor:
-    """The principal ``width`` coordinates of each row, signs fixed, rounded.
-
-    Args:
-        table_VW: an embedding table, shape (V, W).
-        width: D, at most W.
-
-    Returns:
-        Shape (V, D), float32; each column's entry of largest size in its axis is positive.
-
-    Source: principal components (Pearson 1901).
-
-    >>> project(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), 1)
-    tensor([[ 1.4143],
-            [-1.4143]])
-    """
+    """The principal ``width`` coordinates of each row (Pearson 1901), signs fixed, rounded: (V, D)."""
     rows_VW = table_VW.double()
     centred_VW = rows_VW - rows_VW.mean(dim=0)
     _, axes_WW = torch.linalg.eigh(centred_VW.T @ centred_VW)

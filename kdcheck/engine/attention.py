@@ -29,13 +29,7 @@ GROUP_WIDTH = 8
 
 @dataclass(frozen=True)
 class LengthGroup:
-    """Neighbouring examples that share one padded layout. Sizes are known on the host.
-
-    Source: none.
-
-    >>> LengthGroup.__dataclass_fields__["longest"].type
-    'int'
-    """
+    """Neighbouring examples that share one padded layout. Sizes are known on the host."""
 
     start: int
     """Its first token in T."""
@@ -58,38 +52,13 @@ class LengthGroup:
 
 
 def length_group(lengths_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Number of the length group of each example.
-
-    Args:
-        lengths_B: tokens of each example, shape (B,).
-
-    Returns:
-        Shape (B,), rising with the length.
-
-    Source: none.
-
-    >>> length_group(np.array([2, 8, 9]))
-    array([0, 0, 1])
-    """
+    """Number of the length group of each example."""
     return (lengths_B - 1) // GROUP_WIDTH
 
 
 def lay_out(lengths_B: npt.NDArray[np.int64], *, on_cpu: bool) -> tuple[LengthGroup, ...]:
-    """The layouts of examples that lie end to end in the order of their length groups.
-
-    Args:
-        lengths_B: tokens of each example, in the order in which they lie, shape (B,).
-        on_cpu: one layout per length group; otherwise one for all, since on an accelerator a launch
-            costs more than padding.
-
-    Returns:
-        Groups that hold each token once.
-
-    Source: none.
-
-    >>> [(g.examples, g.longest) for g in lay_out(np.array([2, 5, 12]), on_cpu=True)]
-    [(2, 5), (1, 12)]
-    """
+    """The layouts of examples that lie end to end in the order of their length groups."""
+    # On an accelerator a launch costs more than padding: one layout for all.
     changes = np.flatnonzero(np.diff(length_group(lengths_B))) + 1
     bounds = [0, *(changes if on_cpu else ()), len(lengths_B)]
     ends_B = np.cumsum(lengths_B)
@@ -118,25 +87,7 @@ def attend(
     scale: float,
     p: float,
 ) -> Tensor:
-    """softmax(scale q k^T) v within each example, with dropout on the softmax.
-
-    Args:
-        query_THD: shape (T, H, D), and so are keys and values.
-        key_THD: see above.
-        value_THD: see above.
-        groups: what ``lay_out`` gave for the lengths of the examples.
-        scale: factor on the products, usually D ** -0.5.
-        p: drop probability, 0 outside training.
-
-    Returns:
-        Shape (T, H, D).
-
-    Source: Vaswani et al. 2017, Eq. 1; dropout on the weights as in BERT.
-
-    >>> three = torch.ones(3, 1, 2)
-    >>> attend(three, three, three, lay_out(np.array([1, 2]), on_cpu=True), 1.0, 0.0)[0]
-    tensor([[1., 1.]])
-    """
+    """softmax(scale q k^T) v within each example, with dropout on the softmax: (T, H, D) in and out."""
     if query_THD.device.type == "cpu":
         return cast("Tensor", _AttendOnCpu.apply(query_THD, key_THD, value_THD, groups, scale, p))
     return attend_fused(query_THD, key_THD, value_THD, groups, scale, p)
@@ -150,14 +101,7 @@ def attend_fused(
     scale: float,
     p: float,
 ) -> Tensor:
-    """The same through torch's ``scaled_dot_product_attention``, for accelerators.
-
-    Source: as :func:`attend`.
-
-    >>> three = torch.ones(3, 1, 2)
-    >>> attend_fused(three, three, three, lay_out(np.array([1, 2]), on_cpu=False), 1.0, 0.0).shape
-    torch.Size([3, 1, 2])
-    """
+    """The same through torch's ``scaled_dot_product_attention``, for accelerators."""
     parts = []
     for group in groups:
         query, key, value = (_pad(each, group) for each in (query_THD, key_THD, value_THD))

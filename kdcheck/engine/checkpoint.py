@@ -23,20 +23,14 @@ from torch import Tensor
 from kdcheck.errors import CheckpointError
 
 MANIFEST, STATE, TENSORS = "manifest.json", "state.json", "tensors.safetensors"
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """Checkpoints that are kept: the last, and the one before in case the last is damaged."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read back, and why later ones were not used.
-
-    Source: none; a convention of this project.
-
-    >>> Checkpoint(step=3, tensors={}, state={}, ignored=()).step
-    3
-    """
+    """A checkpoint that was read back, and why later ones were not used."""
 
     step: int
     tensors: Mapping[str, Tensor]
@@ -47,28 +41,7 @@ class Checkpoint:
 def save(
     folder: Path, *, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> Path:
-    """Write the checkpoint of a step and drop all but the last two.
-
-    Args:
-        folder: where the run keeps its checkpoints.
-        step: optimiser steps taken.
-        tensors: contiguous tensors of any shape, by name, moved to the CPU by the caller.
-        state: JSON values.
-
-    Returns:
-        The folder of the new checkpoint.
-
-    Raises:
-        CheckpointError: the disk is full or the folder cannot be written; nothing is half-written.
-
-    Source: none; the order flush, rename, flush of crash-safe files.
-
-    >>> import tempfile, torch
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = save(Path(folder), step=1, tensors={"w": torch.ones(2)}, state={"rate": 0.5})
-    ...     load_latest(Path(folder)).state
-    {'rate': 0.5}
-    """
+    """Write the checkpoint of a step, tensors contiguous and on the CPU; drop all but the last two."""
     final = folder / f"step-{step:010d}"
     temporary = folder / f".writing-{step:010d}"
     try:
@@ -98,20 +71,7 @@ def save(
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
-    """Read the newest checkpoint whose every byte is as its manifest says.
-
-    Args:
-        folder: where the run keeps its checkpoints.
-
-    Returns:
-        The checkpoint, with a line for each newer one that was ignored; none if there is no valid
-        one.
-
-    Source: none; the counterpart of :func:`save`.
-
-    >>> load_latest(Path("no-such-folder")) is None
-    True
-    """
+    """The newest checkpoint whose every byte is as its manifest says, if there is one."""
     ignored: list[str] = []
     for candidate in _found(folder):
         try:

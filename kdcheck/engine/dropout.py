@@ -1,4 +1,4 @@
-"""Dropout whose mask is cheap to draw on a CPU.
+"""Dropout (Srivastava et al. 2014, scaled while training) whose mask is cheap to draw on a CPU.
 
 PyTorch's ``bernoulli_`` draws one double per element on the CPU. Here one 64-bit draw serves four
 elements, 16 bits each. The probability is thereby a multiple of 2**-16: 0.1 becomes 6554 / 65536, and
@@ -17,22 +17,7 @@ LEVELS = 2**16
 
 
 def keep_mask(shape: Sequence[int], p: float, dtype: torch.dtype) -> Tensor:
-    """A CPU tensor that is 0 with probability p and 1 / (1 - p) elsewhere.
-
-    Args:
-        shape: any shape.
-        p: 0 to below 1, rounded to a multiple of 2**-16; the same p is in both places.
-        dtype: of the mask; in a half type 1 / (1 - p) is rounded once, as in torch's own dropout.
-
-    Returns:
-        The mask, drawn from torch's default CPU generator, whatever the number of threads.
-
-    Source: Srivastava et al. 2014, in the form that scales while training.
-
-    >>> _ = torch.manual_seed(0)
-    >>> sorted(set(keep_mask((100,), 0.5, torch.float32).tolist()))
-    [0.0, 2.0]
-    """
+    """A CPU tensor that is 0 with probability p and 1 / (1 - p) elsewhere."""
     dropped, count = round(p * LEVELS), math.prod(shape)
     # The whole range of int64, its ends included, so that all 16-bit parts are uniform.
     draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
@@ -41,21 +26,7 @@ def keep_mask(shape: Sequence[int], p: float, dtype: torch.dtype) -> Tensor:
 
 
 def dropout(values: Tensor, p: float) -> Tensor:
-    """Zero each element with probability p and divide the rest by what is kept.
-
-    Args:
-        values: any shape.
-        p: 0 to below 1, rounded to a multiple of 2**-16 on the CPU.
-
-    Returns:
-        The same shape; the expected value of each element is itself.
-
-    Source: Srivastava et al. 2014. Drawn from the default generator of the device.
-
-    >>> _ = torch.manual_seed(0)
-    >>> sorted(set(dropout(torch.ones(100), 0.5).tolist()))
-    [0.0, 2.0]
-    """
+    """Zero each element with probability p and divide the rest by what is kept."""
     if p == 0.0:
         return values
     if values.device.type != "cpu":
@@ -64,13 +35,7 @@ def dropout(values: Tensor, p: float) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """A module in the place of ``torch.nn.Dropout``.
-
-    Source: Srivastava et al. 2014.
-
-    >>> Dropout(0.1).eval()(torch.ones(2))
-    tensor([1., 1.])
-    """
+    """A module in the place of ``torch.nn.Dropout``."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -82,21 +47,7 @@ class Dropout(nn.Module):
 
 
 def replace_dropout(model: nn.Module) -> nn.Module:
-    """Put :class:`Dropout` in the place of every ``torch.nn.Dropout`` of a model.
-
-    Args:
-        model: changed in place.
-
-    Returns:
-        The same model.
-
-    Source: none.
-
-    >>> replace_dropout(nn.Sequential(nn.Dropout(0.1)))
-    Sequential(
-      (0): Dropout()
-    )
-    """
+    """Put :class:`Dropout` in the place of every ``torch.nn.Dropout`` of a model."""
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout):

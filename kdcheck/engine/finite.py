@@ -22,18 +22,7 @@ step."""
 
 
 class FiniteGuard:
-    """Watches the losses of each step and blocks the optimiser from the first bad one on.
-
-    Raises:
-        TrainingError: from :meth:`look`, with step, seed and the ids of the bad examples.
-
-    Source: none; torch's loss scaler skips steps by the same flag.
-
-    >>> guard = FiniteGuard(torch.device("cpu"), seed=0, ids_of=lambda step: ["a", "b"])
-    >>> guard.watch(0, torch.tensor([0.1, 0.2]), torch.tensor(1.0))
-    >>> float(guard.blocked)
-    0.0
-    """
+    """Watches the losses of each step and blocks the optimiser from the first bad one on."""
 
     def __init__(
         self, device: torch.device, *, seed: int, ids_of: Callable[[int], Sequence[str]]

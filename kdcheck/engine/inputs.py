@@ -21,13 +21,7 @@ from kdcheck.tasks import SPLITS, Task
 
 @dataclass(frozen=True)
 class Inputs:
-    """A task tokenised for an encoder; shared by all its runs in a process.
-
-    Source: none.
-
-    >>> sorted(Inputs.__dataclass_fields__)
-    ['encoder', 'max_length', 'row_of_token', 'task', 'tokenized', 'vocabulary']
-    """
+    """A task tokenised for an encoder; shared by all its runs in a process."""
 
     task: Task
     encoder: Encoder
@@ -61,27 +55,11 @@ class Inputs:
 
 
 def prepare(task: Task, encoder: Encoder, max_length: int) -> Inputs:
-    """Tokenise every split of a task once.
-
-    Args:
-        task: the task.
-        encoder: whose tokenizer is used.
-        max_length: longest text in tokens, special ones included; longer ones are cut.
-
-    Returns:
-        Inputs for any run of that encoder on that task.
-
-    Raises:
-        EncoderError: the encoder was fine-tuned with other labels, or has fewer positions.
-
-    Source: none. Rows of the embedding table that no example uses have zero gradient, and without
-    weight decay AdamW never moves them: leaving them out changes nothing but the work.
-
-    >>> prepare.__name__
-    'prepare'
-    """
+    """Tokenise every split of a task once, texts longer than so many tokens cut."""
     check_label_map(encoder, task.classes)
     tokenized = {name: encoder.tokenize(task.split(name).texts, max_length) for name in SPLITS}
+    # Rows of the embedding table that no example uses have zero gradient, and without weight decay
+    # AdamW never moves them: leaving them out changes nothing but the work.
     used = np.unique(np.concatenate([ids for part in tokenized.values() for ids in part.ids]))
     row_of_token = np.full(encoder.config.vocab_size, -1, dtype=np.int64)
     row_of_token[used] = np.arange(len(used))

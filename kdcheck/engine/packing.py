@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from kdcheck.encoders import Tokenized
 from kdcheck.engine.attention import LengthGroup, attend, lay_out, length_group
 from kdcheck.errors import EncoderError
-
-if TYPE_CHECKING:
-    from kdcheck.encoders import Tokenized
 
 ATTENTION = "kdcheck_packed"
 
@@ -36,11 +34,6 @@ class PackedBatch:
     """Some examples, end to end. Sizes are known on the host, so nothing waits for the device.
 
     Inside, examples lie by length; what comes out is in the order that was asked for.
-
-    Source: none.
-
-    >>> sorted(PackedBatch.__dataclass_fields__)
-    ['first', 'groups', 'input_ids', 'lengths_B', 'position_ids', 'token_type_ids']
     """
 
     input_ids: Tensor
@@ -71,23 +64,7 @@ class PackedBatch:
 def pack(
     tokenized: Tokenized, rows_B: npt.NDArray[np.int64], row_of_token: npt.NDArray[np.int64]
 ) -> PackedBatch:
-    """Some examples of a tokenised split, end to end.
-
-    Args:
-        tokenized: the split.
-        rows_B: which examples, in this order, shape (B,).
-        row_of_token: from token id to row of the trained embedding table, one entry per token.
-
-    Returns:
-        The batch, on the CPU; a token that the table lacks has row -1 there and is an assertion.
-
-    Source: none.
-
-    >>> from kdcheck.encoders import Tokenized
-    >>> texts = Tokenized((np.array([5, 6]), np.array([7])), (np.zeros(2, int), np.zeros(1, int)), 0)
-    >>> pack(texts, np.array([1, 0]), np.arange(8)).input_ids
-    tensor([[7, 5, 6]])
-    """
+    """Some examples of a tokenised split, end to end, on the CPU; each token has a row of the table."""
     order_B = np.argsort(length_group(tokenized.lengths[rows_B]), kind="stable")
     lying_B = rows_B[order_B]
     ids = np.concatenate([tokenized.ids[row] for row in lying_B])
@@ -109,33 +86,14 @@ def pack(
 
 
 def use_packing(model: nn.Module) -> nn.Module:
-    """Switch a Hugging Face model to the packed attention function; padded batches no longer work.
-
-    Source: transformers' attention interface.
-
-    >>> use_packing.__name__
-    'use_packing'
-    """
+    """Switch a Hugging Face model to the packed attention function; padded batches no longer work."""
     module: Any = model
     module.set_attn_implementation(ATTENTION)
     return model
 
 
 def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
-    """Logits of a BERT or DistilBERT classifier on a packed batch.
-
-    Args:
-        model: a Hugging Face sequence classifier whose attention is :data:`ATTENTION`.
-        batch: on the model's device.
-
-    Returns:
-        Shape (B, K), equal to the padded module's up to rounding.
-
-    Source: the heads of transformers' own classifiers, which read ``[:, 0]`` of a padded batch.
-
-    >>> packed_logits.__name__
-    'packed_logits'
-    """
+    """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
     base: Any = model.base_model
     head: Any = model
     inputs: dict[str, Any] = {
@@ -175,16 +133,7 @@ def _packed_attention(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention within each example of a packed batch; transformers calls it in every layer.
-
-    Returns:
-        Shape (1, T, H, D), and no weights.
-
-    Raises:
-        EncoderError: the model was called with a padded batch instead of by ``packed_logits``.
-
-    Source: Vaswani et al. 2017, section 3.2; dropout on the weights as in BERT.
-    """
+    """Attention within each example of a packed batch; transformers calls it in every layer."""
     if packed is None:
         raise EncoderError(
             "packed attention",

@@ -8,27 +8,26 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.memory import free_cache, too_little_memory
 from kdcheck.engine.streams import sample_rows
-from kdcheck.evidence.record import Predictions
+from kdcheck.evidence.evidence import Predictions
+from kdcheck.tasks import Split
 
 TOKENS_PER_BATCH = 8192
 """Real tokens of one evaluation batch: large enough for the matrix units, small enough for caches."""
 
 
+TRAIN_SAMPLE = "train_sample"
+"""Name of the sample of the training split that curves follow, beside the names of the splits."""
+
+
 class Tally(Protocol):
-    """What :func:`predict` adds its counts to: a mapping from name to number.
-
-    Source: none.
-
-    >>> from collections import defaultdict
-    >>> tally: Tally = defaultdict(float)
-    >>> tally["predicted_rows/test"] += 3
-    """
+    """What :func:`predict` adds its counts to: a mapping from name to number."""
 
     def __getitem__(self, name: str, /) -> float: ...
     def __setitem__(self, name: str, value: float, /) -> None: ...
@@ -44,33 +43,12 @@ def predict(
     autocast: Callable[[], torch.autocast] | None = None,
     tally: Tally | None = None,
 ) -> Predictions:
-    """Logits in eval mode, float32, in the order of the split; smaller batches where memory runs out.
+    """Float32 logits in eval mode, in the order of the split, or of a sample of so many examples.
 
-    Args:
-        model: a classifier whose vocabulary is that of ``inputs``; its mode is put back after.
-        inputs: the tokenised task.
-        split: ``train``, ``validation`` or ``test``.
-        device: where the model is.
-        sample: only so many examples, drawn at random, the same ones in every run of a task.
-        autocast: makes the context the model was trained in, if any.
-        tally: ``predicted_rows/<split>`` is added to it, ``.../<split>_sample`` for a sample.
-
-    Returns:
-        One row of logits per example, with ids and labels.
-
-    Raises:
-        TrainingError: memory does not suffice for one example.
-
-    Source: the posteriors behind Tables 2 to 5; dropout off, temperature 1.
-
-    >>> predict.__defaults__ is None
-    True
+    The model's mode is put back after. ``autocast`` makes the context that it was trained in, if any;
+    ``predicted_rows/<split>`` (``.../<split>_sample``) of the tally counts the rows.
     """
-    part = inputs.task.split(split)
-    rows_N = np.arange(len(part))
-    if sample is not None:
-        rows_N = sample_rows(len(part), sample)
-        part = part.take(rows_N.tolist())
+    part, rows_N = examples_of(inputs, split, sample)
     lengths_N = inputs.tokenized[split].lengths[rows_N]
     was_training = model.training
     model.eval()
@@ -104,6 +82,17 @@ def predict(
         labels_N=np.asarray(part.labels, dtype=np.int64),
         logits_NK=logits_NK.numpy(),
     )
+
+
+def examples_of(
+    inputs: Inputs, split: str, sample: int | None = None
+) -> tuple[Split, npt.NDArray[np.int64]]:
+    """The examples that a look at a split sees, the same in every run of a task, and their rows."""
+    part = inputs.task.split(split)
+    if sample is None:
+        return part, np.arange(len(part))
+    rows_N = sample_rows(len(part), sample)
+    return part.take(rows_N.tolist()), rows_N
 
 
 def _batches(lengths_N: np.ndarray) -> list[np.ndarray]:

@@ -3,70 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kdcheck.engine import checkpoint
+from kdcheck.engine.inputs import Inputs
+from kdcheck.engine.predict import TRAIN_SAMPLE, examples_of
+from kdcheck.engine.state import State
 from kdcheck.errors import CheckpointError
-from kdcheck.evidence.record import EvaluationPoint, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Predictions
 from kdcheck.recipe import Recipe
-
-if TYPE_CHECKING:
-    from kdcheck.engine.inputs import Inputs
-    from kdcheck.engine.loop import Run
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def save(run: Run, workdir: Path, recipe: Recipe) -> None:
-    """Write weights, moments, scaler, counts and evaluation points.
-
-    Raises:
-        CheckpointError: see :func:`kdcheck.engine.checkpoint.save`.
-
-    Source: none; random streams need no state, being functions of (seed, step).
-
-    >>> save.__name__
-    'save'
-    """
+def save(state: State, workdir: Path, recipe: Recipe) -> None:
+    """Write weights, moments, scaler, counts and points; streams have no state to be saved."""
     tensors: dict[str, Tensor] = {}
-    for name, parameter in run.model.named_parameters():
+    for name, parameter in state.model.named_parameters():
         tensors[f"model/{name}"] = parameter.detach().cpu().contiguous()
         for moment in MOMENTS:
-            tensors[f"{moment}/{name}"] = run.optimizer.state[parameter][moment].cpu().contiguous()
-    for index, point in enumerate(run.points):
+            tensors[f"{moment}/{name}"] = (
+                state.optimizer.state[parameter][moment].cpu().contiguous()
+            )
+    for index, point in enumerate(state.points):
         for split, predictions in point.predictions.items():
             tensors[f"point/{index}/{split}"] = torch.from_numpy(predictions.logits_NK)
-    tensors["guard/sum"] = run.guard.loss_sum.cpu()
-    state = {
+    tensors["guard/sum"] = state.guard.loss_sum.cpu()
+    values = {
         "recipe": recipe.digest,
-        "micro_batch": run.micro_batch,
-        "guard_count": run.guard.loss_count,
-        "scaler": run.scaler.state_dict(),
-        "cost": dict(run.cost),
-        "notes": run.notes,
+        "micro_batch": state.micro_batch,
+        "guard_count": state.guard.loss_count,
+        "scaler": state.scaler.state_dict(),
+        "cost": dict(state.cost),
+        "notes": state.notes,
         "points": [
             {"step": p.step, "epoch": p.epoch, "values": p.values, "digest": p.weights_digest}
-            for p in run.points
+            for p in state.points
         ],
     }
-    checkpoint.save(workdir, step=run.step, tensors=tensors, state=state)
+    checkpoint.save(workdir, step=state.step, tensors=tensors, state=values)
 
 
-def restore(run: Run, workdir: Path | None, recipe: Recipe, inputs: Inputs) -> None:
-    """Put the newest valid checkpoint of an earlier try back into a fresh run, if there is one.
-
-    Raises:
-        CheckpointError: the folder holds the checkpoints of another recipe.
-
-    Source: none.
-
-    >>> restore.__name__
-    'restore'
-    """
+def restore(state: State, workdir: Path | None, recipe: Recipe, inputs: Inputs) -> None:
+    """Put the newest valid checkpoint of an earlier try back into a fresh run, if there is one."""
     found = checkpoint.load_latest(workdir) if workdir is not None else None
     if found is None:
         return
@@ -78,37 +61,43 @@ def restore(run: Run, workdir: Path | None, recipe: Recipe, inputs: Inputs) -> N
             "Give each recipe a folder of its own.",
         )
     with torch.no_grad():
-        for name, parameter in run.model.named_parameters():
+        for name, parameter in state.model.named_parameters():
             parameter.copy_(found.tensors[f"model/{name}"])
-            run.optimizer.state[parameter] = {
+            state.optimizer.state[parameter] = {
                 moment: found.tensors[f"{moment}/{name}"].to(
                     # Fused AdamW keeps its step count beside the weights.
                     parameter.device
                 )
                 for moment in MOMENTS
             }
-    run.step = found.step
-    run.micro_batch = found.state["micro_batch"]
+    state.step = found.step
+    state.micro_batch = found.state["micro_batch"]
     if found.state["scaler"]:
-        run.scaler.load_state_dict(found.state["scaler"])
-    run.guard.loss_sum = found.tensors["guard/sum"].to(run.guard.loss_sum.device)
-    run.guard.loss_count = found.state["guard_count"]
-    run.cost.update(found.state["cost"])
-    run.notes.extend([*found.state["notes"], f"resumed at step {found.step}", *found.ignored])
-    run.points.extend(
-        _point(index, values, found.tensors, inputs)
+        state.scaler.load_state_dict(found.state["scaler"])
+    state.guard.loss_sum = found.tensors["guard/sum"].to(state.guard.loss_sum.device)
+    state.guard.loss_count = found.state["guard_count"]
+    state.cost.update(found.state["cost"])
+    state.notes.extend([*found.state["notes"], f"resumed at step {found.step}", *found.ignored])
+    state.points.extend(
+        _point(index, values, found.tensors, recipe, inputs)
         for index, values in enumerate(found.state["points"])
     )
 
 
-def _point(index: int, values: dict[str, Any], tensors: Any, inputs: Inputs) -> EvaluationPoint:
+def _point(
+    index: int, values: dict[str, Any], tensors: Any, recipe: Recipe, inputs: Inputs
+) -> EvaluationPoint:
     predictions = {}
-    for split in ("validation", "test"):
-        part = inputs.task.split(split)
-        predictions[split] = Predictions(
+    for name, split, sample in (
+        ("validation", "validation", None),
+        ("test", "test", None),
+        (TRAIN_SAMPLE, "train", recipe.curve_rows),
+    ):
+        part, _ = examples_of(inputs, split, sample)
+        predictions[name] = Predictions(
             ids=part.ids,
             labels_N=np.asarray(part.labels, dtype=np.int64),
-            logits_NK=tensors[f"point/{index}/{split}"].numpy(),
+            logits_NK=tensors[f"point/{index}/{name}"].numpy(),
         )
     return EvaluationPoint(
         step=values["step"],

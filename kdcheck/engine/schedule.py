@@ -17,17 +17,7 @@ _order = lru_cache(maxsize=4)(epoch_order)
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of one recipe on a training split of N examples.
-
-    Source: section 4: AdamW, no warm-up, batches of 32; the shape of the decay is left open.
-
-    >>> from kdcheck.objectives import ERM
-    >>> recipe = Recipe(task="t", task_digest="t", encoder="e", encoder_digest="e",
-    ...                 objective=ERM(), learning_rate=1.0, epochs=2, batch_size=4, seed=0)
-    >>> schedule = Schedule(recipe, examples=10)
-    >>> schedule.total_steps, schedule.rate(3), len(schedule.rows(2))
-    (6, 0.5, 2)
-    """
+    """The steps of one recipe on a training split of N examples."""
 
     recipe: Recipe
     examples: int

@@ -26,23 +26,9 @@ DTYPES = {
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The named device, or CUDA where torch can start on it, else the CPU.
-
-    Args:
-        name: ``cpu``, ``cuda``, ``cuda:1``, ... or none to choose.
-
-    Returns:
-        The device.
-
-    Raises:
-        TrainingError: CUDA is asked for and there is none.
-
-    Source: none. The count can be the driver's own, which knows nothing of this build of torch;
-    ``is_available`` can be true with no visible device. So both are asked.
-
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
+    """The named device, or CUDA where torch can start on it, else the CPU."""
+    # The count can be the driver's own, which knows nothing of this build of torch; is_available can
+    # be true with no visible device. So both are asked.
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name is None:
         return torch.device("cuda" if count and starts_on("cuda") else "cpu")
@@ -58,19 +44,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def starts_on(name: str) -> bool:
-    """Whether torch can put a tensor on the device.
-
-    Args:
-        name: ``cuda``, ``cuda:1``, ... CUDA is started by asking.
-
-    Returns:
-        False where the driver is too old, this build has no kernels for the card, or it is full.
-
-    Source: none.
-
-    >>> starts_on("cpu")
-    True
-    """
+    """Whether torch can use the device: not with an old driver, no kernels for the card, or no room."""
     try:
         torch.ones(1, device=name).item()  # read back, since kernels fail late
     except (RuntimeError, AssertionError):
@@ -86,20 +60,6 @@ def settings_of(recipe: Recipe, device: torch.device) -> Iterator[None]:
     them, and each costs a hundred ordinary operations. On several threads they are kept, since only
     threads started afterwards would flush, and which those are depends on what ran before
     (docs/decisions/0080). The global random state is restored.
-
-    Args:
-        recipe: says which threads, kernels and number formats.
-        device: whose random state is restored too.
-
-    Returns:
-        A context manager.
-
-    Source: none; what bitwise equality depends on.
-
-    >>> from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
-    >>> with settings_of(tiny_recipe(tiny_task(), tiny_encoder()), torch.device("cpu")):
-    ...     torch.get_num_threads()
-    1
     """
     before = (
         torch.get_num_threads(),
@@ -132,35 +92,14 @@ def _apply(
 
 
 def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """The autocast context of a recipe's precision; switched off for float32 and float64.
-
-    Source: section 4: mixed precision; which kind, the paper leaves open.
-
-    >>> from kdcheck.objectives import ERM
-    >>> recipe = Recipe(task="t", task_digest="t", encoder="e", encoder_digest="e",
-    ...                 objective=ERM(), learning_rate=1.0, epochs=1, seed=0)
-    >>> autocast_of(recipe, torch.device("cpu"))._enabled
-    False
-    """
+    """The autocast context of a recipe's precision; switched off for float32 and float64."""
     mixed = recipe.precision in ("bfloat16", "float16")
     dtype = DTYPES[recipe.precision] if mixed else None
     return torch.autocast(device.type, dtype=dtype, enabled=mixed)
 
 
 def peak_memory_bytes(device: torch.device) -> float:
-    """Most memory that was in use: of the run on a CUDA device, of the whole process on the CPU.
-
-    Args:
-        device: where the run was; its count starts anew with each run.
-
-    Returns:
-        Bytes, or 0 where the system does not tell.
-
-    Source: none.
-
-    >>> peak_memory_bytes(torch.device("cpu")) > 0
-    True
-    """
+    """Most bytes in use: by the run on a CUDA device, by the whole process on the CPU; 0 if unknown."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     try:
@@ -172,16 +111,7 @@ def peak_memory_bytes(device: torch.device) -> float:
 
 
 def environment(recipe: Recipe, device: torch.device) -> dict[str, str]:
-    """What the run ran on, as short strings: versions, device, threads, settings.
-
-    Source: none; what bitwise equality depends on.
-
-    >>> from kdcheck.objectives import ERM
-    >>> recipe = Recipe(task="t", task_digest="t", encoder="e", encoder_digest="e",
-    ...                 objective=ERM(), learning_rate=1.0, epochs=1, seed=0)
-    >>> environment(recipe, torch.device("cpu"))["device"]
-    'cpu'
-    """
+    """What the run ran on, as short strings: versions, device, threads, settings."""
     import transformers
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

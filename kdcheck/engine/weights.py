@@ -9,21 +9,7 @@ from torch import nn
 
 
 def weights_digest(model: nn.Module) -> str:
-    """sha256 over name, type, shape and bytes of every parameter, in the order of their names.
-
-    Args:
-        model: on any device.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Source: none; a convention of this project.
-
-    >>> model = nn.Linear(1, 1)
-    >>> _ = nn.init.ones_(model.weight), nn.init.zeros_(model.bias)
-    >>> weights_digest(model)[:8]
-    '218554d0'
-    """
+    """sha256 over name, type, shape and bytes of every parameter, in the order of their names."""
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
         values = parameter.detach().cpu().contiguous()

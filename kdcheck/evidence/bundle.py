@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.files import (
     FORMAT,
     MANIFEST,
     SealedFiles,
     check_inside,
-    final_metrics,
     read_checked,
     read_claim,
     seal,
@@ -25,8 +26,9 @@ from kdcheck.evidence.files import (
     write_evidence,
     write_json,
 )
-from kdcheck.evidence.record import Evidence
-from kdcheck.evidence.source import ClaimRecord, EvidenceSource
+from kdcheck.evidence.judged import Judged, selected
+from kdcheck.evidence.source import EvidenceSource
+from kdcheck.metrics import METRICS
 
 CONTENTS = {MANIFEST, "trainings", "claims"}
 """What lies in the folder of a bundle; anything else is not ours to delete."""
@@ -35,39 +37,13 @@ NEXT_STEP = "Give the folder that holds manifest.json, or export the bundle agai
 
 
 def export_bundle(
-    source: EvidenceSource,
-    folder: Path,
-    digests: Iterable[str] | None = None,
-    *,
-    trajectory: bool = False,
+    source: EvidenceSource, folder: Path, digests: Iterable[str] | None = None
 ) -> Path:
     """Write trainings, and the claims that rest on no others, into a new bundle.
 
-    The folder appears when it is complete; an older bundle of the same name is replaced then.
-
-    Args:
-        source: where to read from.
-        folder: the bundle to write.
-        digests: which trainings; by default all.
-        trajectory: also the logits of the points before the last, many times as large.
-
-    Returns:
-        The folder.
-
-    Raises:
-        EvidenceError: evidence is missing or damaged, or the folder holds something else.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> class Memory:
-    ...     def digests(self): return {sample_evidence().recipe.digest}
-    ...     def get(self, digest, trajectory): return sample_evidence()
-    ...     def claims(self): return ()
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     bundle = Bundle(export_bundle(Memory(), Path(folder) / "mini"))
-    ...     bundle.get(sample_evidence().recipe.digest).notes
-    ('2 texts were cut',)
+    The folder appears when it is complete; an older bundle of the same name is replaced then. Logits
+    of the points before the last, many times as large, go along where one of the claims reads them,
+    and a teacher where one compares its students with it.
     """
     wanted = sorted(source.digests() if digests is None else set(digests))
     try:
@@ -75,7 +51,7 @@ def export_bundle(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kdcheck-") as temporary:
             new = Path(temporary) / "new"
-            _write(source, new, wanted, trajectory=trajectory)
+            _write(source, new, wanted)
             if folder.exists():
                 folder.rename(Path(temporary) / "old")
             new.rename(folder)
@@ -86,15 +62,7 @@ def export_bundle(
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse a place for a bundle that holds anything but an older bundle.
-
-    Raises:
-        EvidenceError: a file is there, or a folder with other files in it.
-
-    Source: none.
-
-    >>> check_replaceable(Path("/nowhere"))
-    """
+    """Refuse a place for a bundle that holds anything but an older bundle."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
@@ -110,45 +78,52 @@ def _taken(folder: Path, got: str) -> EvidenceError:
     return EvidenceError(f"bundle {folder}", got, wanted, "Name another folder.")
 
 
-def _write(source: EvidenceSource, new: Path, digests: list[str], *, trajectory: bool) -> None:
+def _write(source: EvidenceSource, new: Path, digests: list[str]) -> None:
+    covered = [each for each in source.claims() if set(digests).issuperset(each.table.digests())]
+    with_curves = curves_read(covered)
+    digests = sorted({*digests, *_teachers_read(covered, source)})
     trainings: dict[str, dict[str, str]] = {}
     claims: list[dict[str, str]] = []
     new.mkdir(mode=0o755)
     for digest in digests:
         # Sixteen digits are unique enough for a name and short enough for any file system.
-        place = f"trainings/{digest[:16]}"
-        write_evidence(
-            new / place, source.get(digest, trajectory=trajectory), trajectory=trajectory
-        )
+        place, trajectory = f"trainings/{digest[:16]}", digest in with_curves
+        evidence = source.get(digest, trajectory=trajectory)
+        write_evidence(new / place, evidence, trajectory=trajectory)
         trainings[digest] = {"folder": place, "manifest": seal(new / place)}
-    for number, record in enumerate(_covered(source, set(digests))):
+    for number, judged in enumerate(covered):
         place = f"claims/{number:03d}"
-        files = {name: source.claim_file(record, name) for name in record.files}
-        write_claim(new / place, record, files)
+        write_claim(new / place, judged)
         claims.append({"folder": place, "manifest": seal(new / place)})
-    contents = {"format": FORMAT, "trainings": trainings, "claims": claims}
-    write_json(new / MANIFEST, contents)
+    write_json(new / MANIFEST, {"format": FORMAT, "trainings": trainings, "claims": claims})
 
 
-def _covered(source: EvidenceSource, digests: set[str]) -> list[ClaimRecord]:
-    records = [record for record in source.claims() if digests.issuperset(record.evidence)]
-    return sorted(records, key=lambda record: (record.claim_id, record.scale))
+def curves_read(claims: Iterable[Judged]) -> set[str]:
+    """Digests of the runs of which some claim reads more than the last evaluation point."""
+    return _runs_with(claims, lambda reading: reading.point != "last")
+
+
+def _runs_with(claims: Iterable[Judged], wanted: Callable[[Reading], bool]) -> set[str]:
+    """Digests of the runs of which some claim has a reading of that kind."""
+    return {
+        digest
+        for each in claims
+        for reading in each.claim.measures.readings()
+        if wanted(reading)
+        for seeds in each.table.runs[reading.arm].values()
+        for digest in seeds.values()
+    }
+
+
+def _teachers_read(claims: Iterable[Judged], source: EvidenceSource) -> set[str]:
+    """Digests of the runs whose logits some claim compares with those of their students."""
+    students = _runs_with(claims, lambda reading: METRICS[reading.metric].needs == "teacher")
+    teachers = (source.get(digest).recipe.teacher for digest in students)
+    return {teacher.digest for teacher in teachers if teacher is not None}
 
 
 class Bundle:
-    """A bundle, read. The same interface as the store.
-
-    Raises:
-        EvidenceError: the folder is no bundle, of another format, or names a folder outside it.
-
-    Source: none.
-
-    >>> Bundle(Path("/nowhere"))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: bundle /nowhere: got no manifest.json in it; wanted a bundle of \
-kdcheck. Give the folder that holds manifest.json, or export the bundle again.
-    """
+    """A bundle, read: an :class:`EvidenceSource` as the store is."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -181,23 +156,9 @@ kdcheck. Give the folder that holds manifest.json, or export the bundle again.
         """Evidence of one training; see :meth:`EvidenceSource.get`."""
         return read_checked(self._training(digest), digest, trajectory=trajectory)
 
-    def metrics(self, digests: Iterable[str]) -> dict[str, Mapping[str, float]]:
-        """Final metrics by digest; see :meth:`EvidenceSource.metrics`."""
-        return {digest: final_metrics(self._training(digest)) for digest in digests}
-
-    def claims(self) -> tuple[ClaimRecord, ...]:
-        """The record of each claim in the bundle."""
-        return tuple(read_claim(self._open(entry)) for entry in self._claims)
-
-    def claim_file(self, record: ClaimRecord, name: str) -> bytes:
-        """One of the files stored with a claim."""
-        for entry in self._claims:
-            sealed = self._open(entry)
-            found = read_claim(sealed)
-            if (found.claim_id, found.scale) == (record.claim_id, record.scale):
-                return sealed.read(name)
-        got = f"no claim {record.claim_id} at scale {record.scale}"
-        raise EvidenceError(f"bundle {self._folder}", got, "one that it holds", NEXT_STEP)
+    def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
+        """The claims in the bundle; see :meth:`EvidenceSource.claims`."""
+        return selected((read_claim(self._open(entry)) for entry in self._claims), paper, scale)
 
     def _training(self, digest: str) -> SealedFiles:
         entry = self._trainings.get(digest)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.faults import gone, no_answer
-from kdcheck.evidence.location import SQLITE, Location
+from kdcheck.places import SQLITE, Location
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -29,11 +29,6 @@ def connect(location: Location) -> MlflowClient:
     """A client of its own for the store; nothing of MLflow's global state is read or set.
 
     The import costs two to three seconds once. The client opens the database at once.
-
-    Source: none.
-
-    >>> connect.__annotations__["return"]  # a call would import MLflow
-    'MlflowClient'
     """
     import_mlflow()
     from mlflow.tracking import MlflowClient
@@ -42,13 +37,7 @@ def connect(location: Location) -> MlflowClient:
 
 
 def import_mlflow() -> None:
-    """Import what a local store needs of MLflow, told to be quiet; it takes a second or two, once.
-
-    Source: none.
-
-    >>> import_mlflow.__annotations__["return"]  # a call would import MLflow
-    'None'
-    """
+    """Import what a local store needs of MLflow, told to be quiet; it takes a second or two, once."""
     _quieten()
     import mlflow.store.tracking.sqlalchemy_store
     import mlflow.tracking  # noqa: F401
@@ -71,18 +60,6 @@ def create_database(location: Location) -> None:
     MLflow's own first use is not safe: two processes that open the same new file break it for
     good, and so does one that is killed on the way. So one process at a time makes it under
     another name and moves it into place when it is complete. It takes three to eight seconds.
-
-    Raises:
-        OSError: the folder cannot be made, the disk is full, or another process did not finish.
-        EvidenceError: there is a database, of another schema.
-        sqlite3.Error: there is a file, and it is no database.
-
-    Source: none.
-
-    >>> create_database(Location.parse("/dev/null/store"))
-    Traceback (most recent call last):
-        ...
-    NotADirectoryError: [Errno 20] Not a directory: '/dev/null/store'
     """
     from filelock import FileLock
 
@@ -114,20 +91,6 @@ def check_schema(location: Location) -> None:
     """Refuse a database that MLflow would try to migrate, or one that is none.
 
     MLflow migrates an older file on first use, in each process that opens it, which breaks it.
-
-    Raises:
-        EvidenceError: another schema; the message names the upgrade command.
-        sqlite3.Error: the file is no database.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = (Path(folder) / "mlflow.db").write_text("no database at all" * 100)
-    ...     check_schema(Location.parse(folder))
-    Traceback (most recent call last):
-        ...
-    sqlite3.DatabaseError: file is not a database
     """
     found = _schema_version(location)
     wanted = _installed_schema()
@@ -176,27 +139,6 @@ def move_artifacts(location: Location, experiment_id: str, old: str, new: str) -
 
     MLflow keeps absolute paths and has no call for this; without it new files would go to the old
     place and old ones would be missing in the UI.
-
-    Args:
-        location: of a local store.
-        experiment_id: whose files they are.
-        old: folder of its files so far.
-        new: where they are now.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     place = Location.parse(folder)
-    ...     with closing(sqlite3.connect(place.database)) as database:
-    ...         _ = database.executescript(
-    ...             "CREATE TABLE experiments (experiment_id, artifact_location);"
-    ...             "CREATE TABLE runs (experiment_id, artifact_uri);"
-    ...             "INSERT INTO experiments VALUES ('1', '/old'); "
-    ...             "INSERT INTO runs VALUES ('1', '/old/ab12/artifacts');")
-    ...         move_artifacts(place, "1", old="/old", new="/new")
-    ...         database.execute("SELECT artifact_uri FROM runs").fetchall()
-    [('/new/ab12/artifacts',)]
     """
     assert location.database is not None
     with closing(sqlite3.connect(location.database, timeout=20)) as connection, connection:
@@ -212,12 +154,7 @@ def move_artifacts(location: Location, experiment_id: str, old: str, new: str) -
 
 
 class Presence:
-    """Remembers which file the database is, since sqlite goes on writing into a deleted one.
-
-    Source: none.
-
-    >>> Presence(Location.parse("http://127.0.0.1:1")).check("finish")
-    """
+    """Remembers which file the database is, since sqlite goes on writing into a deleted one."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
@@ -240,19 +177,7 @@ class Presence:
 
 
 def check_server(location: Location) -> None:
-    """Ask the server for a sign of life; MLflow's own client would retry for minutes.
-
-    Raises:
-        EvidenceError: nothing answers at the address, or something that is no tracking server.
-
-    Source: none.
-
-    >>> try:
-    ...     check_server(Location.parse("http://127.0.0.1:1"))
-    ... except EvidenceError as error:
-    ...     print(error.wanted)
-    a tracking server that answers
-    """
+    """Ask the server for a sign of life; MLflow's own client would retry for minutes."""
     try:
         # Without credentials, which urllib takes for a part of the host.
         urllib.request.urlopen(f"{location.address}/health", timeout=SERVER_TIMEOUT_SECONDS).close()  # noqa: S310 - Location admits http and https alone

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.location import Location, without_credentials
+from kdcheck.places import Location, without_credentials
 
 
 @dataclass(frozen=True)
@@ -86,27 +86,7 @@ GONE = _Fault(
 
 @contextmanager
 def explained(location: Location, action: str) -> Iterator[None]:
-    """Turn what MLflow, sqlite or the file system raise into one EvidenceError.
-
-    Args:
-        location: of the store in use.
-        action: what the body does, for the message.
-
-    Returns:
-        A context manager.
-
-    Raises:
-        EvidenceError: the body raised one of theirs.
-
-    Source: none.
-
-    >>> with explained(Location.parse("/data/store"), "finish run 4f9b7251"):
-    ...     raise OSError(28, "No space left on device")
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: store /data/store, finish run 4f9b7251: got [Errno 28] No space \
-left on device; wanted room on the disk. Free some space, or choose another place with --store.
-    """
+    """Turn what MLflow, sqlite or the file system raise into one EvidenceError."""
     try:
         yield
     except _raised_by_stores() as error:
@@ -116,22 +96,7 @@ left on device; wanted room on the disk. Free some space, or choose another plac
 
 
 def explain(error: BaseException, location: Location, action: str) -> EvidenceError:
-    """The error with its next step, by the words of its message.
-
-    Args:
-        error: as MLflow, sqlite or the file system raised it.
-        location: of the store in use.
-        action: what was being done.
-
-    Returns:
-        An error to raise from it.
-
-    Source: none.
-
-    >>> locked = sqlite3.OperationalError("database is locked")
-    >>> explain(locked, Location.parse("/data/store"), "finish").wanted
-    'the database within 20 s'
-    """
+    """The error with its next step, by the words of its message."""
     message = without_credentials(str(error).strip().split("\n")[0])[:300]
     lower = message.lower()
     fault = next((f for f in FAULTS if any(sign in lower for sign in f.signs)), OTHER)
@@ -140,39 +105,12 @@ def explain(error: BaseException, location: Location, action: str) -> EvidenceEr
 
 
 def gone(location: Location, action: str, got: str) -> EvidenceError:
-    """The error for a store that disappeared while it was in use.
-
-    Args:
-        location: where it was.
-        action: what was being done.
-        got: what is there now.
-
-    Returns:
-        An error to raise.
-
-    Source: none.
-
-    >>> gone(Location.parse("/data/store"), "finish", "no database").who
-    'store /data/store, finish'
-    """
+    """The error for a store that disappeared while it was in use."""
     return EvidenceError(f"store {location}, {action}", got, GONE.wanted, GONE.next_step)
 
 
 def no_answer(location: Location, got: str) -> EvidenceError:
-    """The error for a tracking server that does not answer, or not as one.
-
-    Args:
-        location: of the server.
-        got: what came instead.
-
-    Returns:
-        An error to raise.
-
-    Source: none.
-
-    >>> no_answer(Location.parse("http://me:secret@tracker:5000"), "HTTP 502 Bad Gateway").who
-    'store http://tracker:5000, connect'
-    """
+    """The error for a tracking server that does not answer, or not as one."""
     return EvidenceError(f"store {location}, connect", got, SERVER.wanted, SERVER.next_step)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from kdcheck.claims import Paper
 from kdcheck.errors import EvidenceError, KdcheckError
 from kdcheck.evidence import parquet
-from kdcheck.evidence.layout import COST
-from kdcheck.evidence.record import EvaluationPoint, Evidence, Predictions
-from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.judged import FORMAT as JUDGED_FORMAT
+from kdcheck.evidence.judged import Judged
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 
@@ -23,33 +24,16 @@ FORMAT = 1
 """Version of the layout; readers refuse another."""
 MANIFEST = "manifest.json"
 TRAJECTORY = "posteriors/trajectory.parquet"
-CLAIM = "claim.json"
+CLAIM, PAPER = "judged.json", "paper.json"
 DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
 
 
 class SealedFiles:
-    """Files that are checked against their manifest as they are read.
-
-    Args:
-        read: gives the content of a file by its name.
-        seal: sha256 of the manifest, kept elsewhere.
-        who: how errors name it.
-
-    Raises:
-        EvidenceError: the manifest is missing, damaged, of another format, or names a file outside.
-
-    Source: none.
-
-    >>> SealedFiles({}.__getitem__, "0" * 64, "run 4f9b7251")
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: run 4f9b7251: got no file manifest.json; wanted the file as it \
-was written. Delete this run (kdcheck ui, or the folder of the bundle) and run again.
-    """
+    """Files that are checked against their manifest as they are read; its seal is kept elsewhere."""
 
     def __init__(self, read: Callable[[str], bytes], seal: str, who: str) -> None:
         self._read = read
-        self._who = who
+        self.who = who
         self._sums = {MANIFEST: seal}
         manifest = json.loads(self.read(MANIFEST))
         if manifest.get("format") != FORMAT:
@@ -69,11 +53,7 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
         return sorted(self._sums.keys() - {MANIFEST})
 
     def read(self, name: str) -> bytes:
-        """Content of one file.
-
-        Raises:
-            EvidenceError: it is missing, or its sha256 is not the manifest's.
-        """
+        """Content of one file."""
         wanted = self._sums.get(name)
         if wanted is None:
             raise self._damaged(f"no file {name} in the manifest", f"one of {self.names}")
@@ -92,40 +72,18 @@ was written. Delete this run (kdcheck ui, or the folder of the bundle) and run a
         return json.loads(self.read(name))
 
     def _damaged(self, got: str, wanted: str) -> EvidenceError:
-        return EvidenceError(self._who, got, wanted, DAMAGED)
+        return EvidenceError(self.who, got, wanted, DAMAGED)
 
 
 def check_inside(who: str, name: str) -> None:
-    """Refuse a name in a received manifest that leads out of its folder.
-
-    Raises:
-        EvidenceError: it does; a copy of the evidence would be written there.
-
-    Source: none.
-
-    >>> check_inside("bundle mini", "../../.bashrc")
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: bundle mini: got the name '../../.bashrc'; wanted names inside its \
-folder. Do not use this evidence: no version of kdcheck wrote that name.
-    """
+    """Refuse a name in a received manifest that leads out: a copy would be written there."""
     if not stays_inside(name):
         next_step = "Do not use this evidence: no version of kdcheck wrote that name."
         raise EvidenceError(who, f"the name {name!r}", "names inside its folder", next_step)
 
 
 def seal(folder: Path) -> str:
-    """Write the manifest over every file in ``folder`` and return the manifest's sha256.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     _ = (Path(place) / "cost.json").write_text("{}")
-    ...     sealed = SealedFiles(lambda name: (Path(place) / name).read_bytes(), seal(Path(place)), "x")
-    >>> sealed.names
-    ['cost.json']
-    """
+    """Write the manifest over every file in ``folder`` and return the manifest's sha256."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     sums = {name: _sum_of(folder / name) for name in names if name != MANIFEST}
     return write_json(folder / MANIFEST, {"format": FORMAT, "files": sums})
@@ -137,16 +95,7 @@ def _sum_of(path: Path) -> str:
 
 
 def write_json(path: Path, values: Any) -> str:
-    """Write JSON with sorted keys, the same bytes for the same values; return its sha256.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "a.json"
-    ...     write_json(path, {"b": 1, "a": 2}) == write_json(path, {"a": 2, "b": 1})
-    True
-    """
+    """Write JSON with sorted keys, the same bytes for the same values; return its sha256."""
     text = json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     content = f"{text}\n".encode()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,25 +104,7 @@ def write_json(path: Path, values: Any) -> str:
 
 
 def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True) -> None:
-    """Write evidence into ``folder``, the same bytes for the same evidence.
-
-    Args:
-        folder: an empty folder.
-        evidence: what to write.
-        trajectory: also the logits of every point, not of the last alone.
-
-    Raises:
-        EvidenceError: there is no point, steps do not rise, or a number is not finite.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_evidence(Path(folder), sample_evidence(), trajectory=False)
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['cost.json', 'environment.json', 'points.json', 'posteriors', 'recipe.json']
-    """
+    """Write evidence, the same bytes for the same; the trajectory is the logits of earlier points."""
     check_evidence(evidence)
     write_json(folder / "recipe.json", evidence.recipe.to_dict())
     write_json(folder / "environment.json", dict(evidence.environment))
@@ -190,27 +121,12 @@ def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True)
     write_json(folder / "points.json", {"points": points, "notes": list(evidence.notes)})
     for split, predictions in sorted(evidence.final.predictions.items()):
         parquet.write_predictions(folder / f"posteriors/{split}.parquet", predictions)
-    if trajectory:
-        parquet.write_trajectory(folder / TRAJECTORY, evidence.points)
+    if trajectory and evidence.points[1:]:
+        parquet.write_trajectory(folder / TRAJECTORY, evidence.points[:-1])
 
 
 def check_evidence(evidence: Evidence) -> None:
-    """Refuse evidence that could not be read back as it is or that a verdict could not use.
-
-    Raises:
-        EvidenceError: no point, steps that do not rise, no logits at the last step, or a number
-            that is not finite; the message names it.
-
-    Source: none.
-
-    >>> from dataclasses import replace
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> try:
-    ...     check_evidence(replace(sample_evidence(), cost={"seconds": float("inf")}))
-    ... except EvidenceError as error:
-    ...     print(error.got)
-    cost seconds = inf
-    """
+    """Refuse evidence that could not be read back as it is or that a verdict could not use."""
     who = f"evidence of recipe {evidence.recipe.short}"
     steps = [point.step for point in evidence.points]
     if not steps or any(b <= a for a, b in pairwise(steps)):
@@ -238,29 +154,7 @@ def check_evidence(evidence: Evidence) -> None:
 
 
 def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
-    """Read back what :func:`write_evidence` wrote, with or without the earlier points' logits.
-
-    Args:
-        sealed: the files.
-        trajectory: also the logits of the points before the last.
-
-    Returns:
-        Equal to what was written, up to logits that were not asked for.
-
-    Raises:
-        EvidenceError: a file is missing or damaged, or earlier logits are asked for and not there.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     folder = Path(place)
-    ...     write_evidence(folder, sample_evidence())
-    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
-    ...     [len(point.predictions) for point in read_evidence(sealed).points]
-    [0, 2]
-    """
+    """Read back what :func:`write_evidence` wrote, on demand with the logits of earlier points."""
     splits = [
         name.removeprefix("posteriors/").removesuffix(".parquet")
         for name in sealed.names
@@ -268,7 +162,7 @@ def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
     ]
     record = sealed.read_json("points.json")
     by_step: Mapping[int, Mapping[str, Predictions]] = {}
-    if trajectory:
+    if trajectory and record["points"][1:]:
         _require_trajectory(sealed, record["points"])
         by_step = parquet.read_trajectory(sealed.read(TRAJECTORY))
     final = parquet.Decoded({s: sealed.read(f"posteriors/{s}.parquet") for s in splits})
@@ -298,34 +192,7 @@ def _require_trajectory(sealed: SealedFiles, points: Sequence[Any]) -> None:
 
 
 def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evidence:
-    """:func:`read_evidence`, and its recipe must have the digest asked for.
-
-    Args:
-        sealed: the files.
-        digest: of the recipe.
-        trajectory: also the logits of the points before the last.
-
-    Returns:
-        The evidence of that recipe.
-
-    Raises:
-        EvidenceError: a file is missing or damaged, another version wrote it, or the recipe is
-            another one.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     folder = Path(place)
-    ...     write_evidence(folder, sample_evidence(seed=1))
-    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
-    ...     try:
-    ...         read_checked(sealed, sample_evidence(seed=2).recipe.digest, trajectory=False)
-    ...     except EvidenceError as error:
-    ...         print(error.wanted)
-    the recipe that its label names
-    """
+    """:func:`read_evidence`, and its recipe must have the digest asked for."""
     try:
         evidence = read_evidence(sealed, trajectory=trajectory)
         found = evidence.recipe.digest
@@ -349,61 +216,21 @@ def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evide
     return evidence
 
 
-def final_metrics(sealed: SealedFiles) -> dict[str, float]:
-    """The last value of each metric, and the cost as ``total/...``, as MLflow shows them.
-
-    Source: none.
-
-    >>> class Two:  # the two files that it reads
-    ...     def read_json(self, name):
-    ...         points = [{"values": {"test/accuracy": value}} for value in (0.5, 0.75)]
-    ...         return {"points": points} if name == "points.json" else {"seconds": 1.5}
-    >>> final_metrics(Two())
-    {'test/accuracy': 0.75, 'total/seconds': 1.5}
-    """
-    metrics: dict[str, float] = {}
-    for point in sealed.read_json("points.json")["points"]:
-        metrics |= point["values"]
-    return metrics | {f"{COST}{name}": v for name, v in sealed.read_json("cost.json").items()}
+def write_claim(folder: Path, judged: Judged) -> None:
+    """Write a judged claim, and its paper beside it, into an empty folder."""
+    write_json(folder / CLAIM, judged.to_dict())
+    write_json(folder / PAPER, judged.claim.paper.to_dict())
 
 
-def write_claim(folder: Path, record: ClaimRecord, files: Mapping[str, bytes | Path]) -> None:
-    """Write a claim's record and its files into ``folder``.
-
-    Args:
-        folder: an empty folder.
-        record: what was judged.
-        files: content, or a path to copy from, by name.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> record = ClaimRecord(claim_id="c", scale="mini", evidence=(), note="")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_claim(Path(folder), record, {"judged.json": b"{}"})
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['claim.json', 'judged.json']
-    """
-    write_json(folder / CLAIM, record.to_dict())
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-
-
-def read_claim(sealed: SealedFiles) -> ClaimRecord:
-    """Read back what :func:`write_claim` wrote.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> record = ClaimRecord(claim_id="c", scale="mini", evidence=(), note="")
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     folder = Path(place)
-    ...     write_claim(folder, record, {"judged.json": b"{}"})
-    ...     sealed = SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "x")
-    ...     read_claim(sealed).files
-    ('judged.json',)
-    """
-    names = [name for name in sealed.names if name != CLAIM]
-    return ClaimRecord.from_dict(sealed.read_json(CLAIM), files=names)
+def read_claim(sealed: SealedFiles) -> Judged:
+    """Read back what :func:`write_claim` wrote."""
+    who, wanted = f"claim of {sealed.who}", f"a judged claim of format {JUDGED_FORMAT}"
+    values = sealed.read_json(CLAIM)
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != JUDGED_FORMAT:
+        step = "Read it with the version of kdcheck that wrote it, or judge again: pytest claims/."
+        raise EvidenceError(who, f"one of format {found!r}", wanted, step)
+    try:
+        return Judged.from_dict(values, Paper.from_dict(sealed.read_json(PAPER)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(who, f"one that cannot be read: {error!r}", wanted, DAMAGED) from error

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from kdcheck.claims import WORDINGS
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.record import Evidence
-from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.judged import Judged
 from kdcheck.recipe import Recipe
 
 T = TypeVar("T")
@@ -36,19 +37,7 @@ TAGS_PER_BATCH = 100
 
 
 def parameters(recipe: Recipe) -> dict[str, str]:
-    """The recipe's fields as MLflow parameters; the objective's are ``objective.alpha``, ...
-
-    Raises:
-        EvidenceError: a value is longer than MLflow keeps.
-
-    Source: none.
-
-    >>> from kdcheck.objectives import LabelSmoothing
-    >>> recipe = Recipe(task="mrpc", task_digest="t", encoder="tiny-2", encoder_digest="e",
-    ...     objective=LabelSmoothing(alpha=0.3), learning_rate=5e-5, epochs=4, seed=0)
-    >>> parameters(recipe)["objective.alpha"], parameters(recipe)["learning_rate"]
-    ('0.3', '5e-05')
-    """
+    """The recipe's fields as MLflow parameters; the objective's are ``objective.alpha``, ..."""
     flat: dict[str, str] = {}
     left_out = dict.fromkeys(field.name for field in dataclasses.fields(recipe))
     for name, value in (left_out | recipe.canonical()).items():
@@ -65,26 +54,7 @@ def _shown(value: object) -> str:
 
 
 def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str, str]:
-    """Tags of a training: what it is, and which claims it serves.
-
-    Args:
-        recipe: of the training.
-        role: its arm, as ``kd/smaller``.
-        claims: ids of the claims.
-
-    Returns:
-        Value by name of the tag.
-
-    Raises:
-        EvidenceError: a value is longer than MLflow keeps.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_recipe
-    >>> tags = recipe_tags(sample_recipe(), role="ls/smaller", claims=["ls_raises_entropy"])
-    >>> tags["mlflow.runName"], tags["claims"]
-    ('ls invented ls/smaller 0', 'ls_raises_entropy')
-    """
+    """Tags of a training: what it is, and which claims it serves."""
     tags = {
         "digest": recipe.digest,
         "prefix_digest": recipe.prefix_digest or "none",
@@ -102,16 +72,7 @@ def recipe_tags(recipe: Recipe, *, role: str, claims: Iterable[str]) -> dict[str
 
 
 def claim_tags(claims: Iterable[str]) -> dict[str, str]:
-    """Tags that tie a training to the claims it is evidence for.
-
-    Raises:
-        EvidenceError: so many claims that MLflow would cut the list.
-
-    Source: none.
-
-    >>> claim_tags(["ls_raises_entropy[sst2]"])
-    {'claims': 'ls_raises_entropy[sst2]', 'claim.ls_raises_entropy.sst2': 'evidence'}
-    """
+    """Tags that tie a training to the claims it is evidence for."""
     ids = sorted(set(claims))
     tags = {"claims": ", ".join(ids)} if ids else {}
     tags |= {claim_tag(claim_id): "evidence" for claim_id in ids}
@@ -119,55 +80,54 @@ def claim_tags(claims: Iterable[str]) -> dict[str, str]:
 
 
 def claim_tag(claim_id: str) -> str:
-    """Name of the tag for one claim; MLflow allows no brackets there.
-
-    Source: none.
-
-    >>> claim_tag("ls_raises_entropy[sst2]")
-    'claim.ls_raises_entropy.sst2'
-    """
+    """Name of the tag for one claim; MLflow allows no brackets there."""
     return "claim." + re.sub(r"[^\w.-]+", ".", claim_id, flags=re.ASCII).strip(".")
 
 
-def record_tags(record: ClaimRecord) -> dict[str, str]:
-    """Tags of a claim's run, checked together with its other values.
-
-    Raises:
-        EvidenceError: a metric is not finite, or a value is longer than MLflow keeps.
-
-    Source: none.
-
-    >>> record = ClaimRecord(
-    ...     claim_id="c[sst2]", scale="mini", evidence=(), note="", tags={"verdict": "REFUTED"})
-    >>> record_tags(record)["mlflow.runName"]
-    'c[sst2] REFUTED'
-    """
-    who = f"claim {record.claim_id}"
-    _check_finite(record.metrics, who)
-    _checked_lengths(record.params, MAX_PARAMETER, f"{who}, parameter")
+def judged_tags(judged: Judged, note: str) -> dict[str, str]:
+    """Tags of a claim's run: what the UI filters by, and its description."""
+    claim, word = judged.claim, judged.verdict.word.value
+    paper, scale = judged.family
     tags = {
-        **record.tags,
-        "claim": record.claim_id,
-        "scale": record.scale,
-        "mlflow.runName": f"{record.claim_id} {record.tags.get('verdict', '')}".strip(),
+        "claim": claim.id,
+        "paper": paper,
+        "scale": scale,
+        "verdict": word,
+        "where": claim.where,
+        "unit": claim.margin.unit,
+        "mlflow.runName": f"{claim.id} {word}",
         "mlflow.source.name": "kdcheck",
-        "mlflow.note.content": record.note,
+        "mlflow.note.content": note,
     }
-    return _checked_lengths(tags, MAX_TAG, f"{who}, tag")
+    return _checked_lengths(tags, MAX_TAG, f"claim {claim.id}, tag")
+
+
+def judged_parameters(judged: Judged) -> dict[str, str]:
+    """The criterion of a judged claim, as parameters of its run."""
+    claim = judged.claim
+    params = {
+        "margin": f"{claim.margin.size:g} {claim.margin.unit}".strip(),
+        "because": claim.because,
+        "holds": WORDINGS[claim.holds],
+        "contrast": claim.measures.text[:5000],
+        "criterion": judged.verdict.criterion.digest,
+    }
+    return _checked_lengths(params, MAX_PARAMETER, f"claim {claim.id}, parameter")
+
+
+def judged_metrics(judged: Judged) -> list[tuple[str, float, int]]:
+    """What the UI sorts claims by, as (name, value, step)."""
+    verdict = judged.verdict
+    metrics = {"n_seeds": float(verdict.seeds)}
+    if verdict.effect is not None and verdict.seeds >= 2:
+        interval = verdict.interval()
+        metrics |= {"effect": verdict.effect, "ci_low": interval.low, "ci_high": interval.high}
+    _check_finite(metrics, f"claim {judged.claim.id}")
+    return [(name, value, 0) for name, value in metrics.items()]
 
 
 def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
-    """All metrics as (name, value, step): the curves, and the cost as totals at the last step.
-
-    Raises:
-        EvidenceError: a value is not finite; MLflow would store infinity as 1.8e308.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> metric_rows(sample_evidence())[-1]
-    ('total/tokens', 4096.0, 20)
-    """
+    """All metrics as (name, value, step): the curves, and the cost as totals at the last step."""
     rows = [(n, v, p.step) for p in evidence.points for n, v in p.values.items()]
     last = evidence.final.step
     rows += [(f"{COST}{name}", value, last) for name, value in evidence.cost.items()]
@@ -176,7 +136,7 @@ def metric_rows(evidence: Evidence) -> list[tuple[str, float, int]]:
 
 
 def _check_finite(metrics: Mapping[str, float], who: str) -> None:
-    """Refuse NaN and infinity, and name the metric."""
+    """Refuse NaN, and infinity, which MLflow would store as 1.8e308."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise EvidenceError(
@@ -198,11 +158,5 @@ def _checked_lengths(values: Mapping[str, str], longest: int, kind: str) -> dict
 
 
 def chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
-    """The values in pieces of at most ``size``.
-
-    Source: none.
-
-    >>> chunks([1, 2, 3], 2)
-    [[1, 2], [3]]
-    """
+    """The values in pieces of at most ``size``."""
     return [values[start : start + size] for start in range(0, len(values), size)]

@@ -20,25 +20,7 @@ def runs_link(
     view: str | None = None,
     base: str = "",
 ) -> str:
-    """Link to the runs of an experiment.
-
-    Args:
-        experiment_id: of the experiment.
-        search: a filter in MLflow's language, as ``tags.claim = 'x'``.
-        order: what to sort by, upwards, as ``tags.`seed` ``.
-        chart: the charts of the runs' metrics instead of their table.
-        view: key of a saved view, which brings its own filter and columns.
-        base: address of the server; empty for links inside the UI, such as in a note.
-
-    Returns:
-        A URL, or only its fragment if there is no base.
-
-    Source: none.
-
-    >>> runs_link("1", search="tags.seed = '3'", base="http://127.0.0.1:5000")
-    'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&\
-searchFilter=tags.seed%20%3D%20%273%27'
-    """
+    """Link to the runs of an experiment."""
     parts = [WORKFLOW]
     if search is not None:
         parts.append(f"searchFilter={quote(search, safe='')}")
@@ -51,18 +33,9 @@ searchFilter=tags.seed%20%3D%20%273%27'
     return f"{_root(base)}/experiments/{experiment_id}/runs?{'&'.join(parts)}"
 
 
-def run_link(
-    experiment_id: str, run_id: str, *, artifact: str | None = None, base: str = ""
-) -> str:
-    """Link to one run, or to one of its files.
-
-    Source: none.
-
-    >>> run_link("1", "ab12", artifact="report.html")
-    '#/experiments/1/runs/ab12/artifacts/report.html?workflowType=machine_learning'
-    """
-    page = f"/artifacts/{quote(artifact)}" if artifact else ""
-    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}{page}?{WORKFLOW}"
+def run_link(experiment_id: str, run_id: str, *, base: str = "") -> str:
+    """Link to one run; see :func:`runs_link`."""
+    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}"
 
 
 def _root(base: str) -> str:

@@ -13,48 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kdcheck.evidence.record import EvaluationPoint, Predictions
+from kdcheck.evidence.evidence import EvaluationPoint, Predictions
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """One row per example: ``id``, ``label`` and ``logit_0`` to ``logit_{K-1}``, float32.
-
-    Args:
-        path: file to write; its folder is made if need be.
-        predictions: of one split, logits of shape (N, K).
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "test.parquet"
-    ...     write_predictions(path, sample_evidence().final.predictions["test"])
-    ...     _read(path.read_bytes()).column_names
-    ['id', 'label', 'logit_0', 'logit_1', 'logit_2']
-    """
+    """One row per example: ``id``, ``label`` and ``logit_0`` to ``logit_{K-1}``, float32."""
     logits_NK = predictions.logits_NK
     columns: dict[str, Any] = {"id": list(predictions.ids), "label": predictions.labels_N}
     _write(path, columns | _logit_columns(logits_NK))
 
 
 def write_trajectory(path: Path, points: Sequence[EvaluationPoint]) -> None:
-    """The predictions of all points below one another, with their ``step`` and ``split``.
-
-    Args:
-        path: file to write; its folder is made if need be.
-        points: evaluation points, in order of step.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "trajectory.parquet"
-    ...     write_trajectory(path, sample_evidence(examples=8, points=2).points)
-    ...     len(_read(path.read_bytes()))  # 2 points x 2 splits x 8 examples
-    32
-    """
+    """The predictions of all points below one another, with their ``step`` and ``split``."""
     parts = [
         (point.step, split, predictions)
         for point in points
@@ -95,19 +65,7 @@ def _read(content: bytes) -> Any:
 
 
 def read_predictions(content: bytes) -> Predictions:
-    """Read back what :func:`write_predictions` wrote.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> written = sample_evidence().final.predictions["test"]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "test.parquet"
-    ...     write_predictions(path, written)
-    ...     np.array_equal(read_predictions(path.read_bytes()).logits_NK, written.logits_NK)
-    True
-    """
+    """Read back what :func:`write_predictions` wrote."""
     table = _read(content)
     ids = tuple(table.column("id").to_pylist())
     return Predictions(ids=ids, labels_N=_labels(table), logits_NK=_logits(table))
@@ -117,14 +75,6 @@ class Decoded(Mapping[str, Predictions]):
     """Predictions by split, each decoded when it is first asked for.
 
     A verdict looks at the test split of hundreds of runs and at the large training split of none.
-
-    Args:
-        contents: by split, what :func:`write_predictions` wrote.
-
-    Source: none.
-
-    >>> list(Decoded({"test": b"decoded only if asked for"}))
-    ['test']
     """
 
     def __init__(self, contents: Mapping[str, bytes]) -> None:
@@ -147,18 +97,7 @@ class Decoded(Mapping[str, Predictions]):
 
 
 def read_trajectory(content: bytes) -> dict[int, dict[str, Predictions]]:
-    """Predictions by step and split, as :func:`write_trajectory` wrote them.
-
-    Source: none.
-
-    >>> import tempfile
-    >>> from kdcheck.evidence.samples import sample_evidence
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "trajectory.parquet"
-    ...     write_trajectory(path, sample_evidence(points=2).points)
-    ...     {step: list(splits) for step, splits in read_trajectory(path.read_bytes()).items()}
-    {10: ['test', 'validation'], 20: ['test', 'validation']}
-    """
+    """Predictions by step and split, as :func:`write_trajectory` wrote them."""
     table = _read(content)
     step_R = table.column("step").to_numpy()
     split_R = np.asarray(table.column("split").to_pylist(), dtype=str)

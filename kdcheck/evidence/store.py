@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import files, layout, owner
 from kdcheck.evidence.database import Presence
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
+from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.location import Location
-from kdcheck.evidence.record import Evidence
-from kdcheck.evidence.runs import NO_STORE, Runs
-from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.note import note
+from kdcheck.evidence.tracking import NO_STORE, Tracking
 from kdcheck.evidence.views import CURVES, VIEWS
+from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-CRITERION = "kdcheck.criterion."
+CRITERION = "kdcheck.criterion/"
 """What the names of experiment tags begin with that hold a criterion's digest."""
 FINISHED = "attributes.status = 'FINISHED'"
 LOCK_TIMEOUT_SECONDS = 300
@@ -37,14 +38,7 @@ LOCK_TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A training that was announced to the store and has not ended.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.samples import sample_recipe
-    >>> Begun(run_id="ab12", recipe=sample_recipe(seed=3), attempt="1").recipe.seed
-    3
-    """
+    """A training that was announced to the store and has not ended."""
 
     run_id: str
     recipe: Recipe
@@ -58,46 +52,29 @@ class Store:
     The controlling process calls :meth:`create` once, workers :meth:`open`. A training is in the
     store only when all of it is: its run is FINISHED last. No call reads or sets MLflow's global
     state, so MLFLOW_RUN_ID and a user's own active run are not touched.
-
-    Source: none.
-
-    >>> Store.open("/nowhere/store")
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
-store. Name the right one with --store, or make one by running pytest claims/.
     """
 
-    def __init__(self, location: Location, runs: Runs) -> None:
+    def __init__(self, location: Location, runs: Tracking) -> None:
         self.location = location
         self.session = uuid.uuid4().hex[:12]
         """Tag ``kdcheck.session`` of what this object writes; set it to share one."""
         self._runs = runs
         self._presence = Presence(location)
         self._known: dict[str, Run] = {}
-        self._listed: dict[tuple[str, str], Run] = {}
 
     @classmethod
     def create(cls, place: Location | Path | str) -> Store:
-        """Open the store, made first if there is none; also after its folder was moved.
-
-        Raises:
-            EvidenceError: it cannot be made or used; the message names the next step.
-        """
+        """Open the store, made first if there is none; also after its folder was moved."""
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "create"):
-            return cls(location, Runs.create(location))
+            return cls(location, Tracking.create(location))
 
     @classmethod
     def open(cls, place: Location | Path | str) -> Store:
-        """Open a store that exists.
-
-        Raises:
-            EvidenceError: there is none, or it cannot be used; the message names the next step.
-        """
+        """Open a store that exists."""
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "open"):
-            return cls(location, Runs.open(location))
+            return cls(location, Tracking.open(location))
 
     # Reading
 
@@ -115,35 +92,13 @@ store. Name the right one with --store, or make one by running pytest claims/.
             sealed = self._sealed(self._training(digest))
             return files.read_checked(sealed, digest, trajectory=trajectory)
 
-    def artifact(self, digest: str, name: str) -> bytes:
-        """One file of a training, checked; those given to :meth:`finish` too."""
-        with self._use(f"read {name} of recipe {digest[:8]}"):
-            return self._sealed(self._training(digest)).read(name)
-
-    def metrics(self, digests: Iterable[str]) -> dict[str, Mapping[str, float]]:
-        """Final metrics by digest, from MLflow alone; see :meth:`EvidenceSource.metrics`."""
-        wanted = sorted(set(digests))
-        if not self._known.keys() >= set(wanted):
-            self.digests()
-        with self._use("read the metrics"):
-            return {digest: dict(self._training(digest).data.metrics) for digest in wanted}
-
-    def claims(self) -> tuple[ClaimRecord, ...]:
-        """The current record of each claim at each scale."""
+    def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
+        """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
-            found = [(files.read_claim(self._sealed(run)), run) for run in self._current_claims()]
-        newest = {(each.claim_id, each.scale): (each, run) for each, run in reversed(found)}
-        self._listed = {key: run for key, (_, run) in newest.items()}
-        return tuple(newest[key][0] for key in sorted(newest))
-
-    def claim_file(self, record: ClaimRecord, name: str) -> bytes:
-        """One of the files stored with a claim, checked."""
-        with self._use(f"read {name} of claim {record.claim_id}"):
-            listed = self._listed.get((record.claim_id, record.scale))
-            found = [listed] if listed else self._current_claims(record)
-            if not found:
-                raise self._missing(f"claim {record.claim_id} at scale {record.scale}")
-            return self._sealed(found[0]).read(name)
+            found = [files.read_claim(self._sealed(run)) for run in self._current_claims()]
+        # The newest of each, should two sessions on a server have raced.
+        newest = {(*each.family, each.claim.id): each for each in reversed(found)}
+        return selected(newest.values(), paper, scale)
 
     # Writing
 
@@ -152,19 +107,8 @@ store. Name the right one with --store, or make one by running pytest claims/.
     ) -> Begun | None:
         """Announce a training: a RUNNING run with parameters and tags.
 
-        An unfinished run of the same recipe is taken up again instead of making another.
-
-        Args:
-            recipe: what is trained.
-            role: ``teacher``, ``student``, ...; what charts group by.
-            claims: ids of the claims it is evidence for.
-            worker: which worker trains it, for people to read.
-
-        Returns:
-            What :meth:`finish` wants, or none if the training is in the store already.
-
-        Raises:
-            EvidenceError: another living process is training it.
+        An unfinished run of the same recipe is taken up again instead of making another; none if
+        the training is in the store already.
         """
         attempt = uuid.uuid4().hex
         tags = layout.recipe_tags(recipe, role=role, claims=claims) | owner.this_process()
@@ -186,25 +130,10 @@ store. Name the right one with --store, or make one by running pytest claims/.
                 self._runs.log(run, params=params)
         return Begun(run_id=run.info.run_id, recipe=recipe, attempt=attempt)
 
-    def finish(
-        self, begun: Begun, evidence: Evidence, artifacts: Mapping[str, Path] | None = None
-    ) -> str:
-        """Store what a training left: files first, then its metrics, FINISHED last.
-
-        Args:
-            begun: what :meth:`begin` gave.
-            evidence: of that recipe.
-            artifacts: more files to keep, by name, such as a checkpoint.
-
-        Returns:
-            The id of the run.
-
-        Raises:
-            EvidenceError: it could not be stored in full; the run is then not in the store.
-        """
+    def finish(self, begun: Begun, evidence: Evidence) -> str:
+        """Store what a training left: files first, then its metrics, FINISHED last."""
         recipe = begun.recipe
-        extra = dict(artifacts or {})
-        _check_finish(evidence, recipe, extra)
+        _check_finish(evidence, recipe)
         rows = layout.metric_rows(evidence)
         with (
             self._use(f"finish recipe {recipe.short}"),
@@ -212,10 +141,6 @@ store. Name the right one with --store, or make one by running pytest claims/.
         ):
             folder = Path(temporary)
             files.write_evidence(folder, evidence)
-            for name, path in extra.items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                # A link, since MLflow copies the file once more anyway; checkpoints are large.
-                (folder / name).symlink_to(path.resolve())
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
             with self._lock():
                 run = self._require_own(begun)
@@ -233,15 +158,7 @@ store. Name the right one with --store, or make one by running pytest claims/.
     def reap(
         self, alive: Callable[[Mapping[str, str]], bool | None] = owner.owner_is_alive
     ) -> list[str]:
-        """Mark as KILLED what dead processes left RUNNING.
-
-        Args:
-            alive: whether the owner named by a run's tags lives; none if unknown, and then the
-                run is left alone. By default processes of this machine are looked up.
-
-        Returns:
-            Digests of the trainings that were reaped.
-        """
+        """Mark as KILLED what dead processes left RUNNING; where nobody knows, a run is left alone."""
         reaped = []
         with self._use("look for runs of dead processes"), self._lock():
             for name in (TRAININGS, CLAIMS):
@@ -253,47 +170,34 @@ store. Name the right one with --store, or make one by running pytest claims/.
                         reaped += [tags["digest"]] if name == TRAININGS else []
         return reaped
 
-    def record_claim(
-        self, record: ClaimRecord, contents: Mapping[str, bytes | Path] | None = None
-    ) -> str:
-        """Store what was judged of a claim; nothing is written if the store says so already.
+    def record_claim(self, judged: Judged) -> str:
+        """Store a judged claim with links to every run it rests on; nothing if it is so stored.
 
-        A record that differs becomes a new run with the tag ``current`` = ``true``; the older
-        ones of the same claim and scale stay, with ``false``.
-
-        Args:
-            record: the verdict, its criterion and what it rests on.
-            contents: files to keep with it, by name.
-
-        Returns:
-            The id of the current run.
+        One that differs becomes a new run with the tag ``current`` = ``true``; the older ones of the
+        same claim, paper and scale stay, with ``false``.
         """
-        tags = layout.record_tags(record) | owner.this_process()
+        self.tag_claims({digest: [judged.claim.id] for digest in judged.table.digests()})
+        tags = layout.judged_tags(judged, note(judged, self)) | owner.this_process()
         tags |= {"kdcheck.session": self.session}
         with (
-            self._use(f"record claim {record.claim_id}"),
+            self._use(f"record claim {judged.claim.id}"),
             tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary,
         ):
             folder = Path(temporary)
-            files.write_claim(folder, record, contents or {})
+            files.write_claim(folder, judged)
             sealed = files.seal(folder)
-            self._listed.pop((record.claim_id, record.scale), None)
             with self._lock():
-                older = self._current_claims(record)
+                older = self._current_claims(judged)
                 if older and older[0].data.tags[SEAL] == sealed:
                     run, *older = older
                 else:
-                    run = self._add_claim(record, folder, {**tags, SEAL: sealed})
+                    run = self._add_claim(judged, folder, {**tags, SEAL: sealed})
                 for superseded in older:
                     self._runs.tag(superseded.info.run_id, CURRENT, "false")
         return str(run.info.run_id)
 
     def tag_claims(self, claims: Mapping[str, Iterable[str]]) -> None:
-        """Tie finished trainings to the claims they are evidence for; only news is written.
-
-        Args:
-            claims: ids of claims, by digest of a training.
-        """
+        """Tie finished trainings to the claims they are evidence for; only news is written."""
         if all(
             digest in self._known and layout.claim_tag(claim) in self._known[digest].data.tags
             for digest, ids in claims.items()
@@ -324,36 +228,31 @@ store. Name the right one with --store, or make one by running pytest claims/.
             if claim
         }
 
-    def register_criteria(self, scale: str, digests: Mapping[str, str]) -> None:
-        """Write down the digest of each claim's criterion, before its first run.
-
-        Args:
-            scale: the scale they are judged at.
-            digests: of the criteria, by claim id.
-        """
+    def register_criteria(self, family: tuple[str, str], digests: Mapping[str, str]) -> None:
+        """Write down the digest of each claim's criterion, before its first run."""
         with self._use("register the criteria"), self._lock():
-            earlier = self._criteria(scale)
+            earlier = self._criteria(family)
             for claim, digest in digests.items():
                 if earlier.get(claim) != digest:
-                    self._runs.tag_experiment(CLAIMS, _criterion_tag(scale, claim), digest)
+                    self._runs.tag_experiment(CLAIMS, _criterion_tag(family, claim), digest)
 
-    def registered_criteria(self, scale: str) -> dict[str, str]:
-        """Digests of the criteria as written down before the first run, by claim id."""
+    def registered_criteria(self, family: tuple[str, str]) -> dict[str, str]:
+        """Digests of a family's criteria as written down before the first run, by claim id."""
         with self._use("read the criteria"):
-            return self._criteria(scale)
+            return self._criteria(family)
 
-    def _criteria(self, scale: str) -> dict[str, str]:
-        prefix = _criterion_tag(scale, "")
+    def _criteria(self, family: tuple[str, str]) -> dict[str, str]:
+        prefix = _criterion_tag(family, "")
         found = self._runs.experiment_tags(CLAIMS).items()
         named = {k.removeprefix(prefix): v for k, v in found if k.startswith(prefix)}
         return {re.sub(r":(.*)", r"[\1]", name): digest for name, digest in named.items()}
 
     # Links; without a base they work inside the UI, as in a note
 
-    def run_url(self, digest: str, *, artifact: str | None = None, base: str = "") -> str:
-        """Link to a training, or to one of its files."""
+    def run_url(self, digest: str, *, base: str = "") -> str:
+        """Link to a training."""
         run_id = self._training(digest).info.run_id
-        return run_link(self._runs.experiments[TRAININGS], run_id, artifact=artifact, base=base)
+        return run_link(self._runs.experiments[TRAININGS], run_id, base=base)
 
     def trainings_url(
         self, claim_id: str | None = None, *, chart: bool = False, base: str = ""
@@ -420,18 +319,21 @@ store. Name the right one with --store, or make one by running pytest claims/.
             )
         return run
 
-    def _current_claims(self, record: ClaimRecord | None = None) -> list[Run]:
-        """Runs of current claims, the newest first."""
+    def _current_claims(self, judged: Judged | None = None) -> list[Run]:
+        """Runs of current claims, or of one, the newest first."""
         condition = f"{FINISHED} AND tags.{CURRENT} = 'true'"
-        if record is not None:
-            condition += f" AND tags.claim = '{record.claim_id}' AND tags.scale = '{record.scale}'"
+        if judged is not None:
+            paper, scale = judged.family
+            condition += f" AND tags.claim = '{judged.claim.id}' AND tags.paper = '{paper}'"
+            condition += f" AND tags.scale = '{scale}'"
         return self._runs.search(CLAIMS, condition)[::-1]
 
-    def _add_claim(self, record: ClaimRecord, folder: Path, tags: Mapping[str, str]) -> Run:
+    def _add_claim(self, judged: Judged, folder: Path, tags: Mapping[str, str]) -> Run:
         run = self._runs.add(CLAIMS, tags)
         self._runs.put(run.info.run_id, folder)
-        rows = [(name, value, 0) for name, value in record.metrics.items()]
-        self._runs.log(run, params=record.params, metrics=rows, tags={CURRENT: "true"})
+        rows = layout.judged_metrics(judged)
+        params = layout.judged_parameters(judged)
+        self._runs.log(run, params=params, metrics=rows, tags={CURRENT: "true"})
         self._runs.end(run.info.run_id, "FINISHED")
         return run
 
@@ -449,18 +351,14 @@ def _require_free(run: Run, who: str) -> None:
         )
 
 
-def _check_finish(evidence: Evidence, recipe: Recipe, artifacts: Mapping[str, Path]) -> None:
+def _check_finish(evidence: Evidence, recipe: Recipe) -> None:
     who = f"finish recipe {recipe.short}"
     if evidence.recipe.digest != recipe.digest:
         got = f"evidence of recipe {evidence.recipe.short}"
         raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
     files.check_evidence(evidence)
-    missing = [str(path) for path in artifacts.values() if not path.is_file()]
-    if missing:
-        next_step = "Write it before the run is finished."
-        raise EvidenceError(who, f"no file {missing[0]}", "every artifact", next_step)
 
 
-def _criterion_tag(scale: str, claim: str) -> str:
+def _criterion_tag(family: tuple[str, str], claim: str) -> str:
     """MLflow allows no brackets in the name of a tag: ``c[x]`` is written ``c:x``."""
-    return f"{CRITERION}{scale}.{claim.replace('[', ':').removesuffix(']')}"
+    return f"{CRITERION}{'/'.join(family)}/{claim.replace('[', ':').removesuffix(']')}"

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from kdcheck.evidence.layout import CLAIMS, CURRENT, TRAININGS
 from kdcheck.evidence.links import runs_link
+from kdcheck.metrics import METRICS
 
 VIEWS = {CLAIMS: "kdcheck-verdicts", TRAININGS: "kdcheck-trainings"}
 """Key of the saved view of each experiment, for links."""
@@ -22,20 +23,7 @@ ALL_FINISHED = "attributes.status = 'FINISHED'"
 
 
 def experiment_tags(ids: Mapping[str, str], name: str) -> dict[str, str]:
-    """Tags that give an experiment its note and its saved views.
-
-    Args:
-        ids: experiment id by name.
-        name: of the experiment.
-
-    Returns:
-        Value by name of the tag.
-
-    Source: none.
-
-    >>> list(experiment_tags({TRAININGS: "1", CLAIMS: "2"}, CLAIMS))
-    ['mlflow.note.content', 'mlflow.sharedViewState.kdcheck-verdicts']
-    """
+    """Tags that give an experiment its note and its saved views."""
     if name == CLAIMS:
         note, views = _claims_note(ids), {VIEWS[CLAIMS]: _verdicts_view()}
     else:
@@ -79,7 +67,7 @@ def _verdicts_view() -> str:
 
 def _trainings_view() -> str:
     columns = [f"tags.`{tag}`" for tag in ("role", "task", "objective", "seed")]
-    columns += [f"metrics.`test/{m}`" for m in ("mean_entropy_nats", "accuracy", "nll_nats")]
+    columns += [f"metrics.`test/{name}`" for name, metric in METRICS.items() if not metric.needs]
     state = _state(ALL_FINISHED, order="tags.`role`", columns=columns)
     return _saved_view("Trainings", state)
 
@@ -101,11 +89,7 @@ def _state(search: str, *, order: str, columns: Sequence[str]) -> dict[str, obje
 
 
 def _saved_view(name: str, state: Mapping[str, object]) -> str:
-    """Value of the tag in which MLflow keeps a saved view.
-
-    >>> _saved_view("Verdicts", {})
-    '{"name": "Verdicts", "createdAt": 0, "updatedAt": 0, "state": "deflate;eJyrrgUAAXUA+Q=="}'
-    """
+    """Value of the tag in which MLflow keeps a saved view."""
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     view = {"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
     return json.dumps(view)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from kdcheck.claims import OWN, SIZES, Arm, Paper
 from kdcheck.errors import InputError
 from kdcheck.recipe import Recipe
-from kdcheck.study.arms import SIZES, Arm
 
 NEXT_STEP = "Correct the scale file; docs/guides/scales.md lists every field."
 DECIDED_ELSEWHERE = {
@@ -25,15 +25,7 @@ BUDGET_FIELDS = ("learning_rate", "epochs")
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """What one scale fixes.
-
-    Source: section 4, Table 1, Tables 7 and 12 for ``paper``; the other scales say where they
-    depart from it.
-
-    >>> scale = load("embedded")
-    >>> scale.name, scale.pair
-    ('embedded', 'tiny')
-    """
+    """What one scale fixes; it says itself where it departs from the paper."""
 
     name: str
     """Its name; every verdict carries it."""
@@ -55,11 +47,7 @@ class Scale:
     """Whether it runs on CUDA alone."""
 
     def settings(self, arm: Arm, task: str) -> dict[str, Any]:
-        """The recipe fields of an arm on a task: shared ones, its method's, the task's own.
-
-        Raises:
-            InputError: the scale has no such method for that size.
-        """
+        """The recipe fields of an arm on a task: shared ones, its method's, the task's own."""
         try:
             method = dict(self.methods[arm.method][arm.size])
         except KeyError:
@@ -72,7 +60,7 @@ class Scale:
             ) from None
         own = method.pop("tasks", {}).get(task, {})
         settings = {**self.training, **method, **own}
-        # An objective's parameters may be given for one task alone, as Table 7 does for alpha.
+        # An objective's parameters may be given for one task alone, where each has its best.
         settings["objective"] = {**method["objective"], **own.get("objective", {})}
         if arm.budget is not None:
             lender = self.settings(arm.budget, task)
@@ -80,56 +68,36 @@ class Scale:
         return settings
 
 
-def load(name_or_path: str) -> Scale:
-    """Read a scale that ships with kdcheck, or a file of your own.
+def load(name_or_path: str, paper: Paper = OWN) -> Scale:
+    """Read a scale that a paper brings, or a file of your own.
 
     Args:
-        name_or_path: ``embedded``, ``mini``, ``paper``, or the path of a TOML file.
-
-    Returns:
-        The scale, checked.
+        name_or_path: name of one of the paper's scales, or the path of a TOML file.
+        paper: whose scales are known by name.
 
     Raises:
         InputError: no such scale, or a field that is missing, unknown or out of range.
-
-    Source: none.
-
-    >>> load("embedded").seeds >= 5
-    True
     """
-    shipped = resources.files("kdcheck") / "scales" / f"{name_or_path}.toml"
     path = Path(name_or_path)
-    if shipped.is_file():
-        text = shipped.read_text(encoding="utf-8")
-    elif path.suffix == ".toml" and path.is_file():
-        text = path.read_text(encoding="utf-8")
-    else:
+    if name_or_path in shipped_names(paper):
+        path = Path(paper.scales, f"{name_or_path}.toml")
+    elif path.suffix != ".toml" or not path.is_file():
+        known = "".join(f"{name}, " for name in shipped_names(paper))
         raise InputError(
             "scale",
             repr(name_or_path),
-            f"one of {', '.join(shipped_names())}, or the path of a .toml file",
+            f"one of {known}or the path of a .toml file",
             "Check the spelling or the path.",
         )
     try:
-        return _checked(tomllib.loads(text))
+        return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"scale {name_or_path!r}", str(error), "TOML", NEXT_STEP) from error
 
 
-def shipped_names() -> list[str]:
-    """Names of the scales that ship with kdcheck.
-
-    Source: none.
-
-    >>> "embedded" in shipped_names()
-    True
-    """
-    folder = resources.files("kdcheck") / "scales"
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".toml")
-    )
+def shipped_names(paper: Paper) -> list[str]:
+    """Names of the scales that a paper brings."""
+    return sorted(path.stem for path in Path(paper.scales).glob("*.toml")) if paper.scales else []
 
 
 def _checked(values: dict[str, Any]) -> Scale:
@@ -212,7 +180,10 @@ def _are_tables(value: Any) -> bool:
 
 
 KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "name": ("a text", _is_text),
+    "name": (
+        "letters, digits, spaces and . _ - alone: it names a family in tags",
+        lambda value: _is_text(value) and re.fullmatch(r"[\w. -]+", value) is not None,
+    ),
     "pair": (
         "the name of a pair, or a list of two encoders, the larger one first",
         lambda value: _is_text(value) or (_are_texts(value) and len(value) == 2),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdcheck.claims import Claim
 from kdcheck.errors import ClaimError, InputError
-from kdcheck.study.graph import Graph, Question, build
+from kdcheck.evidence.judged import Judged
+from kdcheck.places import Places
+from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import REGISTERED_SEEDS, criterion_of, judge_all
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import Scale
@@ -20,85 +21,60 @@ from kdcheck.verdict.guards import IdenticalDifferences, SeedIgnored
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
-    from kdcheck.study.record import Judged
 
 UNTIL_DECIDED = "until-decided"
 Train = Callable[[Job, "Store"], None]
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where a session reads and writes.
-
-    Source: none.
-
-    >>> Where(store="s", folder=Path("w")).data_dir is None
-    True
-    """
-
-    store: str
-    folder: Path
-    data_dir: Path | None = None
-    model_dir: Path | None = None
-    cache_dir: Path | None = None
+AT_TWO_CLASSES = (
+    "Every task has two classes, where a teacher has no structure among wrong answers to pass on: KD "
+    "sets the confidence of each example and nothing else."
+)
 
 
 class Session:
-    """Everything between a set of claims and their verdicts, at one scale.
+    """One execution of a study: everything between a set of claims and their verdicts, at one scale.
 
     Args:
-        questions: claims with their contrasts, judged as one family.
+        claims: planned, of one paper; judged as one family.
         scale: tasks and hyper-parameters.
         seeds: how many of the registered seeds, or ``until-decided`` to stop at the first planned
             look at which every claim is decided.
-        where: store and folders.
+        places: store, data, encoders and work folder.
         is_worker: whether it is one of several processes of one execution, as under pytest-xdist.
 
     Raises:
-        ClaimError: two claims of one id.
+        ClaimError: two claims of one id, or of two papers.
         InputError: more seeds than are registered.
-
-    Source: docs/verdicts.md.
-
-    >>> Session.__init__.__name__
-    '__init__'
     """
 
     def __init__(
         self,
-        questions: Sequence[Question],
+        claims: Sequence[Claim],
         scale: Scale,
         seeds: str,
-        where: Where,
+        places: Places,
         *,
         is_worker: bool = False,
     ) -> None:
-        ids = [question.claim.id for question in questions]
-        twice = sorted({claim for claim in ids if ids.count(claim) > 1})
-        if twice:
-            raise ClaimError(
-                "study", f"claim {twice[0]!r} twice", "each id once", "Rename one of them."
-            )
-        self.questions = tuple(questions)
-        self.where = where
+        _check_family(claims)
+        self.claims = tuple(claims)
+        self.places = places
         self._is_worker = is_worker
         self.counts = seed_counts(seeds)
-        self._resources = Resources(
-            data_dir=where.data_dir, model_dir=where.model_dir, cache_dir=where.cache_dir
-        )
+        self._resources = Resources(places)
         self._digests = ScaleDigests(scale, self._resources)
         self.scale = replace(scale, deviations=(*scale.deviations, *self._digests.notes))
+        self.family = (claims[0].paper.name, scale.name)
         self.graph = self._graph(self.counts[0])
 
     def _graph(self, count: int) -> Graph:
-        return build(self.questions, self.scale, REGISTERED_SEEDS[:count], self._digests)
+        return build(self.claims, self.scale, REGISTERED_SEEDS[:count], self._digests)
 
     @cached_property
     def store(self) -> Store:
         """The evidence store, made if there is none; what dead processes left RUNNING is marked."""
         from kdcheck.evidence.store import Store
 
-        store = Store.create(self.where.store)
+        store = Store.create(self.places.store)
         # On a server nothing locks: a worker could mark a run that another is taking up just then.
         if not self._is_worker:
             store.reap()
@@ -124,8 +100,7 @@ class Session:
 
     def job(self) -> Job:
         """The present graph as work."""
-        paths = dataclasses.asdict(self.where)
-        return Job.of(self.graph, **paths)
+        return Job.of(self.graph, self.places)
 
     def missing(self) -> int:
         """Number of runs of the present graph that the store lacks."""
@@ -134,9 +109,9 @@ class Session:
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
         """By claim id, from the evidence in the store; the family is every claim that it holds."""
-        registered = self.store.registered_criteria(self.scale.name)
+        registered = self.store.registered_criteria(self.family)
         return judge_all(
-            self.questions,
+            self.claims,
             self.graph,
             self.store.get,
             registered=registered,
@@ -145,22 +120,26 @@ class Session:
 
     @cached_property
     def others(self) -> list[Judged]:
-        """Judged claims of the scale that the store holds and this session does not ask for."""
-        from kdcheck.study.record import stored_claims
+        """Judged claims of the family that the store holds and this session does not ask for."""
+        asked = {claim.id for claim in self.claims}
+        paper, scale = self.family
+        stored = self.store.claims(paper=paper, scale=scale)
+        return [each for each in stored if each.claim.id not in asked]
 
-        asked = {question.claim.id for question in self.questions}
-        return stored_claims(self.store, self.scale.name, but=asked)
-
-    def num_classes(self, task: str) -> int:
-        """K of one of the scale's tasks."""
-        return self._digests.classes(task)
+    def judged(self, claim: Claim) -> Judged:
+        """A claim of this session with its verdict, and the runs it rests on."""
+        deviations = self.scale.deviations
+        if {self._digests.classes(task) for task in self.scale.tasks} == {2}:
+            deviations = (*deviations, AT_TWO_CLASSES)
+        table = self.graph.table(claim.measures)
+        return Judged(claim, self.verdicts[claim.id], table, deviations)
 
     @cached_property
     def _finished(self) -> set[str]:
         return self.store.digests()
 
     def _all_decided(self) -> bool:
-        asked = [self.verdicts[question.claim.id] for question in self.questions]
+        asked = [self.verdicts[claim.id] for claim in self.claims]
         # More seeds may end these faults: the few that there are happened to agree.
         agreeing = (SeedIgnored, IdenticalDifferences)
         return not any(
@@ -170,12 +149,10 @@ class Session:
 
     def _judge_the_others_again(self) -> None:
         """Record what this session's claims change for the rest of their family."""
-        from kdcheck.study.record import store_claim
-
         for each in self.others:
             verdict = self.verdicts[each.claim.id]
             if verdict != each.verdict:
-                store_claim(replace(each, verdict=verdict), self.store)
+                self.store.record_claim(replace(each, verdict=verdict))
 
     def _register(self) -> None:
         """Write down each criterion before its first run; later ones are held against it.
@@ -184,28 +161,29 @@ class Session:
         margin be moved.
         """
         begun = self.store.begun_claims(self.scale.tasks)
-        digests = {q.claim.id: criterion_of(q, self.scale).digest for q in self.questions}
-        earlier = self.store.registered_criteria(self.scale.name)
+        digests = {claim.id: criterion_of(claim, self.scale).digest for claim in self.claims}
+        earlier = self.store.registered_criteria(self.family)
         kept = {claim: digest for claim, digest in earlier.items() if claim in begun}
-        self.store.register_criteria(self.scale.name, {**digests, **kept})
+        self.store.register_criteria(self.family, {**digests, **kept})
+
+
+def _check_family(claims: Sequence[Claim]) -> None:
+    papers = sorted({claim.paper.name for claim in claims})
+    if len(papers) > 1:
+        got, wanted = f"claims of {' and '.join(papers)}", "claims of one paper"
+        raise ClaimError("study", got, wanted, "Run the claims of each paper by themselves.")
+    ids = [claim.id for claim in claims]
+    twice = sorted({claim for claim in ids if ids.count(claim) > 1})
+    if twice:
+        got = f"claim {twice[0]!r} twice"
+        raise ClaimError("study", got, "each id once", "Rename one of them.")
 
 
 def seed_counts(seeds: str) -> tuple[int, ...]:
-    """The numbers of seeds that a session goes through.
-
-    Args:
-        seeds: a number, or ``until-decided``.
-
-    Returns:
-        That number, or the planned looks.
+    """The numbers of seeds that a session goes through: that number, or the planned looks.
 
     Raises:
         InputError: neither, or more seeds than are registered.
-
-    Source: planned looks, docs/verdicts.md.
-
-    >>> seed_counts("5"), seed_counts("until-decided")
-    ((5,), (3, 5, 7, 10))
     """
     if seeds == UNTIL_DECIDED:
         return Plan().looks

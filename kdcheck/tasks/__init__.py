@@ -10,19 +10,14 @@ from kdcheck.fetch import cache_root
 from kdcheck.tasks import folder, glue, packaged
 from kdcheck.tasks.corpora import PACKAGED
 from kdcheck.tasks.hub import HubSource
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 __all__ = ["SPLITS", "Origin", "Split", "Task", "load_task", "task_names"]
 
 
 def task_names(data_dir: Path | None = None) -> list[str]:
-    """Every name that :func:`load_task` knows, those that a folder declares last.
-
-    Source: the paper's Table 6 for the first four; decision 0022 for the three from PyPI files.
-
-    >>> task_names()
-    ['mrpc', 'qnli', 'sst2', 'mnli', 'tweets', 'snippets', 'sts']
-    """
+    """Every name that :func:`load_task` knows, those that a folder declares last."""
     known = [*glue.GLUE, *PACKAGED]
     declared = folder.declared_names(data_dir) if data_dir else []
     return [*known, *(name for name in declared if name not in known)]

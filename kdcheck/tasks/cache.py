@@ -16,35 +16,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kdcheck.errors import FetchError
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 
 def task_path(root: Path, name: str, digest: str) -> Path:
-    """Where the task of that name and content digest is kept.
-
-    Source: none.
-
-    >>> task_path(Path("cache"), "sts", "0123456789abcdef" * 4).as_posix()
-    'cache/tasks/sts-0123456789abcdef.json'
-    """
+    """Where the task of that name and content digest is kept."""
     return root / "tasks" / f"{name}-{digest[:16]}.json"
 
 
 def store(task: Task, path: Path) -> None:
-    """Write a task through a temporary name, so that a reader sees all of it or nothing.
-
-    Raises:
-        FetchError: the disk is full or the folder cannot be written; nothing is left behind.
-
-    Source: decision 0022, text out of PyPI files.
-
-    >>> from kdcheck.testing import tiny_task
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = task_path(Path(folder), "tiny", tiny_task().digest)
-    ...     store(tiny_task(), path)
-    ...     [file.suffix for file in path.parent.iterdir()]
-    ['.json']
-    """
+    """Write a task through a temporary name, so that a reader sees all of it or nothing."""
     content = {
         "name": task.name,
         "classes": task.classes,
@@ -67,21 +49,7 @@ def store(task: Task, path: Path) -> None:
 
 
 def load(path: Path, name: str, digest: str) -> Task:
-    """Read a task back and check that it is what was stored, and what is wanted.
-
-    Raises:
-        FetchError: the file is cut short or altered, or holds another content.
-
-    Source: decision 0022, text out of PyPI files.
-
-    >>> from kdcheck.testing import tiny_task
-    >>> task = tiny_task()
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "tiny.json"
-    ...     store(task, path)
-    ...     load(path, "tiny", task.digest) == task
-    True
-    """
+    """Read a task back and check that it is what was stored, and what is wanted."""
     checksum, _, body = path.read_bytes().partition(b"\n")
     actual = hashlib.sha256(body).hexdigest()
     if actual.encode("ascii") != checksum:

@@ -6,19 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdcheck.errors import TaskError
-from kdcheck.tasks.checks import check_split
-from kdcheck.tasks.model import Split
+from kdcheck.tasks.examples import check_split
+from kdcheck.tasks.split import Split
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the files of a task look: the same for every source.
-
-    Source: none.
-
-    >>> Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive")).name
-    'sst2'
-    """
+    """How the files of a task look: the same for every source."""
 
     name: str
     text_columns: tuple[str, ...]
@@ -32,25 +26,6 @@ def split_from_columns(
 
     A label is a class number or a class name. The id of an example is the split's name with the
     column ``idx`` where there is one, else with the row number from 0.
-
-    Args:
-        columns: column name -> cells, N of them each.
-        layout: which columns are read and what the classes are called.
-        split: name of the file's split; it begins each id.
-        where: path or hub name, for messages.
-
-    Returns:
-        N examples in the order of the file, checked.
-
-    Raises:
-        TaskError: a column is missing, or a text is empty.
-        LabelError: a label is no class.
-
-    Source: none.
-
-    >>> layout = Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive"))
-    >>> split_from_columns({"sentence": ["fun"], "label": ["positive"]}, layout, "train", "x.tsv").labels
-    (1,)
     """
     who = f"task {layout.name!r}, {where}"
     missing = [name for name in (*layout.text_columns, "label") if name not in columns]
@@ -73,20 +48,7 @@ def split_from_columns(
 
 
 def check_class_names(names: Sequence[str], layout: Layout, where: str) -> None:
-    """Refuse a file whose own label map differs from the task's.
-
-    Raises:
-        TaskError: shows both maps.
-
-    Source: none.
-
-    >>> layout = Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive"))
-    >>> check_class_names(["positive", "negative"], layout, "x.parquet")
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.TaskError: task 'sst2', x.parquet: got label map positive, negative; wanted \
-negative, positive. The numbers in this file mean other classes: renumber the labels.
-    """
+    """Refuse a file whose own label map differs from the task's."""
     if tuple(names) != layout.classes:
         raise TaskError(
             f"task {layout.name!r}, {where}",

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout, split_from_columns
-from kdcheck.tasks.model import Split
 from kdcheck.tasks.packaged import Packaged
+from kdcheck.tasks.split import Split
 
 
 def _tidy(text: str) -> str:
@@ -19,11 +19,7 @@ def _tidy(text: str) -> str:
 
 
 def _csv_rows(text: str, who: str) -> list[dict[str, str]]:
-    """Rows of a quoted CSV file with a header.
-
-    Raises:
-        TaskError: quotes do not match, or a row has another number of fields.
-    """
+    """Rows of a quoted CSV file with a header."""
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:

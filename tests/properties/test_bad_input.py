@@ -281,8 +281,9 @@ def test_integer_logits_wrong_shapes_and_one_class_are_refused(who, name, call):
     assert (error.who, error.got) == (f"{who}, {name}", "K = 1")
 
 
-# theory takes anything that numpy reads as an array
-NEED_TENSORS = [e for e in TAKE_POSTERIORS + TAKE_LOGITS if not hasattr(theory, e[0])]
+# theory and metrics take anything that numpy reads as an array
+ARRAYS = {*vars(theory), *vars(metrics)}
+NEED_TENSORS = [e for e in TAKE_POSTERIORS + TAKE_LOGITS if e[0] not in ARRAYS]
 
 
 @pytest.mark.parametrize(("who", "name", "call"), NEED_TENSORS, ids=names(NEED_TENSORS))

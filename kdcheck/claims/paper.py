@@ -1,0 +1,213 @@
+"""A paper as data: its printed figures, its figures' layout, and how its methods are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from kdcheck.claims.arm import Arm
+from kdcheck.claims.contrast import Contrast, Reading
+from kdcheck.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """One printed figure of a finished model on test text."""
+
+    table: str
+    """Number of the table."""
+    task: str
+    metric: str
+    """A row of :data:`kdcheck.metrics.METRICS`, in whose unit the value is."""
+    arm: Arm
+    value: float
+    half_width: float
+    """Half a unit of the last printed digit, in the metric's unit; 0 where the figure is exact."""
+    text: str
+    """As the paper prints it."""
+    experiment: str = ""
+    """What a contrast takes all its figures from where it can: by default the table itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Which arms a figure of the paper compares while they train."""
+
+    name: str
+    """As the paper calls it."""
+    title: str
+    arms: tuple[Arm, ...]
+    needs: tuple[Arm, ...] = ()
+    """At least one of these must have been run; none: at least one of ``arms``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """What the machinery knows of a paper; everything in it is data of that paper.
+
+    Raises:
+        InputError: a name that cannot stand in a tag.
+
+    Source: the paper itself.
+
+    >>> erm = Arm("erm", "smaller")
+    >>> cell = Printed(table="2", task="a", metric="accuracy", arm=erm, value=0.8, half_width=0.0005,
+    ...                text="80.0")
+    >>> paper = Paper(name="p", title="T", printed=(cell,))
+    >>> paper.values(Contrast("reading", (Reading("accuracy", erm),)) * 100)
+    {'a': 80.0}
+    """
+
+    name: str
+    """Short and unique among the papers of a store: a family of claims is of one paper and scale."""
+    title: str
+    printed: tuple[Printed, ...] = ()
+    """Figures of its tables, table after table."""
+    figures: tuple[Figure, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What a reader calls a method, in the order in which tables list them."""
+    colours: Mapping[str, str] = field(default_factory=dict)
+    """Method: one of the hues of the page, ``grey``, ``orange``, ``blue``, ``green``, ``purple``."""
+    arms: tuple[Arm, ...] = ()
+    """The arms of its own; others, of our making, are shown apart from them."""
+    scales: str = ""
+    """Folder of its scale files, if it brings some."""
+    default_scale: str = ""
+    gpu_scale: str = ""
+    """The scale of ``-m gpu``."""
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
+            wanted = "letters, digits, - and _ alone"
+            raise InputError(
+                "paper", f"the name {self.name!r}", wanted, "It names a family in tags."
+            )
+
+    def label(self, arm: Arm) -> str:
+        """What a reader calls an arm: its method, and what sets it apart from the paper's own."""
+        parts = [self.labels.get(arm.method, arm.method)]
+        teachers = {own.teacher for own in self.arms if own.method == arm.method}
+        if arm.teacher is not None and (
+            arm.teacher not in teachers or arm.teacher_temperature != 1
+        ):
+            warmth = arm.teacher_temperature
+            at = f" at temperature {warmth:g}" if warmth != 1 else ""
+            parts.append(f"taught by {self.label(arm.teacher)} ({arm.teacher.size}){at}")
+        if arm.budget is not None:
+            parts.append(f"budget of {self.label(arm.budget)} ({arm.budget.size})")
+        return ", ".join(parts)
+
+    @cached_property
+    def _by_reading(self) -> Mapping[tuple[str, str, Arm], list[Printed]]:
+        found: dict[tuple[str, str, Arm], list[Printed]] = {}
+        for each in self.printed:
+            found.setdefault((each.task, each.metric, each.arm), []).append(each)
+        return found
+
+    def find(self, reading: Reading, task: str, *, experiment: str | None = None) -> Printed | None:
+        """The first printed figure of a reading on a task, of that experiment if one is named."""
+        if (reading.split, reading.temperature, reading.point) != ("test", 1.0, "last"):
+            return None
+        found = self._by_reading.get((task, reading.metric, reading.arm), ())
+        named = (each for each in found if experiment in (None, each.experiment or each.table))
+        return next(named, None)
+
+    def cells(self, contrast: Contrast) -> dict[str, dict[Reading, Printed]]:
+        """Per task, the printed figure of each reading; tasks with all of them alone.
+
+        Figures of a method that was trained in several experiments are taken from the first in
+        which all of the contrast stands, and from anywhere if there is none.
+        """
+        readings = contrast.readings()
+        tasks = dict.fromkeys(each.task for each in self.printed)
+        experiments = dict.fromkeys(each.experiment or each.table for each in self.printed)
+        found = {}
+        for task in tasks:
+            for experiment in (*experiments, None):
+                cells = [self.find(reading, task, experiment=experiment) for reading in readings]
+                if readings and None not in cells:
+                    found[task] = dict(zip(readings, cells, strict=True))
+                    break
+        return found  # type: ignore[return-value]
+
+    def values(self, contrast: Contrast) -> dict[str, float]:
+        """A contrast evaluated on the tables: its value on each task that has all its figures."""
+        return {
+            task: round(contrast.value({r: cell.value for r, cell in row.items()}.__getitem__), 10)
+            for task, row in self.cells(contrast).items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values of what a report shows; :meth:`from_dict` reads them back."""
+        tables: dict[tuple[str, str, str, Arm], dict[str, list[Any]]] = {}
+        for each in self.printed:
+            row = tables.setdefault((each.experiment, each.table, each.metric, each.arm), {})
+            row[each.task] = [each.value, each.half_width, each.text]
+        return {
+            "name": self.name,
+            "title": self.title,
+            "printed": [
+                {
+                    "experiment": experiment,
+                    "table": table,
+                    "metric": metric,
+                    "arm": arm.to_dict(),
+                    "tasks": tasks,
+                }
+                for (experiment, table, metric, arm), tasks in tables.items()
+            ],
+            "figures": [
+                {
+                    "name": figure.name,
+                    "title": figure.title,
+                    "arms": [arm.to_dict() for arm in figure.arms],
+                    "needs": [arm.to_dict() for arm in figure.needs],
+                }
+                for figure in self.figures
+            ],
+            "labels": [[method, label] for method, label in self.labels.items()],
+            "colours": dict(self.colours),
+            "arms": [arm.to_dict() for arm in self.arms],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Paper:
+        """The paper that :meth:`to_dict` wrote, without its scales."""
+        printed = [
+            Printed(
+                experiment=row["experiment"],
+                table=row["table"],
+                task=task,
+                metric=row["metric"],
+                arm=Arm.from_dict(row["arm"]),
+                value=value,
+                half_width=half_width,
+                text=text,
+            )
+            for row in values["printed"]
+            for task, (value, half_width, text) in row["tasks"].items()
+        ]
+        figures = [
+            Figure(
+                name=figure["name"],
+                title=figure["title"],
+                arms=tuple(map(Arm.from_dict, figure["arms"])),
+                needs=tuple(map(Arm.from_dict, figure["needs"])),
+            )
+            for figure in values["figures"]
+        ]
+        return cls(
+            name=values["name"],
+            title=values["title"],
+            printed=tuple(printed),
+            figures=tuple(figures),
+            labels=dict(values["labels"]),
+            colours=values["colours"],
+            arms=tuple(map(Arm.from_dict, values["arms"])),
+        )
+
+
+OWN = Paper(name="own", title="Claims of no paper")
+"""What claims belong to that name no paper."""

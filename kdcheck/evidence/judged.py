@@ -1,0 +1,114 @@
+"""A judged claim: what is stored of it, shown of it, and enough to judge it again elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kdcheck.claims import Arm, Claim, Paper
+from kdcheck.verdict import Verdict
+
+FORMAT = 2
+"""Raised when a field of :class:`Judged` changes its meaning or goes; readers refuse another."""
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """Which run is which arm on which task with which seed."""
+
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    runs: Mapping[Arm, Mapping[str, Mapping[int, str]]]
+    """Arm, task, seed: the digest."""
+
+    def digest(self, arm: Arm, task: str, seed: int) -> str:
+        """Digest of a run."""
+        return self.runs[arm][task][seed]
+
+    def digests(self) -> tuple[str, ...]:
+        """Digests of all runs, sorted."""
+        found = (seeds.values() for tasks in self.runs.values() for seeds in tasks.values())
+        return tuple(sorted({digest for each in found for digest in each}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "tasks": list(self.tasks),
+            "seeds": list(self.seeds),
+            "runs": [
+                {
+                    "arm": arm.to_dict(),
+                    "tasks": {
+                        t: {str(s): d for s, d in seeds.items()} for t, seeds in tasks.items()
+                    },
+                }
+                for arm, tasks in sorted(self.runs.items(), key=lambda item: item[0].key)
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunTable:
+        """The table that :meth:`to_dict` wrote."""
+        runs = {
+            Arm.from_dict(row["arm"]): {
+                task: {int(seed): digest for seed, digest in seeds.items()}
+                for task, seeds in row["tasks"].items()
+            }
+            for row in values["runs"]
+        }
+        return cls(tuple(values["tasks"]), tuple(values["seeds"]), runs)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict and the runs it rests on."""
+
+    claim: Claim
+    verdict: Verdict
+    table: RunTable
+    deviations: tuple[str, ...]
+    """Where the evidence departs from the paper, one sentence each."""
+
+    @property
+    def scale(self) -> str:
+        """Name of the scale it was judged at."""
+        return self.verdict.criterion.scale
+
+    @property
+    def family(self) -> tuple[str, str]:
+        """Paper and scale: the claims that it was judged with."""
+        return self.claim.paper.name, self.scale
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; the paper, being the same for a whole family, is kept beside them."""
+        return {
+            "format": FORMAT,
+            "claim": self.claim.to_dict(),
+            "contrast_text": self.claim.measures.text,
+            "verdict": self.verdict.to_dict(),
+            "table": self.table.to_dict(),
+            "deviations": list(self.deviations),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], paper: Paper) -> Judged:
+        """The judged claim that :meth:`to_dict` wrote, of that paper."""
+        return cls(
+            claim=Claim.from_dict(values["claim"], paper),
+            verdict=Verdict.from_dict(values["verdict"]),
+            table=RunTable.from_dict(values["table"]),
+            deviations=tuple(values["deviations"]),
+        )
+
+
+def selected(
+    claims: Iterable[Judged], paper: str | None = None, scale: str | None = None
+) -> tuple[Judged, ...]:
+    """The claims of a paper and scale, or of any, by paper, scale and id."""
+    found = [
+        each
+        for each in claims
+        if paper in (None, each.claim.paper.name) and scale in (None, each.scale)
+    ]
+    return tuple(sorted(found, key=lambda each: (*each.family, each.claim.id)))

@@ -1,0 +1,218 @@
+"""The few MLflow calls that the store is made of, on two experiments of flat runs."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence import database, layout
+from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
+from kdcheck.evidence.views import experiment_tags
+from kdcheck.places import Location
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment, Run
+    from mlflow.tracking import MlflowClient
+
+PAGE = 1000
+"""Runs a search asks for at once."""
+NO_STORE = "Name the right one with --store, or make one by running pytest claims/."
+
+
+class Tracking:
+    """Runs of the two experiments, through a client of its own and explicit run ids."""
+
+    def __init__(self, client: MlflowClient, experiments: dict[str, str]) -> None:
+        self._client = client
+        self.experiments = experiments
+        """Experiment id by name."""
+
+    @classmethod
+    def create(cls, location: Location) -> Tracking:
+        """Make what is missing: database, experiments, their notes and views."""
+        if location.is_local:
+            database.create_database(location)
+        else:
+            database.check_server(location)
+        client = database.connect(location)
+        ids = {name: _experiment(client, location, name) for name in (TRAININGS, CLAIMS)}
+        for name, experiment_id in ids.items():
+            _describe(client, experiment_id, experiment_tags(ids, name))
+        return cls(client, ids)
+
+    def tag_experiment(self, name: str, key: str, value: str) -> None:
+        """Set one tag of an experiment."""
+        self._client.set_experiment_tag(self.experiments[name], key, value)
+
+    def experiment_tags(self, name: str) -> dict[str, str]:
+        """All tags of an experiment."""
+        return dict(self._client.get_experiment(self.experiments[name]).tags)
+
+    @classmethod
+    def open(cls, location: Location) -> Tracking:
+        """Look up what must exist."""
+        if location.database is None:
+            database.check_server(location)
+        elif not location.database.exists():
+            raise no_store(location, f"no database {location.database.name} there")
+        else:
+            database.check_schema(location)
+        client = database.connect(location)
+        ids = {}
+        for name in (TRAININGS, CLAIMS):
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise no_store(location, f"no experiment {name!r} there")
+            if experiment.artifact_location != _place(location, name, experiment):
+                raise EvidenceError(
+                    f"store {location}",
+                    f"files that are looked for in {experiment.artifact_location}",
+                    f"them in {location.artifacts}",
+                    "The folder was moved or copied; run 'kdcheck ui' or pytest claims/ on it "
+                    "once, which corrects that.",
+                )
+            ids[name] = experiment.experiment_id
+        return cls(client, ids)
+
+    def search(self, name: str, condition: str) -> list[Run]:
+        """Runs of an experiment that meet a condition, the oldest first."""
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiments[name]],
+                condition,
+                max_results=PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def add(self, name: str, tags: Mapping[str, str]) -> Run:
+        """A new RUNNING run."""
+        return self._client.create_run(self.experiments[name], tags=dict(tags))
+
+    def look(self, run_id: str) -> Run:
+        """A run as it is now."""
+        return self._client.get_run(run_id)
+
+    def restart(self, run_id: str) -> None:
+        """Make an ended run RUNNING again."""
+        self._client.update_run(run_id, status="RUNNING")
+        if REASON in self._client.get_run(run_id).data.tags:
+            self._client.delete_tag(run_id, REASON)
+
+    def log(
+        self,
+        run: Run,
+        *,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Sequence[tuple[str, float, int]] = (),
+    ) -> None:
+        """Log in as few batches as MLflow allows; one by one costs sixty times as much.
+
+        Metrics carry the start of the run as their time: logging them again, after a crash
+        between the metrics and the end, then changes nothing.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        run_id, at = run.info.run_id, run.info.start_time
+        pairs = [Param(k, v) for k, v in (params or {}).items()]
+        labels = [RunTag(k, v) for k, v in (tags or {}).items()]
+        rows = [Metric(key, value, at, step) for key, value, step in metrics]
+        pieces = (
+            layout.chunks(pairs, layout.TAGS_PER_BATCH),
+            layout.chunks(labels, layout.TAGS_PER_BATCH),
+            layout.chunks(rows, layout.METRICS_PER_BATCH - 2 * layout.TAGS_PER_BATCH),
+        )
+        for number in range(max(map(len, pieces))):
+            params_piece, tags_piece, metrics_piece = (
+                piece[number] if number < len(piece) else [] for piece in pieces
+            )
+            self._client.log_batch(run_id, metrics_piece, params_piece, tags_piece)
+
+    def put(self, run_id: str, folder: Path) -> None:
+        """Copy every file of ``folder`` to the run."""
+        self._client.log_artifacts(run_id, str(folder))
+
+    def end(self, run_id: str, status: str, reason: str | None = None) -> None:
+        """End a run, with the reason as a tag."""
+        if reason is not None:
+            self._client.set_tag(run_id, REASON, reason[: layout.MAX_TAG])
+        self._client.set_terminated(run_id, status)
+
+    def tag(self, run_id: str, name: str, value: str) -> None:
+        """Set one tag."""
+        self._client.set_tag(run_id, name, value)
+
+    def reader(self, run: Run) -> Callable[[str], bytes]:
+        """Reads a file of a run by name: from disk if it is on this machine, else by MLflow."""
+        address = urlparse(run.info.artifact_uri)
+        if address.scheme in ("", "file"):
+            path = unquote(address.path) if address.scheme else run.info.artifact_uri
+            return lambda name: (Path(path) / name).read_bytes()
+        return lambda name: self._download(run.info.run_id, name)
+
+    def _download(self, run_id: str, name: str) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary:
+            return Path(self._client.download_artifacts(run_id, name, temporary)).read_bytes()
+
+
+def no_store(location: Location, got: str) -> EvidenceError:
+    """The error for a store, or a part of it, that is not there."""
+    return EvidenceError(f"store {location}", got, "a store", NO_STORE)
+
+
+def _experiment(client: MlflowClient, location: Location, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=_place(location, name)))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)  # another controller was faster
+    experiment_id = str(experiment.experiment_id)
+    if experiment.lifecycle_stage != "active":
+        raise EvidenceError(
+            f"store {location}",
+            f"experiment {name!r} deleted in the UI",
+            "it alive",
+            f"Run 'mlflow experiments restore -x {experiment_id}' with MLFLOW_TRACKING_URI="
+            f"{location.address}, or choose another store.",
+        )
+    place = _place(location, name, experiment)
+    if experiment.artifact_location != place:
+        old = experiment.artifact_location
+        database.move_artifacts(location, experiment_id, old=old, new=str(place))
+    return experiment_id
+
+
+def _place(location: Location, name: str, experiment: Experiment | None = None) -> str | None:
+    """Where an experiment's files belong; on a server wherever the server keeps them."""
+    if location.is_local:
+        return str(location.artifacts / name.rpartition("/")[2])
+    return experiment.artifact_location if experiment is not None else None
+
+
+def _describe(client: MlflowClient, experiment_id: str, tags: Mapping[str, Any]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    present = client.get_experiment(experiment_id).tags
+    for name, value in tags.items():
+        if present.get(name) != value:
+            # Comfort, not evidence: a server that refuses the undocumented tag is no reason
+            # to stop.
+            with contextlib.suppress(MlflowException):
+                client.set_experiment_tag(experiment_id, name, value)

@@ -1,0 +1,70 @@
+"""What the report keeps of each run: curves, final metrics, settings and cost, no posteriors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.source import EvidenceSource
+from kdcheck.metrics import summary
+from kdcheck.recipe import Recipe
+
+SETTINGS = (
+    *("encoder", "learning_rate", "epochs", "batch_size", "max_length", "schedule"),
+    *("precision", "train_rows", "test_rows"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """A run without its posteriors."""
+
+    recipe: Recipe
+    classes: int
+    """K of its task."""
+    final: Mapping[str, float]
+    """Metrics of the finished model on test text, from its logits, by name in the table."""
+    points: tuple[tuple[float, Mapping[str, float]], ...]
+    """Epoch and metrics at each evaluation point, as ``test/accuracy``."""
+    cost: Mapping[str, float]
+    environment: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a reader wants to know of its recipe; the digest stands for the rest."""
+        values = self.recipe.to_dict()
+        chosen = {name: values[name] for name in SETTINGS if values.get(name) is not None}
+        return chosen | {"objective": self.recipe.objective.as_dict()}
+
+
+def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSummary]:
+    """The runs of these digests, by digest, and their teachers as far as the source has them."""
+    held = cache(source.digests)  # all teachers are nearly always among those asked for
+    runs: dict[str, RunSummary] = {}
+    waiting = sorted(set(digests))
+    while waiting:
+        digest = waiting.pop()
+        if digest in runs:
+            continue
+        runs[digest] = _summary_of(source.get(digest))
+        teacher = runs[digest].recipe.teacher
+        if teacher is not None and teacher.digest not in runs and teacher.digest in held():
+            waiting.append(teacher.digest)
+    return runs
+
+
+def _summary_of(evidence: Evidence) -> RunSummary:
+    test = evidence.final.predictions["test"]
+    return RunSummary(
+        recipe=evidence.recipe,
+        classes=test.logits_NK.shape[1],
+        final=summary(test.logits_NK, test.labels_N),
+        points=tuple((point.epoch, dict(point.values)) for point in evidence.points),
+        cost=dict(evidence.cost),
+        environment=dict(evidence.environment),
+        notes=evidence.notes,
+    )

@@ -1,0 +1,92 @@
+"""Readings of runs: statistics computed from stored logits, each once, and never taken as stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kdcheck.claims import Reading
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
+from kdcheck.metrics import METRICS, Seen
+
+DEGENERATE_SHARE = 0.995
+"""A run that puts this share of test examples in one class tells nothing of its method."""
+
+
+class Readings:
+    """What claims read off the runs of a store or bundle.
+
+    Args:
+        get: evidence by digest, as :meth:`kdcheck.evidence.source.EvidenceSource.get`.
+    """
+
+    def __init__(self, get: Callable[..., Evidence]) -> None:
+        self._get = get
+        self._runs: dict[tuple[str, bool], Evidence] = {}
+        self._values: dict[tuple[str, str, str, float, str], Any] = {}
+
+    def value(self, reading: Reading, digest: str) -> Any:
+        """A reading of the run with that digest: a number, or an array over evaluation points.
+
+        Raises:
+            EvidenceError: the run is missing, or has no logits of that split and point.
+        """
+        what = (digest, reading.metric, reading.split, reading.temperature, reading.point)
+        if what not in self._values:
+            self._values[what] = self._computed(reading, digest)
+        return self._values[what]
+
+    def is_degenerate(self, digest: str) -> bool:
+        """Whether the finished model puts (almost) every test example in one class."""
+        logits_NK = self._run(digest).final.predictions["test"].logits_NK
+        counts = np.bincount(logits_NK.argmax(axis=1))
+        return bool(counts.max() >= DEGENERATE_SHARE * len(logits_NK))
+
+    def _run(self, digest: str, *, trajectory: bool = False) -> Evidence:
+        if (digest, trajectory) not in self._runs:
+            self._runs[digest, trajectory] = self._get(digest, trajectory=trajectory)
+        return self._runs[digest, trajectory]
+
+    def _computed(self, reading: Reading, digest: str) -> Any:
+        if reading.point == "last":
+            return self._at(reading, self._run(digest), -1)
+        evidence = self._run(digest, trajectory=True)
+        if reading.point == "first":
+            return self._at(reading, evidence, 0)
+        return np.array([self._at(reading, evidence, at) for at in range(len(evidence.points))])
+
+    def _at(self, reading: Reading, evidence: Evidence, index: int) -> float:
+        metric, recipe = METRICS[reading.metric], evidence.recipe
+        part = _predictions(evidence, evidence.points[index], reading.split)
+        teacher_logits_NK = None
+        if metric.needs == "teacher":
+            assert recipe.teacher is not None, "a reading of it was refused when it was planned"
+            taught_by = self._run(recipe.teacher.digest)
+            taught = _predictions(taught_by, taught_by.final, reading.split).aligned(part.ids)
+            # As the student was shown it: that is what it is to follow.
+            teacher_logits_NK = taught.logits_NK / np.float64(recipe.teacher_temperature)
+        alpha = recipe.objective.as_dict().get("alpha") if metric.needs == "smoothing" else None
+        return metric.of(
+            Seen(
+                logits_NK=part.logits_NK,
+                labels_N=part.labels_N,
+                teacher_logits_NK=teacher_logits_NK,
+                alpha=None if alpha is None else float(alpha),
+                temperature=reading.temperature,
+            )
+        )
+
+
+def _predictions(evidence: Evidence, point: EvaluationPoint, split: str) -> Predictions:
+    found = point.predictions.get(split)
+    if found is None:
+        raise EvidenceError(
+            f"run {evidence.recipe.short}, step {point.step}",
+            f"no logits on {split}",
+            "those that the claim reads",
+            "An older version did not keep them; run pytest claims/ into a new store.",
+        )
+    return found
