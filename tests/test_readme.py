@@ -16,6 +16,7 @@ ROOT, DOCS = tree.ROOT, tree.ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("tests/*.md")]
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
+PATH = re.compile(r"`((?:kdcheck|tests|docs|claims|evidence|benchmarks)/[\w./-]*)`")
 NUMBER = re.compile(r"\d+\.\d+")
 
 
@@ -26,9 +27,11 @@ def commands() -> list[str]:
 
 
 def broken_links(page: Path) -> list[str]:
-    """Links of a page to files that do not exist."""
-    found = LINK.findall(page.read_text(encoding="utf-8"))
-    return [link for link in found if not (page.parent / link).exists()]
+    """Links of a page, and paths from the root that it names, where there is no file."""
+    text = page.read_text(encoding="utf-8")
+    places = {link: page.parent / link for link in LINK.findall(text)}
+    places |= {path: ROOT / path for path in PATH.findall(text)}
+    return [name for name, place in places.items() if not place.exists()]
 
 
 def glossary() -> list[tuple[str, str]]:
@@ -86,8 +89,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_a_link_that_leads_nowhere_would_be_noticed(tmp_path: Path) -> None:
     page = tmp_path / "a.md"
-    page.write_text("[here](a.md#top) [gone](b.md) [far](https://example.org/c.md)")
-    assert broken_links(page) == ["b.md"]
+    page.write_text("[here](a.md#top) [gone](b.md) [far](https://example.org/c.md) `tests/c.py`")
+    assert broken_links(page) == ["b.md", "tests/c.py"]
 
 
 def test_the_glossary_has_at_most_twenty_words_and_each_lives_somewhere() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -19,6 +20,7 @@ CLAUSES = {
     "CONTRIBUTING.md": "where things live, and how to add one",
     "LICENSE": "Apache 2.0",
     "README.md": "the page that people meet first",
+    "docs/map.md": "this page",
     "constraints-cpu.txt": "the CPU wheel of torch that is tested",
     "pyproject.toml": "packaging, and the settings of every tool",
     "tox.ini": "the same commands through tox",
@@ -57,7 +59,7 @@ def clause(path: Path, name: str) -> str:
         tomllib.loads(text)
     else:
         first = ""
-    first = first.split(". ")[0].split(": one")[0].rstrip(".")
+    first = re.split(r"(?<! al)\. |: one", first)[0].rstrip(".")
     return first[:1].lower() + first[1:] if first[1:2].islower() else first
 
 
