@@ -91,22 +91,22 @@ def test_stands_between(study):
 def test_less_confident(study):
     study.judge(study.read("confidence", PLAIN) - study.read("confidence", SHARP))
 '''
-OURS = '''
+OURS = """
 from kdcheck import nats
 from kdcheck.paper import claim
-from kdcheck.paper.statements import ls_raises_entropy
+from kdcheck.paper.statements.entropies import ls_raises_entropy
 
 @claim(ls_raises_entropy, margin=nats(0.05), because="a test")
 def test_ls_raises_entropy(study):
     study.judge(ls_raises_entropy("smaller"))
-'''
+"""
 SCALE = """
 name = "smoke"
 pair = ["my-bert", "my-small-bert"]
 tasks = [{tasks}]
 seeds = 2
 [training]
-batch_size = 16
+batch_size = 8
 max_length = 32
 """
 METHOD = """
@@ -144,16 +144,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in (ours, theirs):
         folder.mkdir()
     (ours / "test_ours.py").write_text(OURS)
-    plain, ls = ("erm", "smaller", "erm", "", 2), ("ls", "smaller", "ls", ", alpha = 0.6", 2)
+    plain, ls = ("erm", "smaller", "erm", "", 8), ("ls", "smaller", "ls", ", alpha = 0.6", 8)
     (ours / "smoke.toml").write_text(scale('"words"', plain, ls))
     (theirs / "test_kelp.py").write_text(THEIRS)
     (theirs / "smoke.toml").write_text(
         scale(
             '"fish", "words"',
-            ("plain", "smaller", "erm", "", 3),
-            ("plain", "larger", "erm", "", 4),
-            ("sharp", "smaller", "focal", ", gamma = 3.0", 3),
-            ("pupil", "smaller", "kd", ", alpha = 0.5", 3),
+            ("plain", "smaller", "erm", "", 12),
+            ("plain", "larger", "erm", "", 10),
+            ("sharp", "smaller", "focal", ", gamma = 3.0", 12),
+            ("pupil", "smaller", "kd", ", alpha = 0.5", 12),
         )
     )
     run(ours, "--scale", "smoke.toml", "--workers", "0")
@@ -182,7 +182,9 @@ def test_each_paper_is_a_family_of_its_own(store: Store) -> None:
 def test_the_objective_of_its_own_reached_the_worker_with_its_parameter(store: Store) -> None:
     [judged] = [e for e in store.claims() if e.claim.id == "raises_entropy"]
     [sharp] = [arm for arm in judged.table.runs if arm.method == "sharp"]
-    run_of = store._runs.search(TRAININGS, f"tags.digest = '{judged.table.digest(sharp, 'fish', 1)}'")
+    run_of = store._runs.search(
+        TRAININGS, f"tags.digest = '{judged.table.digest(sharp, 'fish', 1)}'"
+    )
     assert run_of[0].data.params["objective.gamma"] == "3.0"
     assert run_of[0].data.tags["role"] == "sharp/smaller"
     assert run_of[0].data.tags["kdcheck.worker"] == "w0"
