@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from kdcheck.errors import KdcheckError
 from kdcheck.places import Places
-
-if TYPE_CHECKING:
-    from kdcheck.study.local import LocalExecutor
-    from kdcheck.study.session import Session
 
 SESSION = pytest.StashKey["Session"]()
 EXECUTOR = pytest.StashKey["LocalExecutor"]()
