@@ -201,7 +201,7 @@ def _train(
     from kdcheck.study.work import Job, Order, Worker, work
 
     finished = store.digests()
-    lineage = recipe.lineage()
+    lineage = tuple(recipe.lineage())
     for each in lineage:
         print(each.summary())
         if each.digest in finished:
