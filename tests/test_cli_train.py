@@ -12,6 +12,7 @@ import kdcheck.encoders
 import kdcheck.study.resources
 from kdcheck import places
 from kdcheck.cli import build_parser, main, train
+from kdcheck.cli._recipe import fields_of, resolve
 from kdcheck.engine import loop as engine
 from kdcheck.errors import RecipeError
 from kdcheck.evidence import bundle
@@ -58,7 +59,7 @@ def command(monkeypatch, tmp_path, capsys):
 
 def recipe_of(*arguments) -> Recipe:
     args = build_parser().parse_args(["train", *map(str, arguments)])
-    return train.resolve(train.fields_of(args), Resources(Places.resolve(environment={})))
+    return resolve(fields_of(args), Resources(Places.resolve(environment={})))
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -229,7 +230,7 @@ def test_a_file_names_the_recipe_and_flags_change_single_fields(command, tmp_pat
 def test_what_a_recipe_writes_of_itself_names_the_same_recipe(command):
     made = recipe_of(*FLAGS, "--objective", "kd", "--alpha", 0.5, "--teacher-encoder", "large")
     resources = Resources(Places.resolve(environment={}))
-    assert train.resolve(made.to_dict(), resources).digest == made.digest
+    assert resolve(made.to_dict(), resources).digest == made.digest
 
 
 @pytest.mark.parametrize(
