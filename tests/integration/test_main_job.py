@@ -13,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kdcheck.evidence.samples import sample_recipe
+from kdcheck.study.record import stored_claims
 
 from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.layout import TRAININGS
-from kdcheck.evidence.samples import sample_recipe
 from kdcheck.evidence.store import Store
-from kdcheck.study.record import stored_claims
 from kdcheck.testing import tiny_encoder, tiny_task
 
 CLAIMS = """

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kdcheck.study.record import FILE, stored_claims
+from kdcheck.study.verify import verify
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.files import MANIFEST, seal, write_json
-from kdcheck.study.record import FILE, stored_claims
 from kdcheck.study.scale import load
-from kdcheck.study.verify import verify
 
 EVIDENCE = Path(__file__).parents[2] / "evidence" / "mini"
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from kdcheck.study.arms import ERM, LS
+from kdcheck.study.record import judge_again, judged, store_claim, stored_claims
+from kdcheck.study.samples import SampleDigests
 
 from kdcheck.claims import nats
 from kdcheck.evidence.layout import CLAIMS
 from kdcheck.evidence.store import Store
 from kdcheck.study import record, session
-from kdcheck.study.arms import ERM, LS
 from kdcheck.study.graph import Question, build
-from kdcheck.study.record import judge_again, judged, store_claim, stored_claims
-from kdcheck.study.samples import SampleDigests
 from kdcheck.study.session import Session, Where
 from kdcheck.verdict import Verdict, Word
 from kdcheck.verdict.guards import NotFinite, SeedIgnored

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from kdcheck.evidence.samples import sample_recipe
+from kdcheck.study.arms import ERM, LS
+from kdcheck.study.record import judged, store_claim
+from kdcheck.study.samples import SampleDigests
 
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.samples import sample_recipe
 from kdcheck.evidence.store import Store
-from kdcheck.study.arms import ERM, LS
 from kdcheck.study.graph import build
 from kdcheck.study.judging import judge_all
-from kdcheck.study.record import judged, store_claim
-from kdcheck.study.samples import SampleDigests
 from tests.browser import browse, needs_browser
 from tests.study_doubles import evidence, question, scale
 
