@@ -6,60 +6,42 @@ same points.
 
 import pytest
 
-from kdcheck.claims import claim, nats
-from kdcheck.study.arms import ERM, LS, STANDARD_KD
+from kdcheck.claims import nats
+from kdcheck.paper import claim
+from kdcheck.paper.statements.causes import (
+    distillation_shows_on_seen_text,
+    kd_drops_entropy_early,
+    kd_stays_surer_throughout,
+    smoothing_shows_on_seen_text,
+)
 
-PLAIN = ERM("smaller").on_budget_of(STANDARD_KD)
-SMOOTHED = LS("smaller").on_budget_of(STANDARD_KD)
+UNSEEN = "the margin of the same claim on unseen text"
 
 
 @claim(
-    "kd_drops_entropy_early",
-    says="At the first look of training, the distilled student is already surer than a plain one.",
-    where="section 4, Figure 1",
-    holds="on every task",
+    kd_drops_entropy_early,
     margin=nats(0.01),
     because="the margin of the finished models; the figure has no numbers",
 )
 def test_kd_drops_entropy_early(study):
-    plain, distilled = study.entropy_curve(PLAIN), study.entropy_curve(STANDARD_KD)
-    study.judge(study.first(plain - distilled))
+    study.judge(kd_drops_entropy_early())
 
 
 @claim(
-    "kd_stays_surer_throughout",
-    says="At every look of training, the distilled student is surer.",
-    where="section 4, Figure 1",
-    holds="on every task",
+    kd_stays_surer_throughout,
     margin=nats(0.0),
     because="the statement is about order alone, at every point",
 )
-@pytest.mark.parametrize("than", [PLAIN, SMOOTHED], ids=["erm", "ls"])
+@pytest.mark.parametrize("than", ["erm", "ls"])
 def test_kd_stays_surer_throughout(study, than):
-    study.judge(study.least(study.entropy_curve(than) - study.entropy_curve(STANDARD_KD)))
+    study.judge(kd_stays_surer_throughout(than))
 
 
-@claim(
-    "smoothing_shows_on_seen_text",
-    says="Label smoothing raises entropy on training text as it does on unseen text.",
-    where="section 4, Figure 1: training and test comparisons are alike",
-    holds="on every task",
-    margin=nats(0.05),
-    because="the margin of the same claim on unseen text",
-)
+@claim(smoothing_shows_on_seen_text, margin=nats(0.05), because=UNSEEN)
 def test_smoothing_shows_on_seen_text(study):
-    seen = study.entropy(SMOOTHED, split="train_sample")
-    study.judge(seen - study.entropy(PLAIN, split="train_sample"))
+    study.judge(smoothing_shows_on_seen_text())
 
 
-@claim(
-    "distillation_shows_on_seen_text",
-    says="Standard distillation lowers entropy on training text as it does on unseen text.",
-    where="section 4, Figure 1: training and test comparisons are alike",
-    holds="on every task",
-    margin=nats(0.01),
-    because="the margin of the same claim on unseen text",
-)
+@claim(distillation_shows_on_seen_text, margin=nats(0.01), because=UNSEEN)
 def test_distillation_shows_on_seen_text(study):
-    plain = study.entropy(PLAIN, split="train_sample")
-    study.judge(plain - study.entropy(STANDARD_KD, split="train_sample"))
+    study.judge(distillation_shows_on_seen_text())

@@ -24,15 +24,7 @@ def _as_number(value: object, who: str, wanted: str, next_step: str) -> float:
 
 
 def check_alpha(alpha: float, *, who: str) -> None:
-    """Refuse an alpha outside [0, 1].
-
-    Raises:
-        ParameterError: alpha is not a number in [0, 1]; the message gives it.
-
-    Source: Eqs. 1 and 2, whose weights are alpha and 1 - alpha.
-
-    >>> check_alpha(0.1, who="label_smoothing")
-    """
+    """Refuse an alpha outside [0, 1]."""
     wanted = "a number in [0, 1]"
     next_step = "alpha weighs the soft term, as in Eqs. 1 and 2; 1 - alpha weighs the hard one."
     if not 0.0 <= _as_number(alpha, f"{who}, alpha", wanted, next_step) <= 1.0:
@@ -43,14 +35,6 @@ def check_temperature(temperature: float, *, who: str) -> None:
     """Refuse a temperature that is not above 0, or above 1e6.
 
     Beyond 1e6 the loss tau^2 D_KL has no digits left: rounding alone is tau^2 eps > 1e-4 in float64.
-
-    Raises:
-        ParameterError: the temperature is not a number above 0 and at most 1e6; the message gives
-            it.
-
-    Source: Hinton et al. 2014, section 2, where tau is T.
-
-    >>> check_temperature(4.0, who="distillation")
     """
     wanted = "a number above 0 and at most 1e6"
     next_step = "Logits are divided by it; 1 leaves them as they are."
@@ -60,15 +44,7 @@ def check_temperature(temperature: float, *, who: str) -> None:
 
 
 def check_classes(classes: int, *, who: str) -> None:
-    """Refuse a number of classes below 2.
-
-    Raises:
-        ParameterError: classes is not an integer of at least 2; the message gives it.
-
-    Source: section 2, where K counts the classes.
-
-    >>> check_classes(3, who="smoothing_entropy_floor")
-    """
+    """Refuse a number of classes below 2."""
     wanted = "an integer of at least 2"
     next_step = "With one class nothing is uncertain and every loss is zero."
     value = _as_number(classes, f"{who}, classes", wanted, next_step)
@@ -77,15 +53,7 @@ def check_classes(classes: int, *, who: str) -> None:
 
 
 def check_flag(value: bool, *, who: str, name: str) -> None:
-    """Refuse anything but True and False: a string such as "false" would count as true.
-
-    Raises:
-        ParameterError: the value is not a bool; the message gives it and its name.
-
-    Source: none; a convention of this project.
-
-    >>> check_flag(True, who="distillation", name="tau_squared")
-    """
+    """Refuse anything but True and False: a string such as "false" would count as true."""
     if not isinstance(value, bool):
         raise ParameterError(
             f"{who}, {name}",
@@ -96,15 +64,7 @@ def check_flag(value: bool, *, who: str, name: str) -> None:
 
 
 def check_probability(value: float, *, who: str, name: str) -> None:
-    """Refuse a number outside [0, 1].
-
-    Raises:
-        ParameterError: the value is not a number in [0, 1]; the message gives it and its name.
-
-    Source: the axioms of probability.
-
-    >>> check_probability(0.99, who="virtual_teacher", name="correct_probability")
-    """
+    """Refuse a number outside [0, 1]."""
     wanted = "a probability in [0, 1]"
     next_step = "Pass a fraction, not a percentage."
     if not 0.0 <= _as_number(value, f"{who}, {name}", wanted, next_step) <= 1.0:
@@ -112,21 +72,7 @@ def check_probability(value: float, *, who: str, name: str) -> None:
 
 
 def check_logits(logits_NK: Array, *, who: str, name: str = "logits") -> None:
-    """Refuse logits that are not finite floating-point rows of at least two classes.
-
-    Args:
-        logits_NK: any array; shape (N, K) is wanted.
-        who: the function that checks.
-        name: the argument that is checked.
-
-    Raises:
-        LogitError: wrong shape, integer type, one class, or a value that is not finite; the
-            message names the argument and the first bad row.
-
-    Source: none; the domain of the softmax.
-
-    >>> check_logits(np.zeros((2, 3)), who="erm")
-    """
+    """Refuse logits that are not finite floating-point rows of at least two classes."""
     who = f"{who}, {name}"
     if not np.issubdtype(logits_NK.dtype, np.floating):
         raise LogitError(
@@ -163,22 +109,7 @@ def check_logits(logits_NK: Array, *, who: str, name: str = "logits") -> None:
 def check_posteriors(
     posteriors_NK: Array, *, who: str, name: str = "posteriors", eps: float | None = None
 ) -> None:
-    """Refuse rows that are not probability distributions over at least two classes.
-
-    Args:
-        posteriors_NK: any array; shape (N, K) is wanted.
-        who: the function that checks.
-        name: the argument that is checked.
-        eps: machine epsilon of the type the rows were stored in; of their own type by default.
-
-    Raises:
-        PosteriorError: wrong shape, one class, a negative or non-finite value, or a row that does
-            not sum to 1; the message names the argument, the row and its sum.
-
-    Source: the axioms of probability; the tolerance is (K + 8) epsilons, see the comment below.
-
-    >>> check_posteriors(np.array([[0.5, 0.5]]), who="entropy")
-    """
+    """Refuse rows that are not probability distributions over at least two classes."""
     who = f"{who}, {name}"
     next_step = "If these are logits, call the _from_logits form; classes go on the last axis."
     if not np.issubdtype(posteriors_NK.dtype, np.floating) or posteriors_NK.ndim != 2:
@@ -216,21 +147,7 @@ def check_posteriors(
 
 
 def check_labels(labels_N: Array, *, examples: int, classes: int, who: str) -> None:
-    """Refuse labels that are not N integers in 0..K-1.
-
-    Args:
-        labels_N: any array; integers of shape (N,) are wanted.
-        examples: N.
-        classes: K.
-        who: the function that checks.
-
-    Raises:
-        LabelError: wrong type, wrong shape or out of range; the message names the first bad row.
-
-    Source: section 2, where q(k|x) is one-hot over K classes.
-
-    >>> check_labels(np.array([0, 2]), examples=2, classes=3, who="erm")
-    """
+    """Refuse labels that are not N integers in 0..K-1."""
     who = f"{who}, labels"
     if not np.issubdtype(labels_N.dtype, np.integer) or labels_N.shape != (examples,):
         raise LabelError(
@@ -253,15 +170,7 @@ def check_labels(labels_N: Array, *, examples: int, classes: int, who: str) -> N
 def check_same_shape(
     first: tuple[int, ...], second: tuple[int, ...], *, who: str, names: tuple[str, str]
 ) -> None:
-    """Refuse two arguments whose shapes differ.
-
-    Raises:
-        ShapeError: the shapes differ; the message gives both.
-
-    Source: none; nothing here is broadcast.
-
-    >>> check_same_shape((2, 3), (2, 3), who="kl_divergence", names=("first", "second"))
-    """
+    """Refuse two arguments whose shapes differ."""
     if first != second:
         raise ShapeError(
             who,

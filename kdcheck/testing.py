@@ -55,8 +55,6 @@ def tiny_task(
     Returns:
         A task with texts of 2 to 16 words.
 
-    Source: none.
-
     >>> tiny_task(train=4).train.texts[0]
     ('w0 w0 w0 c1w5 w2 w9 c1w3',)
     """
@@ -101,8 +99,6 @@ def tiny_encoder(
 
     Returns:
         An encoder of 4 heads with a feed-forward width of twice the hidden one.
-
-    Source: none.
 
     >>> tiny_encoder("distilbert").config.n_layers
     2
@@ -155,8 +151,6 @@ def tiny_recipe(task: Task, encoder: Encoder, **changes: Any) -> Recipe:
     Returns:
         ERM at a rate of 1e-2 in batches of 8, unless changed.
 
-    Source: none.
-
     >>> tiny_recipe(tiny_task(), tiny_encoder(), epochs=3).epochs
     3
     """
@@ -184,8 +178,6 @@ def uniform_teacher(split: Split, classes: int) -> Predictions:
 
     Returns:
         Logits of zero for every example. Distilling from them equals label smoothing (Eqs. 1 and 2).
-
-    Source: the uniform distribution of Eq. 1.
 
     >>> uniform_teacher(tiny_task(train=3).train, 2).logits_NK.tolist()
     [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]

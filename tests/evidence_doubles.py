@@ -19,9 +19,9 @@ from kdcheck.claims import Arm, Claim, Contrast, Margin, Paper, reading
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import Judged, RunTable, selected
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.store import Store
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
+from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 from kdcheck.verdict import Criterion, Measured, TaskEffects, judge_family
 
@@ -266,9 +266,15 @@ def add(store: Store, recipe: Recipe | int = 0, **options: Any) -> str:
 
 def record(store: Store, judged: Judged) -> str:
     """Store a claim, after the runs that it rests on."""
+    roles = {
+        digest: arm.key
+        for arm, tasks in judged.table.runs.items()
+        for seeds in tasks.values()
+        for digest in seeds.values()
+    }
     for digest, recipe in recipes_of(judged).items():
         if digest not in store.digests():
-            add(store, recipe, claims=[])
+            add(store, recipe, role=roles.get(digest, "teacher"), claims=[])
     return store.record_claim(judged)
 
 

@@ -1,160 +1,281 @@
-"""A small study whose runs are made up and whose judging is real, for tests of the report."""
+"""An invented paper and a small study of it: runs and effects are made up, the judging is real.
+
+Whatever could be mixed up differs: splits, sizes, tasks and their K, seeds, rates, arms that differ in
+teacher, temperature or budget alone, and every printed figure.
+"""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
-from kdcheck.study.arms import ERM, LS, SELF_KD, STANDARD_KD, Arm
-from kdcheck.study.measures import Read
-from kdcheck.study.record import Judged, StoredRuns, judged
 
-from kdcheck.claims import Claim, nats, points
+from kdcheck.claims import (
+    Arm,
+    Claim,
+    Contrast,
+    Figure,
+    Margin,
+    Paper,
+    Printed,
+    nats,
+    plain,
+    points,
+    reading,
+)
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.judged import Judged, RunTable
+from kdcheck.objectives import ERM, Distillation, LabelSmoothing, Objective
 from kdcheck.recipe import Recipe
 from kdcheck.report import build
-from kdcheck.study.graph import Graph, Question
-from kdcheck.study.graph import build as build_graph
-from kdcheck.study.judging import judge_all
-from kdcheck.study.scale import Scale, load
-from kdcheck.verdict import Measured, Verdict, judge
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, judge_family
 
-CLASSES = {"tweets": 3, "snippets": 2, "mrpc": 2, "sst2": 2, "qnli": 2, "mnli": 3}
-ENTROPY, ACCURACY = "test/mean_entropy_nats", "test/accuracy"
-# Entropy and accuracy at the end of training, by method; the larger model is surer and better.
-ENDS = {
-    "erm": (0.30, 0.80), "ls": (0.78, 0.802), "standard_kd": (0.22, 0.811),
-    "self_kd": (0.295, 0.806), "reverse_kd": (0.33, 0.82), "virtual_teacher": (0.70, 0.80),
-    "tuned_standard_kd": (0.21, 0.812), "tuned_self_kd": (0.28, 0.806),
-    "tuned_reverse_kd": (0.32, 0.82), "self_training": (0.27, 0.804),
-    "erm_stopped_early": (0.55, 0.76), "erm_poorly_trained": (0.6, 0.7),
-}  # fmt: skip
-SPREAD = 0.006
-"""Standard deviation over seeds, of entropies and accuracies alike."""
+CLASSES = {"fish": 2, "trees": 5, "birds": 3}
+TASKS = tuple(CLASSES)
+SEEDS = (11, 3, 12)
+REGISTERED = (*SEEDS, 40, 41)
+ENTROPY, ACCURACY, ECE = "mean_entropy_nats", "accuracy", "ece"
+
+PLAIN, BIG = Arm("plainly", "smaller"), Arm("plainly", "larger")
+SMOOTH = Arm("smooth", "smaller")
+TAUGHT = Arm("taught", "smaller", teacher=BIG)
+BY_SMOOTH = TAUGHT.taught_by(Arm("smooth", "larger"))
+WARM = TAUGHT.taught_by(BIG, temperature=2)
+LENT = TAUGHT.on_budget_of(SMOOTH)
+ARMS = (PLAIN, BIG, SMOOTH, TAUGHT, BY_SMOOTH, WARM, LENT, Arm("smooth", "larger"))
 
 
-class NamedDigests:
-    """Digests that are names: nothing is loaded."""
-
-    def task(self, name: str) -> str:
-        return f"task-{name}"
-
-    def encoder(self, size: str) -> str:
-        return f"encoder-{size}"
-
-    def encoder_name(self, size: str) -> str:
-        return {"larger": "tiny-4", "smaller": "tiny-2"}[size]
+def _printed(table: str, metric: str, arm: Arm, **tasks: str) -> list[Printed]:
+    share = 0.01 if metric == ACCURACY else 1.0
+    half = 0.05 if metric == ACCURACY else 0.0005
+    return [
+        Printed(table=table, task=task, metric=metric, arm=arm, value=round(float(text) * share, 6),
+                half_width=half * share, text=text)
+        for task, text in tasks.items()
+    ]  # fmt: skip
 
 
-@dataclass
+PAPER = Paper(
+    name="tulip",
+    title="Do Tulips < Teach?",
+    printed=(
+        *_printed("21", ENTROPY, PLAIN, fish=".311", birds=".522"),
+        *_printed("21", ENTROPY, SMOOTH, fish=".613", birds=".884"),
+        *_printed("21", ENTROPY, TAUGHT, fish=".241", birds=".402"),
+        *_printed("24", ENTROPY, BIG, fish=".207", birds=".459"),
+        *_printed("22", ACCURACY, PLAIN, fish="81.7", birds="63.6"),
+        *_printed("22", ACCURACY, TAUGHT, fish="82.9", birds="65.5"),
+        *_printed("25", ACCURACY, BIG, fish="87.3", birds="74.1"),
+        *_printed("26", ECE, PLAIN, fish=".083"),
+    ),
+    figures=(
+        Figure(name="Figure 7", title="The small one", arms=(TAUGHT, PLAIN, SMOOTH)),
+        Figure(name="Figure 9", title="The big one", arms=(BIG,), needs=(ARMS[-1],)),
+    ),
+    labels={"smooth": "Smoothed", "plainly": "Plain", "taught": "Taught"},
+    colours={"plainly": "grey", "smooth": "orange"},
+    arms=(PLAIN, BIG, SMOOTH, TAUGHT),
+)
+
+
+@cache
+def recipe(arm: Arm, task: str, seed: int) -> Recipe:
+    """Rates and epochs differ by method; a lender's are the borrower's."""
+    number = ["plainly", "smooth", "taught"].index((arm.budget or arm).method)
+    objectives: dict[str, Objective] = {
+        "plainly": ERM(), "smooth": LabelSmoothing(alpha=0.3), "taught": Distillation(alpha=0.7),
+    }  # fmt: skip
+    return Recipe(
+        task=task,
+        task_digest=f"text of {task}",
+        encoder={"smaller": "tiny-2", "larger": "tiny-4"}[arm.size],
+        encoder_digest=arm.size,
+        objective=objectives[arm.method],
+        teacher=recipe(arm.teacher, task, seed) if arm.teacher else None,
+        teacher_temperature=arm.teacher_temperature,
+        learning_rate=(number + 1) * 1e-4,
+        epochs=number + 2,
+        seed=seed,
+    )
+
+
+def level(split: str, arm: Arm, task: str, seed: int, look: int) -> float:
+    """Entropy at a look, as the engine is made to have seen it: no two are alike."""
+    base, by_seed, fall = (0.30, 0.001, 0.021) if split == "test" else (0.10, 0.002, 0.011)
+    where = 0.05 * ARMS.index(arm) + 0.013 * TASKS.index(task)
+    return base + where + by_seed * seed - fall * look
+
+
+@cache
+def evidence(arm: Arm, task: str, seed: int) -> Evidence:
+    """Random logits, surer for the larger model; every split has rows of its own."""
+    place = (ARMS.index(arm), TASKS.index(task), seed)
+    chance, classes = np.random.default_rng(place), CLASSES[task]
+    made = recipe(arm, task, seed)
+    predictions = {}
+    for split, rows in (("test", 40), ("validation", 30), ("train_sample", 20)):
+        labels_N = chance.integers(classes, size=rows)
+        logits_NK = chance.normal(size=(rows, classes)) + 1.4 * np.eye(classes)[labels_N]
+        predictions[split] = Predictions(
+            ids=tuple(f"{split}-{row}" for row in range(rows)),
+            labels_N=labels_N,
+            logits_NK=((2 if arm.size == "larger" else 1) * logits_NK).astype(np.float32),
+        )
+    looks = [
+        EvaluationPoint(
+            step=10 * look,
+            epoch=float(look),
+            predictions={},
+            values={
+                f"{split}/{ENTROPY}": level(split, arm, task, seed, look)
+                for split in ("test", "train_sample")
+            } | {f"test/{ACCURACY}": 0.123},
+            weights_digest="",
+        )
+        for look in range(1, made.epochs + 1)
+    ]  # fmt: skip
+    looks[-1] = replace(looks[-1], predictions=predictions)
+    number = 100 * place[0] + 10 * place[1] + SEEDS.index(seed)
+    return Evidence(
+        recipe=made,
+        points=tuple(looks),
+        cost={"seconds": 1.5 * number, "steps": 10.0 + number, "train_tokens": 5000.0 - number},
+        environment={"torch": "2.13.0", "device": "cuda" if arm is BIG else "cpu"},
+        notes=(f"3 texts of {task} were cut",),
+    )
+
+
 class MadeUp:
-    """An evidence source that makes every run of a graph up, the same each time."""
+    """An evidence source in memory."""
 
-    graph: Graph
-    ends: Mapping[str, tuple[float, float]] = field(default_factory=lambda: ENDS)
+    def __init__(self, runs: Mapping[str, Evidence]) -> None:
+        self.runs = dict(runs)
+        self.read: list[str] = []
 
     def digests(self) -> set[str]:
-        return set(self.graph.recipes)
+        return set(self.runs)
 
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
-        recipe = self.graph.recipes[digest]
-        method = self.graph.roles[digest].partition("/")[0]
-        return made_up(recipe, *self.ends[method])
+        self.read.append(digest)
+        return self.runs[digest]
 
 
-def made_up(recipe: Recipe, entropy: float, accuracy: float) -> Evidence:
-    """Evidence whose entropy falls to its end and whose accuracy rises to its own."""
-    chance = np.random.default_rng(zlib.crc32(recipe.digest.encode()))
-    sure = 0.06 if recipe.encoder == "tiny-4" else 0.0
-    classes = CLASSES[recipe.task]
-    start, steps = np.log(classes), recipe.epochs * recipe.evaluations_per_epoch
-    end = entropy - sure + SPREAD * chance.standard_normal()
-    reached = accuracy + sure / 3 + SPREAD * chance.standard_normal()
-    looks = []
-    for look in range(1, steps + 1):
-        share = float(np.exp(-5 * look / steps))
-        level = end + (start - end) * 0.8 * share
-        values = {
-            ENTROPY: level,
-            ACCURACY: reached - 0.3 * share,
-            "train_sample/mean_entropy_nats": 0.9 * level,
-        }
-        epoch = look / recipe.evaluations_per_epoch
-        looks.append(EvaluationPoint(step=10 * look, epoch=epoch, predictions={},
-                                     values=values, weights_digest=""))  # fmt: skip
-    looks[-1] = replace(looks[-1], predictions={"test": _predictions(classes)})
-    return Evidence(
-        recipe=recipe,
-        points=tuple(looks),
-        cost={"seconds": 3.5, "steps": 10.0 * steps, "train_tokens": 64_000.0},
-        environment={"device": "cpu", "torch": "2.13.0"},
-        notes=("3 texts were longer than 64 tokens and were cut",),
-    )
+def source(seeds: Sequence[int] = SEEDS) -> MadeUp:
+    runs = [evidence(arm, task, seed) for arm in ARMS for task in TASKS for seed in seeds]
+    return MadeUp({run.recipe.digest: run for run in runs})
 
 
-def _predictions(classes: int) -> Predictions:
-    logits_NK = np.eye(classes, dtype=np.float32)[np.arange(6) % classes]
-    return Predictions(
-        ids=tuple("abcdef"), labels_N=np.zeros(6, dtype=np.int64), logits_NK=logits_NK
-    )
+def entropy(arm: Arm) -> Contrast:
+    return reading(ENTROPY, arm)
 
 
-def entropy_gap(claim_id: str, more: Arm, less: Arm, **changes: object) -> Question:
-    """A claim that one arm is less sure than another."""
-    return question(claim_id, ENTROPY, more, less, **changes)
+def accuracy(arm: Arm) -> Contrast:
+    return reading(ACCURACY, arm)
 
 
-def question(claim_id: str, metric: str, more: Arm, less: Arm, **changes: object) -> Question:
+def a_claim(claim_id: str, contrast: Contrast, margin: Margin, **changes: object) -> Claim:
     fields = {
-        "says": f"{more.method} has more {metric.partition('/')[2]} than {less.method}.",
-        "where": "section 4, Table 2",
+        "says": f"What {claim_id} says.",
+        "where": f"Part of {claim_id}",
         "holds": "every",
-        "margin": nats(0.05),
-        "because": "a third of the smallest gap",
-        "paper": "+0.29 to +0.58 nats in Table 2",
+        "because": "less would not matter",
+        "paper": PAPER,
     }
-    claim = Claim(id=claim_id, **(fields | changes))  # type: ignore[arg-type]
-    contrast = Read(more.key, metric) - Read(less.key, metric)
-    return Question(claim, contrast, {arm.key: arm for arm in (more, less)})
+    return Claim(id=claim_id, contrast=contrast, margin=margin, **(fields | changes))  # type: ignore[arg-type]
 
 
-QUESTIONS = (
-    entropy_gap("ls_raises_entropy[smaller]", LS("smaller"), ERM("smaller")),
-    entropy_gap("kd_raises_entropy", STANDARD_KD, ERM("smaller")),
-    entropy_gap("self_kd_lowers_entropy", ERM("smaller"), SELF_KD, margin=nats(0.004)),
-    question("kd_beats_erm", ACCURACY, STANDARD_KD, ERM("smaller"), margin=points(0.001)),
-)
-"""SUPPORTED, REFUTED, and two that so few seeds may leave open."""
+SURER = a_claim("smooth_is_less_sure[smaller]", entropy(SMOOTH) - entropy(PLAIN), nats(0.05))
+TEACHING = a_claim("teaching_makes_less_sure", entropy(TAUGHT) - entropy(PLAIN), nats(0.04))
+SIZE = a_claim("size_is_one_thing", entropy(PLAIN) - entropy(BIG), nats(0.03))
+AS_GOOD = a_claim(
+    "as_good_as_plain", (accuracy(TAUGHT) - accuracy(PLAIN)) * 100, points(0.5),
+    holds="most", direction="not_below",
+)  # fmt: skip
+WARMTH = a_claim(
+    "warmth_hardly_matters", entropy(WARM) - entropy(BY_SMOOTH), nats(0.2),
+    holds="some", direction="within",
+)  # fmt: skip
+BUDGET = a_claim("budget_matters", entropy(LENT) / entropy(SMOOTH) - 1.0, plain(0.2), holds="most")
+UNRUN = a_claim("nobody_ran_this", entropy(ARMS[-1]) - entropy(BIG), nats(0.01))
+# By task, then by seed in the order 11, 3, 12.
+EFFECTS: Mapping[str, tuple[tuple[float, ...], ...]] = {
+    SURER.id: ((0.412, 0.405, 0.409), (0.731, 0.722, 0.735), (0.316, 0.311, 0.322)),
+    TEACHING.id: ((-0.172, -0.175, -0.178), (-0.251, -0.259, -0.256), (-0.332, -0.337, -0.341)),
+    SIZE.id: ((0.11, float("nan"), 0.13), (0.21, 0.22, 0.24), (0.31, 0.33, 0.36)),
+    AS_GOOD.id: ((1.4, -0.9, 0.2), (2.1, -1.7, 0.6), (0.3, -0.4, 1.2)),
+    WARMTH.id: ((0.014, 0.011, 0.017), (-0.021, -0.023, -0.026), (0.033, 0.037, 0.038)),
+    BUDGET.id: ((0.0041, 0.0052, 0.0067), (0.0071, 0.0083, 0.0086), (-0.0031, -0.0046, -0.0049)),
+}
+CLAIMS = (SURER, TEACHING, SIZE, AS_GOOD, WARMTH, BUDGET, UNRUN)
+WORDS = {
+    SURER.id: "SUPPORTED",
+    TEACHING.id: "REFUTED",
+    SIZE.id: "INVALID",
+    AS_GOOD.id: "UNDECIDED",
+    WARMTH.id: "SUPPORTED",
+    BUDGET.id: "EQUIVALENT",
+    UNRUN.id: "NOT_RUN",
+}
 
 
 def study(
-    questions: Sequence[Question] = QUESTIONS,
+    claims: Sequence[Claim] = CLAIMS,
     *,
-    scale: Scale | None = None,
-    seeds: int = 5,
-    ends: Mapping[str, tuple[float, float]] = ENDS,
-) -> tuple[list[Judged], MadeUp]:
-    """Judge the questions on made-up runs of a scale, by the code that judges real ones."""
-    chosen = scale or load("embedded")
-    graph = build_graph(questions, chosen, tuple(range(seeds)), NamedDigests())
-    source = MadeUp(graph, ends)
-    verdicts = judge_all(questions, graph, source.get)
-    classes = [CLASSES[task] for task in chosen.tasks]
-    return [judged(q, verdicts[q.claim.id], graph, classes) for q in questions], source
+    tasks: Sequence[str] = TASKS,
+    seeds: Sequence[int] = SEEDS,
+    scale: str = "pocket",
+) -> list[Judged]:
+    """The claims, judged as one family on their made-up effects."""
+    criteria = [
+        Criterion(
+            claim=claim.id, tasks=tuple(tasks), margin=claim.margin.size, because=claim.because,
+            unit=claim.margin.unit, holds=claim.holds, scale=scale, seeds=REGISTERED,
+            plan=Plan(looks=(3, 5), supported=0.04, refuted=0.03, equivalent=0.02),
+            **_direction(claim),
+        )
+        for claim in claims
+    ]  # fmt: skip
+    measured = {each.id: measured_of(each, tasks, seeds) for each in claims if each.id in EFFECTS}
+    verdicts = judge_family(criteria, measured)
+    return [
+        Judged(
+            claim=claim,
+            verdict=verdicts[claim.id],
+            table=table(claim if claim.id in measured else None, tasks, seeds),
+            deviations=("Text is invented.", f"{claim.id} departs alone."),
+        )
+        for claim in claims
+    ]
+
+
+def _direction(claim: Claim) -> dict[str, str]:
+    name = "direction" if "direction" in Criterion.__dataclass_fields__ else "says"
+    return {name: claim.direction}
+
+
+def measured_of(claim: Claim, tasks: Sequence[str], seeds: Sequence[int]) -> Measured:
+    rows = {name: dict(zip(SEEDS, EFFECTS[claim.id][row], strict=True))
+            for row, name in enumerate(TASKS)}  # fmt: skip
+    return Measured(
+        tasks={
+            name: TaskEffects(seeds=tuple(seeds), effects=tuple(rows[name][s] for s in seeds))
+            # Another order than the criterion's, which is the one to show.
+            for name in sorted(tasks)
+        }
+    )
+
+
+def table(claim: Claim | None, tasks: Sequence[str], seeds: Sequence[int]) -> RunTable:
+    arms = claim.measures.arms() if claim else ()
+    runs = {
+        arm: {task: {seed: recipe(arm, task, seed).digest for seed in seeds} for task in tasks}
+        for arm in arms
+    }
+    return RunTable(tuple(tasks), tuple(seeds), runs)
 
 
 def record(**arguments: object) -> dict[str, object]:
     """The record of such a study."""
-    return build(*study(**arguments))  # type: ignore[arg-type]
-
-
-def judge_anew(each: Judged, measured: Measured) -> Verdict:
-    """The verdict on other measurements by the same criterion."""
-    return judge(each.verdict.criterion, measured)
-
-
-def no_runs(each: Judged) -> StoredRuns:
-    """For a judgement that is shown without its runs."""
-    return StoredRuns(each.runs.tasks, each.runs.seeds, {})
+    return build(study(**arguments), source())  # type: ignore[arg-type]

@@ -6,7 +6,15 @@ import pytest
 
 from kdcheck import theory
 from kdcheck.paper import all_statements, load_tables, run_audit
-from kdcheck.paper.audit import CANNOT_BE_DECIDED, CHECKS, FAILS, HOLDS, SUSPICIOUS, find
+from kdcheck.paper.audit import (
+    CANNOT_BE_DECIDED,
+    CHECKS,
+    FAILS,
+    HOLDS,
+    SUSPICIOUS,
+    audited,
+    find,
+)
 from kdcheck.paper.tables import TASKS, Tables
 
 STUDENTS = {2: ("standard_kd", "self_kd"), 4: ("reverse_kd",)}
@@ -55,25 +63,36 @@ def without_last_rate():
 # Statement -> an altered paper and what the audit must then say.
 PLANTED = {
     "ls_raises_entropy": (changed((2, "ls", "mrpc", 0.1)), FAILS),
-    "ls_multiplies_entropy": (changed((2, "ls", "mrpc", 0.75)), FAILS),
-    "kd_lowers_entropy": (changed((2, "standard_kd", "qnli", 0.15)), FAILS),
-    "kd_lowers_entropy_when_tuned": (changed((8, "self_kd", "mnli", 0.27)), FAILS),
+    "tuned_ls_raises_entropy": (changed((10, "ls", "mrpc", 0.06)), FAILS),
+    "ls_triples_entropy": (changed((2, "ls", "mnli", 0.67)), FAILS),
+    "ls_multiplies_entropy_by_six_at_most": (changed((2, "ls", "mrpc", 0.75)), FAILS),
+    "standard_kd_lowers_entropy": (changed((2, "standard_kd", "qnli", 0.15)), FAILS),
+    "self_kd_lowers_entropy": (changed((2, "self_kd", "mnli", 0.25), (2, "self_kd", "qnli", 0.15)), FAILS),
+    "tuned_standard_kd_lowers_entropy": (changed((8, "standard_kd", "mrpc", 0.12)), FAILS),
+    "tuned_self_kd_lowers_entropy": (changed((8, "self_kd", "mnli", 0.27)), FAILS),
     "kd_and_ls_move_apart": (changed((2, "standard_kd", "qnli", 0.15), (2, "self_kd", "qnli", 0.15)), FAILS),
-    "larger_is_surer": (changed((4, "erm", "qnli", 0.15)), FAILS),
+    "larger_model_is_surer": (changed((4, "erm", "qnli", 0.15)), FAILS),
     "standard_kd_is_surer_than_self_kd": (changed((2, "self_kd", "qnli", 0.12)), FAILS),
     "standard_kd_is_surer_when_tuned": (changed((8, "self_kd", "qnli", 0.1)), FAILS),
     "reverse_kd_raises_entropy": (changed((4, "reverse_kd", "mrpc", 0.06)), FAILS),
-    "reverse_kd_raises_less_than_ls": (changed((4, "ls", "sst2", 0.1)), FAILS),
+    "tuned_reverse_kd_raises_entropy": (changed((10, "reverse_kd", "qnli", 0.13)), FAILS),
+    "reverse_kd_stays_far_below_ls": (changed((4, "ls", "sst2", 0.1)), FAILS),
+    "tuned_reverse_kd_stays_far_below_ls": (changed((10, "ls", "mrpc", 0.15)), FAILS),
     "reverse_increase_is_small": (changed((4, "reverse_kd", "sst2", 0.03)), HOLDS),
     "only_larger_students_gain_entropy": (changed((2, "self_kd", "mnli", 0.25)), HOLDS),
-    "kd_stays_below_throughout": (changed((2, "self_kd", "mnli", 0.25)), CANNOT_BE_DECIDED),
     "student_follows_teacher": (students_like_erm(), HOLDS),
+    "fitted_ls_keeps_its_floor": (changed((2, "ls", "mnli", 1.07)), HOLDS),
+    "tuned_ls_keeps_its_floor": (changed((12, "qnli/smaller/ls", "alpha", 0.2332)), SUSPICIOUS),
+    "ls_entropy_near_floor": (rows([4, 10], ["ls"], 0.3), HOLDS),
+    "kd_stays_surer_throughout": (changed((2, "self_kd", "mnli", 0.25)), CANNOT_BE_DECIDED),
     "ls_lags_erm": (changed((3, "ls", "qnli", 88.6)), FAILS),
     "kd_beats_ls": (changed((3, "ls", "mrpc", 83.0)), FAILS),
+    "tuned_kd_beats_ls": (changed((9, "self_kd", "qnli", 88.8)), FAILS),
     "self_kd_beats_standard_kd": (changed((3, "self_kd", "mnli", 81.0)), FAILS),
-    "kd_improves_accuracy": (changed((3, "standard_kd", "mnli", 81.0)), FAILS),
+    "kd_beats_erm": (changed((3, "standard_kd", "mnli", 81.0)), FAILS),
     "reverse_gain_is_smaller": (changed((5, "reverse_kd", "mrpc", 90.0)), FAILS),
-    "reverse_student_beats_teacher": (changed((5, "reverse_kd", "sst2", 93.0)), FAILS),
+    "reverse_student_beats_its_teacher": (changed((5, "reverse_kd", "sst2", 93.0)), FAILS),
+    "tuned_reverse_student_beats_its_teacher": (changed((9, "erm", "sst2", 95.0)), FAILS),
     "reverse_kd_clearly_beats_ls": (rows([11], ["ls"], 80.0), HOLDS),
     "a3_entropy_smaller": (changed((8, "self_kd", "mnli", 0.27), (8, "self_kd", "mrpc", 0.11)), HOLDS),
     "a3_accuracy_smaller": (changed((9, "ls", "qnli", 88.4), (9, "standard_kd", "mrpc", 81.5), (9, "self_kd", "mnli", 82.8)), HOLDS),
@@ -91,8 +110,6 @@ PLANTED = {
     "unlike_models_differ": (changed((4, "reverse_kd", "sst2", 0.0955)), HOLDS),
     "budgets_match": (selected(epochs=3), HOLDS),
     "entropies_in_range": (changed((2, "ls", "mrpc", 0.6940)), FAILS),
-    "ls_entropy_floor": (changed((2, "ls", "mnli", 1.07)), HOLDS),
-    "ls_entropy_near_floor": (rows([4, 10], ["ls"], 0.3), HOLDS),
     "kd_over_erm_beyond_sampling": (rows([3, 5, 9, 11], ["erm"], 50.0), HOLDS),
     "kd_over_ls_beyond_sampling": (rows([3, 5, 9, 11], ["ls"], 50.0), HOLDS),
     "self_over_standard_beyond_sampling": (rows([3, 9], ["standard_kd"], 50.0), HOLDS),
@@ -101,8 +118,10 @@ PLANTED = {
 WITHOUT_CELLS = {"uniform_target_raises_entropy"}
 
 
-def test_every_check_has_a_planted_fault():
-    assert set(PLANTED) | WITHOUT_CELLS == set(CHECKS)
+def test_every_statement_that_is_decided_has_a_planted_fault():
+    decided = {said.id for said in audited() if not said.undecidable}
+    assert set(PLANTED) | WITHOUT_CELLS == decided
+    assert set(CHECKS) <= decided
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -124,19 +143,63 @@ def test_a_closed_form_that_goes_wrong_changes_the_outcome(monkeypatch):
     assert found.margin < 0
 
 
+# What the printed tables say; all other statements hold.
+OTHERWISE = {
+    FAILS: {"only_larger_students_gain_entropy", "a3_findings_hold"},
+    SUSPICIOUS: {
+        *("reverse_increase_is_small", "student_follows_teacher", "kd_stays_surer_throughout"),
+        *("reverse_kd_clearly_beats_ls", "fitted_ls_keeps_its_floor", "ls_entropy_near_floor"),
+        *("a3_entropy_smaller", "a3_accuracy_smaller", "a3_accuracy_larger"),
+        *("selected_inside_grid", "same_settings_same_figures", "unlike_models_differ"),
+        *("budgets_match", "kd_over_erm_beyond_sampling", "kd_over_ls_beyond_sampling"),
+        "self_over_standard_beyond_sampling",
+    },
+    CANNOT_BE_DECIDED: {
+        *("kd_drops_entropy_early", "smoothing_shows_on_seen_text"),
+        *("distillation_shows_on_seen_text", "self_kd_settings_at_temperature_1"),
+        *("knowledge_at_two_classes", "dissimilar_profiles", "limited_data_explains_self_kd"),
+        "one_seed_suffices",
+    },
+}
+
+
+def test_the_outcome_of_every_statement_is_the_one_that_is_known():
+    found = {word: {f.id for f in run_audit() if f.outcome == word} for word in OTHERWISE}
+    assert found == OTHERWISE
+
+
 def test_the_margin_of_a_failing_statement_is_its_worst_cell():
-    altered, _ = PLANTED["kd_lowers_entropy"]
-    # The planted rise of .1500 - .1419 exceeds that of self-KD on MNLI.
-    assert find("kd_lowers_entropy", altered).margin == pytest.approx(-0.0081)
+    altered = changed((2, "standard_kd", "qnli", 0.15), (2, "standard_kd", "mrpc", 0.12))
+    # The planted rise of .1500 - .1419 exceeds that of .1200 - .1123.
+    assert find("standard_kd_lowers_entropy", altered).margin == pytest.approx(-0.0081)
 
 
-def test_every_statement_has_either_a_check_or_a_reason_why_not():
+def test_a_majority_of_tasks_is_not_enough_where_the_statement_is_of_every_task():
+    altered = changed((2, "standard_kd", "qnli", 0.15))
+    assert find("standard_kd_lowers_entropy", altered).outcome == FAILS
+    # The same three of four are enough for "mostly".
+    assert find("self_kd_beats_standard_kd").outcome == HOLDS
+
+
+def test_the_exception_must_be_the_one_that_the_paper_names():
+    one = changed((2, "self_kd", "mnli", 0.25), (2, "self_kd", "mrpc", 0.2))
+    assert find("self_kd_lowers_entropy", one).outcome == FAILS
+    assert find("self_kd_lowers_entropy", changed((2, "self_kd", "mnli", 0.25))).outcome == FAILS
+
+
+def test_three_of_four_tasks_is_not_four():
+    altered = changed((4, "reverse_kd", "qnli", 0.13))
+    assert find("reverse_kd_raises_entropy", altered).outcome == FAILS
+
+
+def test_a_checked_statement_is_not_undecidable_and_ours_are_not_audited():
     for said in all_statements():
-        assert (said.id in CHECKS) != bool(said.undecidable), said.id
+        assert not (said.id in CHECKS and said.undecidable), said.id
+        assert (said.kind == "ours") != (said in audited()), said.id
 
 
 def test_there_is_one_finding_per_statement_in_its_order():
-    assert [f.id for f in run_audit()] == [said.id for said in all_statements()]
+    assert [f.id for f in run_audit()] == [said.id for said in audited()]
 
 
 def test_flagged_findings_name_their_cells_and_a_margin():

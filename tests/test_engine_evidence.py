@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.engine.streams import sample_rows
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import SealedFiles, read_evidence, seal, write_evidence
+from kdcheck.evidence.parquet import read_predictions, write_predictions
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 
 # All sizes, K and the seed differ, so that nothing can stand in for another.
@@ -78,3 +80,14 @@ def test_splits_of_three_lengths_come_back_from_the_files_at_every_point(tmp_pat
             assert new.predictions[name].ids == part.ids
             assert np.array_equal(new.predictions[name].labels_N, part.labels_N)
             assert np.array_equal(new.predictions[name].logits_NK, part.logits_NK)
+
+
+def test_of_twelve_classes_and_more_each_logit_stays_in_its_own_column(tmp_path):
+    logits_NK = np.arange(5 * 13, dtype=np.float32).reshape(5, 13)
+    ids = tuple("edcba")
+    path = tmp_path / "test.parquet"
+    write_predictions(path, Predictions(ids=ids, labels_N=np.arange(5), logits_NK=logits_NK))
+    table = pq.read_table(path)
+    for k in range(13):  # as text, logit_10 would come before logit_2
+        assert table.column(f"logit_{k}").to_pylist() == logits_NK[:, k].tolist()
+    assert np.array_equal(read_predictions(path.read_bytes()).logits_NK, logits_NK)

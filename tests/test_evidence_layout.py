@@ -19,10 +19,10 @@ from kdcheck.errors import EvidenceError
 from kdcheck.evidence import layout, owner
 from kdcheck.evidence.faults import explain, explained
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.location import Location, choose_location
 from kdcheck.evidence.note import LONGEST_NOTE, note
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.metrics import METRICS
+from kdcheck.places import Location, Places
 from kdcheck.verdict import Word
 from tests.evidence_doubles import (
     OTHER,
@@ -282,26 +282,14 @@ def test_a_process_id_that_came_back_and_a_zombie_are_dead():
     ],
 )
 def test_the_place_is_chosen_in_order_and_says_by_whom(option, environment, uri, origin):
-    location = choose_location(option, environment)
+    location = Places.resolve(store=option, environment=environment).store
     assert (location.uri, location.origin) == (uri, origin)
-
-
-def test_without_a_word_the_store_is_a_folder_here(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    location = choose_location(None, {})
-    assert location.folder == tmp_path / ".kdcheck/store"
-    assert location.origin == "default"
 
 
 @pytest.mark.parametrize("place", ["postgresql://h/db", "file:/tmp/mlruns", ""])
 def test_other_kinds_of_address_are_refused_with_a_way_out(place):
     with pytest.raises(EvidenceError, match="start 'mlflow server' on it"):
         Location.parse(place)
-
-
-def test_a_plain_folder_in_mlflow_tracking_uri_is_not_taken_for_a_store():
-    with pytest.raises(EvidenceError, match=r"MLFLOW_TRACKING_URI.*unset it"):
-        choose_location(None, {"MLFLOW_TRACKING_URI": "./mlruns"})
 
 
 @pytest.mark.parametrize(
@@ -363,7 +351,7 @@ def test_an_address_that_names_no_server_is_refused_and_not_repeated(address):
     with pytest.raises(
         EvidenceError, match=r"MLFLOW_TRACKING_URI.*port that is no number"
     ) as caught:
-        choose_location(None, {"MLFLOW_TRACKING_URI": address})
+        Places.resolve(environment={"MLFLOW_TRACKING_URI": address})
     assert "secret" not in str(caught.value)
     with pytest.raises(EvidenceError) as caught:
         Location.parse("postgresql://me:secret@h/db")

@@ -13,29 +13,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "kdcheck"
 HEAVY = ("mlflow", "transformers", "datasets")
 CORE = ("information", "objectives", "metrics", "theory")
 
-# Rooms from the bottom up: a room may import itself and rooms named before it.
+# Rooms from the bottom up: a room may import itself and rooms named before it. What one paper says
+# stands above the machinery, which would serve another paper without a changed line.
 ROOMS = (
-    "errors",
-    "places",
-    "checks",
-    "information",
-    "objectives",
-    "metrics",
-    "theory",
-    "paper",
-    "fetch",
-    "tasks",
-    "encoders",
-    "recipe",
-    "evidence",
-    "engine",
-    "verdict",
-    "claims",
-    "study",
-    "report",
-    "plugin",
-    "testing",
-    "cli",
+    *("errors", "places", "checks", "theory", "information", "metrics", "objectives"),
+    *("claims", "verdict", "fetch", "tasks", "encoders", "recipe", "evidence", "engine"),
+    *("study", "report", "plugin", "testing", "paper", "cli"),
 )
 # Rooms of arithmetic: nothing but these third parties may be imported, at any depth of the file.
 PURE = {
@@ -43,7 +26,8 @@ PURE = {
     "theory": {"numpy"},
     "information": {"numpy", "torch"},
     "objectives": {"numpy", "torch"},
-    "metrics": {"numpy", "torch"},
+    "metrics": {"numpy"},
+    "claims": {"numpy", "scipy"},
     "verdict": {"numpy", "scipy"},
 }
 
@@ -112,7 +96,7 @@ def test_building_the_command_line_loads_nothing_heavy() -> None:
 
 def test_every_room_has_its_place_in_the_order() -> None:
     rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert {room for room in rooms if not room.startswith("_")} <= {*ROOMS, "scales"}
+    assert {room for room in rooms if not room.startswith("_")} <= {*ROOMS, "py"}
 
 
 def test_no_import_points_upwards() -> None:
@@ -135,3 +119,94 @@ def test_arithmetic_imports_its_own_few_libraries_alone(room: str) -> None:
         if name.partition(".")[0] not in {*sys.stdlib_module_names, "kdcheck"}
     }
     assert third_parties <= PURE[room]
+
+
+# Imports inside functions are for what takes long to load and may not be needed: these libraries,
+# and whatever a verb or a hook of the plugin needs, so that --help and other people's pytest runs stay
+# quick (the tests above). Any other is listed here with its reason.
+SLOW = {
+    *("alembic", "datasets", "filelock", "huggingface_hub", "mlflow", "pyarrow", "rich"),
+    *("safetensors", "scipy", "tokenizers", "transformers"),
+}
+LAZY_ROOMS = ("cli", "plugin")
+LISTED = {
+    ("engine/settings.py", "resource"): "Windows has none",
+    ("study/resources.py", "kdcheck.encoders"): "transformers: verdicts on stored runs need none",
+    ("study/resources.py", "kdcheck.engine.inputs"): "torch: a second run judges without it",
+    ("study/session.py", "kdcheck.evidence.store"): "mlflow: planning comes first",
+    ("study/work.py", "kdcheck.engine.loop"): "torch: a job whose runs are all there needs none",
+    ("study/work.py", "kdcheck.engine.settings"): "the same",
+    ("study/worker.py", "kdcheck.engine.loop"): "a worker imports ahead while the study is planned",
+    ("study/worker.py", "kdcheck.evidence.database"): "the same",
+    ("study/worker.py", "kdcheck.evidence.store"): "the same",
+}
+
+
+def imports_in_functions(package: Path) -> list[tuple[str, str]]:
+    """File and module of every import that stands inside a function."""
+    found = set()
+    for path in package.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for node in ast.walk(function):
+                    name = str(path.relative_to(package))
+                    if isinstance(node, ast.Import):
+                        found |= {(name, alias.name) for alias in node.names}
+                    elif isinstance(node, ast.ImportFrom):
+                        found.add((name, str(node.module)))
+    return sorted(found)
+
+
+def test_imports_inside_functions_are_of_slow_libraries_or_listed() -> None:
+    found = [
+        (file, name)
+        for file, name in imports_in_functions(PACKAGE)
+        if name.partition(".")[0] not in SLOW
+        and not (file.startswith(LAZY_ROOMS) and name.startswith("kdcheck."))
+    ]
+    assert [each for each in found if each not in LISTED] == []
+    assert [each for each in LISTED if each not in found] == [], "listed and gone"
+
+
+def test_an_import_inside_a_function_would_be_noticed(tmp_path: Path) -> None:
+    (tmp_path / "theory.py").write_text("def f():\n    import json\n    from os import path\n")
+    assert imports_in_functions(tmp_path) == [("theory.py", "json"), ("theory.py", "os")]
+
+
+def circles(package: Path) -> list[list[str]]:
+    """Modules that import each other, in whatever roundabout way; for type checkers alone counts."""
+    names = {}
+    for path in package.rglob("*.py"):
+        dotted = ".".join(("kdcheck", *path.relative_to(package).with_suffix("").parts))
+        names[dotted.removesuffix(".__init__")] = path
+    graph = {name: (imports_of(path) & names.keys()) - {name} for name, path in names.items()}
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for name in graph[waiting.pop()] - seen:
+                seen.add(name)
+                waiting.append(name)
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    found = {
+        tuple(sorted({name, *(o for o in reach[name] if name in reach[o])}))
+        for name in graph
+        if name in reach[name]
+    }
+    return sorted(map(list, found))
+
+
+def test_no_modules_import_each_other() -> None:
+    assert circles(PACKAGE) == []
+
+
+def test_a_circle_inside_a_folder_would_be_noticed(tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "a.py").write_text("import kdcheck.engine.b\n")
+    (tmp_path / "engine" / "b.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from kdcheck.engine.a import x\n"
+    )
+    assert circles(tmp_path) == [["kdcheck.engine.a", "kdcheck.engine.b"]]

@@ -9,13 +9,13 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+from kdcheck.study.samples import sample_judged
 
 from kdcheck import plugin
 from kdcheck.claims import claim, claim_of, nats
+from kdcheck.paper.arms import ERM, LS
 from kdcheck.plugin import outcome, training
 from kdcheck.study import local
-from kdcheck.study.arms import ERM, LS
-from kdcheck.study.samples import sample_judged
 
 
 @claim("c", says="S.", where="Table 2", holds="on every task", margin=nats(0.1), because="a test")

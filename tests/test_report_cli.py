@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,66 +10,57 @@ import pytest
 
 from kdcheck.cli import main
 from kdcheck.evidence import bundle
-from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.judged import Judged
 from kdcheck.report import build, to_json
-from kdcheck.study.record import FILE, Judged
+from kdcheck.study import record as stored
 from tests import report_doubles as doubles
 
 
-class Opened:
-    """A made-up source that holds judged claims too."""
-
-    def __init__(self, source: doubles.MadeUp, judged: list[Judged]) -> None:
-        self.digests, self.get = source.digests, source.get
-        self.held = {(each.claim.id, each.scale): each for each in judged}
-
-    def claims(self) -> tuple[ClaimRecord, ...]:
-        return tuple(
-            ClaimRecord(claim_id=name, scale=scale, evidence=(), note="")
-            for name, scale in self.held
-        )
-
-    def claim_file(self, record: ClaimRecord, name: str) -> bytes:
-        assert name == FILE
-        return json.dumps(self.held[record.claim_id, record.scale].to_dict()).encode()
-
-
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
-    judged, source = doubles.study(seeds=3)
-    mini = [replace(each, scale="mini") for each in judged[:1]]
-    found = Opened(source, judged + mini)
-    monkeypatch.setattr(bundle, "Bundle", lambda _: found)
-    return found
+def pocket(monkeypatch: pytest.MonkeyPatch) -> list[Judged]:
+    """Claims of one family, in a bundle that holds others of another scale and of another paper."""
+    claims = doubles.study()
+    mini = doubles.study(doubles.CLAIMS[:1], scale="mini")
+    rose = replace(doubles.SURER, id="rose", paper=replace(doubles.PAPER, name="rose"))
+    held = [*claims, *mini, *doubles.study([rose])]
+    source = doubles.source()
+    monkeypatch.setattr(bundle, "Bundle", lambda _: source)
+    monkeypatch.setattr(
+        stored,
+        "stored_claims",
+        lambda _, scale=None: [each for each in held if scale in (None, each.scale)],
+    )
+    return claims
 
 
 def report(*arguments: object) -> int:
     return main(["report", "--bundle", "somewhere", *map(str, arguments)])
 
 
-def test_four_files_of_one_scale_are_written_and_named(
-    opened: Opened, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_four_files_of_one_paper_and_scale_are_written_and_named(
+    pocket: list[Judged], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
-    assert report("--scale", "embedded", "--output", page) == 0
+    assert report("--paper", "tulip", "--scale", "pocket", "--output", page) == 0
     assert capsys.readouterr().out.splitlines() == [
         str(page.with_suffix(suffix)) for suffix in (".html", ".md", ".json", ".svg")
     ]
-    claims = [each for (_, scale), each in opened.held.items() if scale == "embedded"]
-    expected = to_json(build(claims, opened))  # type: ignore[arg-type]
+    expected = to_json(build(pocket, doubles.source()))
     assert page.with_suffix(".json").read_text(encoding="utf-8") == expected
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "embedded, mini"),
-        (["--scale", "paper"], "no judged claim"),
+        ([], "claims of rose at pocket, tulip at mini, tulip at pocket"),
+        (["--scale", "pocket"], "claims of rose at pocket, tulip at pocket"),
+        (["--paper", "tulip"], "claims of tulip at mini, tulip at pocket"),
+        (["--scale", "grand"], "no judged claim"),
         (["--scale", "mini", "--output", "page.pdf"], ".html"),
     ],
 )
 def test_what_cannot_be_reported_is_said_in_a_line_and_nothing_is_written(
-    opened: Opened,
+    pocket: list[Judged],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

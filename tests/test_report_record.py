@@ -1,41 +1,76 @@
-"""The record: what it says of each claim and run, and that its schema describes it."""
+"""The record: which figure of which run stands where, and that its schema describes it."""
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import log_softmax
+from scipy.stats import t
 
-from kdcheck.claims import nats
+from kdcheck.claims import Arm, Paper
 from kdcheck.errors import InputError
-from kdcheck.report import build, schema, to_json
-from kdcheck.report.arms import read
-from kdcheck.report.judgement import judgement
-from kdcheck.study.arms import ERM, LS, REVERSE_KD, STANDARD_KD
-from kdcheck.study.scale import load
+from kdcheck.evidence.judged import Judged
+from kdcheck.report import build, contents, schema, to_json
 from tests import report_doubles as doubles
 from tests.json_schema import departures
+from tests.report_doubles import (
+    ACCURACY,
+    BIG,
+    BY_SMOOTH,
+    CLASSES,
+    ECE,
+    EFFECTS,
+    ENTROPY,
+    LENT,
+    PAPER,
+    PLAIN,
+    SMOOTH,
+    TASKS,
+    TAUGHT,
+    WARM,
+)  # fmt: skip
 
-PAPER_SCALE = replace(load("embedded"), name="paper", tasks=("mrpc", "mnli"), rows={})
+SORTED_SEEDS = [3, 11, 12]
 
 
 @pytest.fixture(scope="module")
-def study() -> Any:
-    return doubles.study()
+def record() -> dict[str, Any]:
+    return doubles.record()
 
 
-@pytest.fixture(scope="module")
-def record(study: Any) -> dict[str, Any]:
-    return build(*study)
-
-
-def claim_of(record: dict[str, Any], name: str) -> dict[str, Any]:
-    (found,) = (claim for claim in record["claims"] if claim["id"] == name)
+def claim_of(record: dict[str, Any], claim_id: str) -> dict[str, Any]:
+    (found,) = (claim for claim in record["claims"] if claim["id"] == claim_id)
     return found
+
+
+def final_of(record: dict[str, Any], arm: Arm, task: str, metric: str) -> dict[str, Any]:
+    wanted = (arm.key, task, metric)
+    (found,) = (f for f in record["finals"] if (f["arm"], f["task"], f["metric"]) == wanted)
+    return found
+
+
+def ends_of(arm: Arm, task: str) -> dict[str, list[float]]:
+    """Entropy and accuracy on test text by seed, from the logits by another route."""
+    found: dict[str, list[float]] = {ENTROPY: [], ACCURACY: []}
+    for seed in SORTED_SEEDS:
+        test = doubles.evidence(arm, task, seed).final.predictions["test"]
+        log_p_NK = log_softmax(test.logits_NK.astype(float), axis=1)
+        found[ENTROPY].append(-(np.exp(log_p_NK) * log_p_NK).sum(axis=1).mean())
+        right = [row.argmax() == label for row, label in zip(log_p_NK, test.labels_N, strict=True)]
+        found[ACCURACY].append(sum(right) / len(right))
+    return found
+
+
+def reach(values: Sequence[float]) -> float:
+    """Half of a 95 % t interval of the mean."""
+    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
 
 
 def test_the_schema_describes_a_record(record: dict[str, Any]) -> None:
@@ -45,9 +80,10 @@ def test_the_schema_describes_a_record(record: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("format",), 2),
+        (("format",), 1),
         (("claims", 0, "word"), "PROVED"),
         (("claims", 0, "interval"), [0.1]),
+        (("claims", 0, "paper"), "+0.3 nats"),
         (("claims", 0, "tasks", 0, "per_seed", 0, "seed"), "0"),
         (("claims", 0, "margin"), -0.1),
         (("curves", 0, "points", 0, "sd"), "small"),
@@ -67,187 +103,317 @@ def test_a_wrong_record_departs_from_the_schema_where_it_is_wrong(
     assert any(str(path[-1]) in departure for departure in found)
 
 
-def test_a_record_without_its_claims_departs_from_the_schema(record: dict[str, Any]) -> None:
-    wrong = {name: value for name, value in record.items() if name != "claims"}
-    assert departures(wrong, schema(), schema()) == ["$: no claims"]
+def test_every_field_of_a_record_is_required(record: dict[str, Any]) -> None:
+    for name in record:
+        wrong = {other: value for other, value in record.items() if other != name}
+        assert departures(wrong, schema(), schema()) == [f"$: no {name}"]
 
 
-def test_the_words_are_those_of_the_judge(study: Any, record: dict[str, Any]) -> None:
-    judged, _ = study
-    assert {c["id"]: c["word"] for c in record["claims"]} == {
-        each.claim.id: each.verdict.word for each in judged
-    }
-    assert {"SUPPORTED", "REFUTED"} <= {c["word"] for c in record["claims"]}
-    assert sum(record["counts"].values()) == len(judged)
+def test_the_words_are_those_of_the_judge(record: dict[str, Any]) -> None:
+    assert {claim["id"]: claim["word"] for claim in record["claims"]} == doubles.WORDS
+    assert record["counts"] == {
+        "SUPPORTED": 2, "REFUTED": 1, "EQUIVALENT": 1, "UNDECIDED": 1, "INVALID": 1, "NOT_RUN": 1,
+    }  # fmt: skip
 
 
-def test_a_tasks_effect_is_the_mean_of_its_seeds(record: dict[str, Any]) -> None:
-    tasks = [task for claim in record["claims"] for task in claim["tasks"]]
-    for task in tasks:
-        effects = [seed["effect"] for seed in task["per_seed"]]
-        assert task["effect"] == pytest.approx(fmean(effects))
-        low, high = task["interval"]
-        # t with 4 degrees of freedom at 97.5 % is 2.776.
-        assert (high - low) / 2 == pytest.approx(2.776 * stdev(effects) / 5**0.5, rel=1e-3)
+def test_a_record_names_paper_scale_tasks_and_seeds(record: dict[str, Any]) -> None:
+    assert record["paper"] == {"name": "tulip", "title": "Do Tulips < Teach?"}
+    assert record["scale"] == "pocket"
+    # In the criterion's order, not that of the measurements.
+    assert [(task["name"], task["classes"]) for task in record["tasks"]] == [
+        ("fish", 2), ("trees", 5), ("birds", 3),
+    ]  # fmt: skip
+    assert record["seeds"] == SORTED_SEEDS
+    assert record["environment"] == {"device": ["cpu", "cuda"], "torch": ["2.13.0"]}
 
 
-def test_finals_are_what_the_runs_ended_with(study: Any, record: dict[str, Any]) -> None:
-    judged, source = study
-    runs = judged[0].runs
-    (cell,) = (
-        f
-        for f in record["finals"]
-        if (f["arm"], f["task"], f["metric"]) == ("ls/smaller", "tweets", "test/accuracy")
-    )
-    ends = {
-        str(seed): source.get(runs.digest("ls/smaller", "tweets", seed)).final.values[
-            "test/accuracy"
-        ]
-        for seed in runs.seeds
-    }
-    assert cell["values"] == ends
-    assert cell["mean"] == pytest.approx(fmean(ends.values()))
-    assert cell["sd"] == pytest.approx(stdev(ends.values()))
-
-
-def test_curves_have_a_point_for_every_look_and_end_at_the_finished_model(
-    record: dict[str, Any],
+@pytest.mark.parametrize("claim", [doubles.SURER, doubles.AS_GOOD, doubles.WARMTH])
+def test_effects_stand_with_their_task_and_seed_and_are_averaged_over_seeds(
+    record: dict[str, Any], claim: Any
 ) -> None:
-    finals = {(f["arm"], f["task"]): f["mean"] for f in record["finals"]
-              if f["metric"] == doubles.ENTROPY}  # fmt: skip
-    curves = [curve for curve in record["curves"] if curve["metric"] == doubles.ENTROPY]
-    assert len(curves) == len(finals)
-    for curve in curves:
-        assert curve["points"][-1]["mean"] == pytest.approx(finals[curve["arm"], curve["task"]])
+    tasks = claim_of(record, claim.id)["tasks"]
+    assert [task["name"] for task in tasks] == list(TASKS)
+    for task, by_seed in zip(tasks, EFFECTS[claim.id], strict=True):
+        shown = [(each["seed"], each["effect"]) for each in task["per_seed"]]
+        assert shown == sorted(zip((11, 3, 12), by_seed, strict=True))
+        assert task["effect"] == pytest.approx(fmean(by_seed))
+        middle, half = fmean(by_seed), reach(by_seed)
+        assert task["interval"] == pytest.approx([middle - half, middle + half])
 
 
-def test_teachers_count_in_the_cost_though_no_claim_reads_them() -> None:
-    kd_alone = doubles.entropy_gap("kd", STANDARD_KD, LS("smaller"))
-    record = doubles.record(questions=[kd_alone], seeds=3)
-    # Student, its teacher and LS, on two tasks with three seeds.
-    assert record["cost"]["runs"] == 3 * 2 * 3
-    assert "erm/larger" not in {arm["key"] for arm in record["arms"]}
+def test_a_card_has_the_criterion_and_the_outcome_of_its_own_claim(record: dict[str, Any]) -> None:
+    shown = claim_of(record, "smooth_is_less_sure[smaller]")
+    assert shown["effect"] == pytest.approx(0.949 / 3)  # the least one: it must hold on every task
+    assert shown["interval"][0] < shown["effect"] < shown["interval"][1]
+    assert (shown["margin"], shown["unit"], shown["holds"]) == (0.05, "nats", "every")
+    assert (shown["direction"], shown["seeds"], shown["tasks_as_claimed"]) == ("above", 3, 3)
+    assert shown["criterion"]["rates"] == {"SUPPORTED": 0.04, "REFUTED": 0.03, "EQUIVALENT": 0.02}
+    assert shown["criterion"]["looks"] == [3, 5]
+    assert (shown["criterion"]["seeds_used"], shown["criterion"]["family_size"]) == (3, 7)
+    assert shown["criterion"]["adjusted_p"]["SUPPORTED"] < 0.04
+    assert shown["criterion"]["adjusted_p"]["REFUTED"] == 1.0
+    assert shown["criterion"]["contrast"] == (
+        "mean_entropy_nats(smooth/smaller) - mean_entropy_nats(plainly/smaller)"
+    )
+    undecided = claim_of(record, doubles.AS_GOOD.id)
+    assert (undecided["more_seeds"], undecided["direction"]) == (36, "not_below")
+    assert shown["more_seeds"] is None
 
 
-def test_the_papers_figures_stand_beside_ours_where_it_has_them() -> None:
-    budgeted = LS("smaller").on_budget_of(STANDARD_KD)
-    questions = [
-        doubles.entropy_gap("ls", LS("smaller"), ERM("smaller")),
-        doubles.entropy_gap("budget", budgeted, ERM("smaller")),
+def test_a_claim_lists_its_runs_by_arm_task_and_seed(record: dict[str, Any]) -> None:
+    runs = claim_of(record, doubles.BUDGET.id)["runs"]
+    assert [(arm["arm"], arm["label"]) for arm in runs] == [
+        (SMOOTH.key, "Smoothed (smaller)"),
+        (LENT.key, "Taught, budget of Smoothed (smaller) (smaller)"),
     ]
-    record = doubles.record(questions=questions, scale=PAPER_SCALE)
-    papers = {(f["arm"], f["task"], f["metric"]): f["paper"] for f in record["finals"]}
-    cell = papers["ls/smaller", "mrpc", "test/mean_entropy_nats"]
-    assert (cell["table"], cell["printed"], cell["value"]) == ("2", ".6896", 0.6896)
-    assert cell["comparison"]["word"] == "INCONSISTENT"
-    assert papers["erm/smaller", "mnli", "test/accuracy"]["value"] == pytest.approx(0.813)
-    assert papers[budgeted.key, "mrpc", doubles.ENTROPY] is None
+    lent = runs[1]["digests"]
+    assert list(lent) == list(TASKS)
+    assert list(lent["trees"]) == ["3", "11", "12"]
+    assert lent["trees"]["12"] == doubles.recipe(LENT, "trees", 12).digest
+
+
+def test_the_paper_says_of_a_claim_what_its_tables_say(record: dict[str, Any]) -> None:
+    def said(claim_id: str) -> dict[str, Any]:
+        return {
+            each["task"]: (each["value"], each["tables"])
+            for each in claim_of(record, claim_id)["paper"]
+        }
+
+    assert said(doubles.SURER.id) == {"fish": (0.302, ["21"]), "birds": (0.362, ["21"])}
+    assert said(doubles.SIZE.id) == {"fish": (0.104, ["21", "24"]), "birds": (0.063, ["21", "24"])}
+    assert said(doubles.AS_GOOD.id) == {"fish": (1.2, ["22"]), "birds": (1.9, ["22"])}
+    assert said(doubles.BUDGET.id) == {}
+
+
+def test_finals_are_computed_from_the_logits_of_their_own_run(record: dict[str, Any]) -> None:
+    arms = (SMOOTH, PLAIN, BIG, TAUGHT, WARM, LENT, BY_SMOOTH)
+    for arm in arms:
+        for task in TASKS:
+            for metric, values_S in ends_of(arm, task).items():
+                final = final_of(record, arm, task, metric)
+                assert list(final["values"]) == ["3", "11", "12"]
+                assert list(final["values"].values()) == pytest.approx(values_S)
+                assert final["mean"] == pytest.approx(fmean(values_S))
+                assert final["sd"] == pytest.approx(stdev(values_S))
+    assert record["metrics"] == [ENTROPY, ACCURACY, ECE]
+    assert len(record["finals"]) == len(arms) * len(TASKS) * 3
+
+
+def test_the_papers_figure_is_that_of_metric_arm_and_task(record: dict[str, Any]) -> None:
+    papers = {
+        (f["arm"], f["task"], f["metric"]): (
+            f["paper"]["table"], f["paper"]["printed"], f["paper"]["value"],
+        )
+        for f in record["finals"]
+        if f["paper"]
+    }  # fmt: skip
+    assert papers == {
+        (PLAIN.key, "fish", ENTROPY): ("21", ".311", 0.311),
+        (PLAIN.key, "birds", ENTROPY): ("21", ".522", 0.522),
+        (SMOOTH.key, "fish", ENTROPY): ("21", ".613", 0.613),
+        (SMOOTH.key, "birds", ENTROPY): ("21", ".884", 0.884),
+        (TAUGHT.key, "fish", ENTROPY): ("21", ".241", 0.241),
+        (TAUGHT.key, "birds", ENTROPY): ("21", ".402", 0.402),
+        (BIG.key, "fish", ENTROPY): ("24", ".207", 0.207),
+        (BIG.key, "birds", ENTROPY): ("24", ".459", 0.459),
+        (PLAIN.key, "fish", ACCURACY): ("22", "81.7", 0.817),
+        (PLAIN.key, "birds", ACCURACY): ("22", "63.6", 0.636),
+        (TAUGHT.key, "fish", ACCURACY): ("22", "82.9", 0.829),
+        (TAUGHT.key, "birds", ACCURACY): ("22", "65.5", 0.655),
+        (BIG.key, "fish", ACCURACY): ("25", "87.3", 0.873),
+        (BIG.key, "birds", ACCURACY): ("25", "74.1", 0.741),
+        (PLAIN.key, "fish", ECE): ("26", ".083", 0.083),
+    }
+
+
+@pytest.mark.parametrize(("beyond", "word"), [(0.8, "CONSISTENT"), (1.2, "INCONSISTENT")])
+def test_a_printed_figure_agrees_if_one_more_seed_could_have_printed_it(
+    beyond: float, word: str
+) -> None:
+    values_S = ends_of(PLAIN, "birds")[ACCURACY]
+    wide = float(t.ppf(0.975, 2)) * stdev(values_S) * (1 + 1 / 3) ** 0.5
+    bounds = [fmean(values_S) - wide, fmean(values_S) + wide]
+    old = next(
+        each
+        for each in PAPER.printed
+        if (each.metric, each.arm, each.task) == (ACCURACY, PLAIN, "birds")
+    )
+    value = bounds[1] + beyond * old.half_width
+    new = replace(old, value=value)
+    paper = replace(PAPER, printed=tuple(new if each is old else each for each in PAPER.printed))
+    record = doubles.record(claims=[replace(doubles.SURER, paper=paper)])
+    comparison = final_of(record, PLAIN, "birds", ACCURACY)["paper"]["comparison"]
+    assert comparison["prediction_interval"] == pytest.approx(bounds)
+    assert comparison["word"] == word
+
+
+def test_curves_are_means_over_seeds_of_their_own_split(record: dict[str, Any]) -> None:
+    curves = {(c["arm"], c["task"], c["split"]): c for c in record["curves"]}
+    assert len(curves) == len(record["curves"]) == 7 * len(TASKS) * 2
+    assert {c["metric"] for c in record["curves"]} == {ENTROPY}
+    for arm, epochs in ((PLAIN, 2), (SMOOTH, 3), (LENT, 3), (WARM, 4)):
+        for split in ("test", "train_sample"):
+            points = curves[arm.key, "birds", split]["points"]
+            assert [point["epoch"] for point in points] == list(range(1, epochs + 1))
+            for point in points:
+                levels_S = [
+                    doubles.level(split, arm, "birds", seed, point["epoch"])
+                    for seed in SORTED_SEEDS
+                ]
+                assert point["mean"] == pytest.approx(fmean(levels_S))
+                assert point["sd"] == pytest.approx(stdev(levels_S))
+
+
+def test_a_curve_that_was_not_followed_is_left_out() -> None:
+    source = doubles.source()
+    for digest, run in source.runs.items():
+        points = [
+            replace(point, values={n: v for n, v in point.values.items() if n.startswith("test")})
+            for point in run.points
+        ]
+        source.runs[digest] = replace(run, points=tuple(points))
+    assert {c["split"] for c in build(doubles.study(), source)["curves"]} == {"test"}
+
+
+def test_arms_stand_in_the_papers_order_with_its_words_and_colours(record: dict[str, Any]) -> None:
+    shown = [(a["key"], a["label"], a["size"], a["plain"], a["colour"]) for a in record["arms"]]
+    assert shown[:4] == [
+        (SMOOTH.key, "Smoothed", "smaller", True, "orange"),
+        (BIG.key, "Plain", "larger", True, "grey"),
+        (PLAIN.key, "Plain", "smaller", True, "grey"),
+        (TAUGHT.key, "Taught", "smaller", True, None),
+    ]
+    assert {(label, plain) for _, label, _, plain, _ in shown[4:]} == {
+        ("Taught, taught by Smoothed (larger)", False),
+        ("Taught, taught by Plain (larger) at temperature 2", False),
+        ("Taught, budget of Smoothed (smaller)", False),
+    }
+    warm = next(arm for arm in record["arms"] if arm["key"] == WARM.key)
+    assert warm["teacher"] == {"method": "plainly", "size": "larger"}
+    assert warm["teacher_temperature"] == 2
+    rates = {arm["key"]: arm["settings"]["trees"]["learning_rate"] for arm in record["arms"]}
+    assert (rates[PLAIN.key], rates[LENT.key], rates[WARM.key]) == pytest.approx((1e-4, 2e-4, 3e-4))
+
+
+def test_a_figure_lists_those_of_its_arms_that_were_run_and_needs_one() -> None:
+    assert doubles.record()["figures"] == [
+        {"name": "Figure 7", "title": "The small one", "arms": [TAUGHT.key, PLAIN.key, SMOOTH.key]}
+    ]
+    assert doubles.record(claims=[doubles.SIZE])["figures"] == [
+        {"name": "Figure 7", "title": "The small one", "arms": [PLAIN.key]}
+    ]
+    assert doubles.record(claims=[doubles.WARMTH])["figures"] == []
+
+
+def test_each_run_is_read_once_and_counts_once_and_teachers_count() -> None:
+    source = doubles.source()
+    claims = [doubles.TEACHING, doubles.AS_GOOD]
+    record = build(doubles.study(claims), source)
+    arms = (PLAIN, TAUGHT, BIG)  # no claim reads the last: it teaches
+    runs = [doubles.evidence(arm, task, seed) for arm in arms for task in TASKS
+            for seed in SORTED_SEEDS]  # fmt: skip
+    assert record["cost"] == {
+        "runs": 27,
+        "seconds": pytest.approx(sum(run.cost["seconds"] for run in runs)),
+        "steps": sum(run.cost["steps"] for run in runs),
+        "train_tokens": sum(run.cost["train_tokens"] for run in runs),
+    }
+    assert sorted(source.read) == sorted(run.recipe.digest for run in runs)
+    assert {arm["key"] for arm in record["arms"]} == {PLAIN.key, TAUGHT.key}
+    own = sum(run.cost["seconds"] for run in runs[:18])
+    assert claim_of(record, doubles.AS_GOOD.id)["seconds"] == pytest.approx(own)
 
 
 def test_a_scope_note_shows_only_where_every_task_is_binary() -> None:
-    note = "With two classes a teacher passes on confidence and nothing else."
-    question = doubles.entropy_gap("kd", STANDARD_KD, ERM("smaller"), at_two_classes=note)
-    binary = replace(load("embedded"), tasks=("snippets",))
-    assert doubles.record(questions=[question], scale=binary)["claims"][0]["at_two_classes"] == note
-    assert doubles.record(questions=[question])["claims"][0]["at_two_classes"] == ""
+    claim = replace(doubles.SURER, at_two_classes="Two classes have no structure.")
+    (binary,) = doubles.record(claims=[claim], tasks=["fish"])["claims"]
+    assert binary["at_two_classes"] == "Two classes have no structure."
+    (mixed,) = doubles.record(claims=[claim], tasks=["fish", "birds"])["claims"]
+    assert mixed["at_two_classes"] == ""
 
 
-def test_two_seeds_show_figures_and_no_word() -> None:
-    record = doubles.record(seeds=2)
-    assert {claim["word"] for claim in record["claims"]} == {"UNDECIDED"}
-    assert all(claim["interval"] and claim["more_seeds"] == 1 for claim in record["claims"])
-
-
-def test_invalid_evidence_is_shown_by_seed_and_without_a_mean() -> None:
-    questions = [doubles.entropy_gap("same", ERM("smaller"), ERM("smaller"), margin=nats(0.01))]
-    record = doubles.record(questions=questions, seeds=3)
+@pytest.mark.parametrize(("seeds", "more"), [((11,), 2), ((11, 3), 1)])
+def test_too_few_seeds_show_figures_and_no_word(seeds: tuple[int, ...], more: int) -> None:
+    record = doubles.record(claims=[doubles.SURER], seeds=seeds)
     (claim,) = record["claims"]
-    assert (claim["word"], claim["effect"], claim["interval"]) == ("INVALID", None, None)
-    assert claim["advice"]
-    assert [seed["effect"] for seed in claim["tasks"][0]["per_seed"]] == [0.0, 0.0, 0.0]
+    assert (claim["word"], claim["more_seeds"]) == ("UNDECIDED", more)
+    assert claim["effect"] is not None
+    spread = [claim["interval"], *(f["sd"] for f in record["finals"])]
+    assert all((value is None) == (len(seeds) == 1) for value in spread)
     assert departures(record, schema(), schema()) == []
 
 
-def test_a_value_that_is_not_finite_is_null(study: Any) -> None:
-    judged, _ = study
-    first = judged[0]
-    measured = first.verdict.measured
-    broken = replace(measured.tasks["tweets"], effects=(float("nan"), 0.1, 0.2, 0.3, 0.4))
-    tasks = dict(measured.tasks) | {"tweets": broken}
-    verdict = doubles.judge_anew(first, replace(measured, tasks=tasks))
-    shown = judgement(replace(first, verdict=verdict, runs=doubles.no_runs(first)), {})
-    assert shown["word"] == "INVALID"
-    assert shown["tasks"][0]["per_seed"][0]["effect"] is None
+def test_invalid_evidence_is_shown_by_seed_and_without_a_mean(record: dict[str, Any]) -> None:
+    claim = claim_of(record, doubles.SIZE.id)
+    assert (claim["word"], claim["effect"], claim["interval"]) == ("INVALID", None, None)
+    assert claim["advice"]
+    fish, trees, _ = claim["tasks"]
+    assert (fish["effect"], fish["interval"]) == (None, None)
+    assert [seed["effect"] for seed in fish["per_seed"]] == [None, 0.11, 0.13]
+    assert [seed["effect"] for seed in trees["per_seed"]] == [0.22, 0.21, 0.24]
 
 
-def test_claims_of_two_scales_make_no_report(study: Any) -> None:
-    judged, source = study
-    mixed = [judged[0], replace(judged[1], scale="mini")]
+def of_scale(judged: Judged, scale: str) -> Judged:
+    criterion = replace(judged.verdict.criterion, scale=scale)
+    return replace(judged, verdict=replace(judged.verdict, criterion=criterion))
+
+
+def test_claims_of_two_scales_or_papers_make_no_report() -> None:
+    one, other = doubles.study([doubles.SURER, doubles.TEACHING])
+    rose = replace(other, claim=replace(other.claim, paper=Paper(name="rose", title="Roses")))
+    for mixed, families in (
+        ([one, of_scale(other, "mini")], "tulip at mini, tulip at pocket"),
+        ([one, rose], "rose at pocket, tulip at pocket"),
+    ):
+        with pytest.raises(InputError) as caught:
+            build(mixed, doubles.source())
+        assert families in caught.value.got
+        assert "--paper and --scale" in caught.value.next_step
+
+
+def test_no_claims_make_no_report() -> None:
     with pytest.raises(InputError) as caught:
-        build(mixed, source)
-    assert "embedded, mini" in str(caught.value)
-    assert "--scale" in caught.value.next_step
-
-
-def test_no_claims_make_no_report(study: Any) -> None:
-    with pytest.raises(InputError) as caught:
-        build([], study[1])
+        build([], doubles.source())
     assert "pytest claims/" in caught.value.next_step
 
 
-def test_claims_that_rest_on_other_runs_of_an_arm_are_noted(study: Any) -> None:
-    judged, source = study
-    claims = sorted(judged, key=lambda each: each.claim.id)
-    last = claims[-1]
-    swapped = {
-        arm: {task: {"0": seeds["1"], "1": seeds["0"]} for task, seeds in tasks.items()}
-        for arm, tasks in last.runs.runs.items()
-    }
-    other = replace(last, runs=replace(last.runs, runs=swapped))
-    notes = build([*claims[:-1], other], source)["notes"]
-    assert last.claim.id in notes[0]
-
-
 def test_seeds_of_other_settings_are_not_mixed_into_an_arm() -> None:
-    scale = load("embedded")
-    longer = copy.deepcopy(scale.methods["erm"])
-    longer["smaller"]["epochs"] += 1
-    changed = replace(scale, methods={**scale.methods, "erm": longer})
-    gap = doubles.entropy_gap
-    now, source = doubles.study([gap("a", LS("smaller"), ERM("smaller"))], seeds=3)
-    before, old = doubles.study([gap("b", LS("smaller"), ERM("smaller"))], scale=changed, seeds=5)
-    source.graph.recipes.update(old.graph.recipes)
-    source.graph.roles.update(old.graph.roles)
-    record = build([*now, *before], source)
-    seeds = {f["arm"]: list(f["values"]) for f in record["finals"]}
-    assert seeds == {"erm/smaller": ["0", "1", "2"], "ls/smaller": ["0", "1", "2", "3", "4"]}
-    assert "Claim b was judged on other runs" in record["notes"][0]
+    source = doubles.source()
+    first, second = doubles.study([doubles.SURER, doubles.TEACHING], seeds=(3, 11))
+    longer = replace(doubles.recipe(PLAIN, "fish", 3), epochs=9)
+    run = doubles.evidence(PLAIN, "fish", 3)
+    source.runs[longer.digest] = replace(run, recipe=longer)
+    fish = {"fish": {3: longer.digest, 12: doubles.recipe(PLAIN, "fish", 12).digest}}
+    tasks = dict(second.table.runs[PLAIN]) | fish
+    table = replace(second.table, runs={**second.table.runs, PLAIN: tasks})
+    record = build([first, replace(second, table=table)], source)
+    assert list(final_of(record, PLAIN, "fish", ENTROPY)["values"]) == ["3", "11"]
+    settings = next(arm for arm in record["arms"] if arm["key"] == PLAIN.key)["settings"]
+    assert settings["fish"]["epochs"] == 2
+    assert record["notes"][0].startswith(f"Claim {doubles.TEACHING.id} was judged on other runs")
+    assert sorted(record["notes"][1:]) == [
+        f"3 texts of {task} were cut" for task in sorted(CLASSES)
+    ]
 
 
-def test_the_same_evidence_gives_the_same_bytes(study: Any, record: dict[str, Any]) -> None:
-    judged, source = study
-    again = build(list(reversed(judged)), source)
+def test_a_scale_ships_where_the_paper_brings_a_file_of_its_name(tmp_path: Any) -> None:
+    (tmp_path / "pocket.toml").write_text("")
+    paper = replace(PAPER, scales=str(tmp_path))
+    claim = replace(doubles.SURER, paper=paper)
+    assert doubles.record(claims=[claim])["scale_ships"] is True
+    assert doubles.record(claims=[claim], scale="other")["scale_ships"] is False
+    assert doubles.record()["scale_ships"] is False
+
+
+def test_tasks_that_kdcheck_can_fetch_are_told_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "PACKAGED", {"trees": None})
+    packaged = {task["name"]: task["packaged"] for task in doubles.record()["tasks"]}
+    assert packaged == {"fish": False, "trees": True, "birds": False}
+
+
+def test_the_same_evidence_gives_the_same_bytes(record: dict[str, Any]) -> None:
+    again = build(list(reversed(doubles.study())), doubles.source())
     assert to_json(again) == to_json(record)
     assert json.loads(to_json(record)) == record
-
-
-@pytest.mark.parametrize(
-    ("arm", "label", "plain"),
-    [
-        (REVERSE_KD, "Reverse KD", True),
-        (STANDARD_KD.taught_by(LS("larger")), "Standard KD, taught by LS (larger)", False),
-        (
-            STANDARD_KD.taught_by(ERM("larger"), temperature=0.5),
-            "Standard KD, taught by ERM (larger) at temperature 0.5",
-            False,
-        ),
-        (
-            ERM("smaller").on_budget_of(STANDARD_KD),
-            "ERM, budget of Standard KD (smaller)",
-            False,
-        ),
-    ],
-)
-def test_an_arms_key_is_read_back_in_words(arm: Any, label: str, plain: bool) -> None:
-    reading = read(arm.key)
-    assert (reading.label, reading.is_plain, reading.size) == (label, plain, arm.size)
+    assert record["deviations"][0] == "Text is invented."
+    assert len(record["deviations"]) == 1 + len(record["claims"])

@@ -4,98 +4,141 @@ from __future__ import annotations
 
 import pytest
 
+from kdcheck.claims import Arm
 from kdcheck.errors import ClaimError, InputError, RecipeError
-from kdcheck.study.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD
+from kdcheck.study import graph as graphs
 from kdcheck.study.graph import build, recipe_of
-from kdcheck.study.samples import SampleDigests
-from tests.study_doubles import question, scale
+from tests.study_doubles import (
+    BACK,
+    ERM_LARGE,
+    ERM_SMALL,
+    KD,
+    LS_SMALL,
+    SELF,
+    NamedDigests,
+    entropy_gap,
+    planned,
+    scale,
+)
 
-DIGESTS = SampleDigests()
+DIGESTS = NamedDigests()
+SEEDS = (5, 2, 11)
 
 
-def kd_against_erm(study):
-    return study.entropy(ERM("smaller")) - study.entropy(STANDARD_KD)
+def recipe(arm, task="a", seed=0, **changes):
+    return recipe_of(arm, scale(**changes), task, seed, DIGESTS)
 
 
-def test_every_teacher_stands_before_its_students():
-    graph = build([question(kd_against_erm)], scale(), (0, 1), DIGESTS)
-    seen: set[str] = set()
-    for digest in graph.recipes:
-        teacher = graph.recipes[digest].teacher
-        assert teacher is None or teacher.digest in seen
-        seen.add(digest)
+def test_every_teacher_stands_before_its_students_and_is_trained_first():
+    graph = build(
+        [entropy_gap(ERM_SMALL, KD), entropy_gap(SELF, BACK, "d")], scale(), SEEDS, DIGESTS
+    )
+    for order in (list(graph.recipes), graph.teachers_first()):
+        seen: set[str] = set()
+        for digest in order:
+            teacher = graph.recipes[digest].teacher
+            assert teacher is None or teacher.digest in seen
+            seen.add(digest)
+    first = graph.teachers_first()[: len(graph.teachers)]
+    assert set(first) == graph.teachers
 
 
 def test_runs_that_several_claims_share_are_there_once():
     asked = [
-        question(kd_against_erm, "one"),
-        question(lambda study: study.entropy(ERM("smaller")) - study.entropy(SELF_KD), "two"),
-        question(
-            lambda study: study.entropy(LS("smaller")) - study.entropy(ERM("smaller")), "three"
-        ),
+        entropy_gap(ERM_SMALL, KD, "one"),
+        entropy_gap(ERM_SMALL, SELF, "two"),
+        entropy_gap(LS_SMALL, ERM_SMALL, "three"),
     ]
-    graph = build(asked, scale(), (0, 1, 2), DIGESTS)
+    graph = build(asked, scale(), SEEDS, DIGESTS)
     # ERM smaller and larger, LS, standard and self KD, on two tasks with three seeds.
     assert len(graph.recipes) == 5 * 2 * 3
-    plain = graph.digest("erm/smaller", "a", 0)
+    plain = graph.runs[ERM_SMALL]["a"][5]
     assert graph.claims[plain] == {"one", "two", "three"}
     assert plain in graph.teachers
 
 
-def test_a_teacher_has_its_students_seed_and_task():
-    recipe = recipe_of(STANDARD_KD, scale(), "b", 7, DIGESTS)
-    assert (recipe.teacher.seed, recipe.teacher.task) == (7, "b")
-    assert recipe.teacher.encoder == "tiny-2"
+def test_each_place_of_the_table_holds_the_run_of_its_arm_task_and_seed():
+    claim = entropy_gap(LS_SMALL, KD)
+    table = build([claim], scale(), SEEDS, DIGESTS).table(claim.measures)
+    assert (table.tasks, table.seeds, set(table.runs)) == (("a", "b"), SEEDS, {LS_SMALL, KD})
+    for arm in (LS_SMALL, KD):
+        for task in ("a", "b"):
+            for seed in SEEDS:
+                assert table.digest(arm, task, seed) == recipe(arm, task, seed).digest
 
 
-def test_a_lent_budget_changes_rate_and_epochs_and_nothing_else():
-    own = recipe_of(ERM("smaller"), scale(), "a", 0, DIGESTS)
-    lent = recipe_of(ERM("smaller").on_budget_of(STANDARD_KD), scale(), "a", 0, DIGESTS)
-    changed = {k for k, v in lent.canonical().items() if own.canonical()[k] != v}
-    assert changed == {"epochs"}
+def test_a_teacher_has_its_students_seed_and_task_and_its_own_size_and_budget():
+    found = recipe(KD, "b", 7)
+    assert (found.teacher.seed, found.teacher.task) == (7, "b")
+    assert (found.encoder, found.teacher.encoder) == ("tiny-1", "tiny-2")
+    assert (found.encoder_digest, found.task_digest) == ("weights of smaller", "content of b")
+    assert (found.learning_rate, found.epochs) == (3e-3, 4)
+    assert (found.teacher.learning_rate, found.teacher.epochs) == (2e-3, 3)
+
+
+@pytest.mark.parametrize(("lender", "rate", "epochs"), [(KD, 3e-3, 4), (BACK, 1e-2, 6)])
+def test_a_lent_budget_changes_rate_and_epochs_and_nothing_else(lender, rate, epochs):
+    own, lent = recipe(ERM_SMALL), recipe(ERM_SMALL.on_budget_of(lender))
+    changed = {k: v for k, v in lent.canonical().items() if own.canonical()[k] != v}
+    assert changed == {"learning_rate": rate, "epochs": epochs}
 
 
 def test_a_teacher_at_another_temperature_is_the_same_run_with_another_student():
-    plain = recipe_of(STANDARD_KD, scale(), "a", 0, DIGESTS)
-    softened = recipe_of(
-        STANDARD_KD.taught_by(ERM("larger"), temperature=2.0), scale(), "a", 0, DIGESTS
-    )
-    assert softened.teacher.digest == plain.teacher.digest
-    assert softened.digest != plain.digest
-    assert softened.teacher_temperature == 2.0
+    usual, softened = recipe(KD), recipe(KD.taught_by(ERM_LARGE, temperature=2.0))
+    assert softened.teacher.digest == usual.teacher.digest
+    assert softened.digest != usual.digest
+    assert (usual.teacher_temperature, softened.teacher_temperature) == (1.0, 2.0)
+
+
+def test_arms_that_nest_alike_are_runs_of_their_own():
+    claim = entropy_gap(KD.taught_by(ERM_LARGE.on_budget_of(BACK)), KD.on_budget_of(BACK))
+    graph = build([claim], scale(), (0,), DIGESTS)
+    one, other = claim.measures.arms()
+    assert graph.runs[one]["a"][0] != graph.runs[other]["a"][0]
+
+
+def test_two_arms_of_one_key_are_refused(monkeypatch):
+    monkeypatch.setattr(Arm, "key", "the same")
+    with pytest.raises(ClaimError, match="two arms called the same; wanted a key of its own"):
+        graphs._check_keys([ERM_SMALL, LS_SMALL])
+
+
+def test_rows_of_a_task_are_those_the_scale_cuts_it_to():
+    rows = {"b": {"train": 30, "validation": 20, "test": 10}}
+    on_a, on_b = (recipe(ERM_SMALL, task, rows=rows) for task in "ab")
+    assert (on_b.train_rows, on_b.validation_rows, on_b.test_rows) == (30, 20, 10)
+    assert (on_a.train_rows, on_a.validation_rows, on_a.test_rows) == (None, None, None)
 
 
 def test_a_method_that_the_scale_lacks_is_named_with_those_it_has():
     without = scale(methods={"erm": {"smaller": scale().methods["erm"]["smaller"]}})
     with pytest.raises(InputError) as caught:
-        recipe_of(REVERSE_KD, without, "a", 0, DIGESTS)
-    for fact in ("made up", "reverse_kd/larger", "erm/smaller", "scale file"):
+        recipe_of(BACK, without, "a", 0, DIGESTS)
+    for fact in ("made up", "back_kd/larger", "erm/smaller", "scale file"):
         assert fact in str(caught.value)
 
 
 def test_a_scale_that_gives_a_recipe_nonsense_is_refused():
     with pytest.raises(RecipeError, match="batch_size"):
-        recipe_of(ERM("smaller"), scale(training={"batch_size": 0}), "a", 0, DIGESTS)
+        recipe(ERM_SMALL, training={"batch_size": 0})
 
 
 def test_an_exception_of_one_task_changes_that_task_alone():
     methods = dict(scale().methods)
     own = methods["ls"]["smaller"] | {"tasks": {"b": {"objective": {"alpha": 0.9}, "epochs": 8}}}
     methods["ls"] = {"smaller": own}
-    special = scale(methods=methods)
-    on_a, on_b = (recipe_of(LS("smaller"), special, task, 0, DIGESTS) for task in "ab")
-    assert (on_a.objective.alpha, on_a.epochs) == (0.4, 3)
+    on_a, on_b = (recipe(LS_SMALL, task, methods=methods) for task in "ab")
+    assert (on_a.objective.alpha, on_a.epochs) == (0.4, 2)
     assert (on_b.objective.alpha, on_b.epochs) == (0.9, 8)
 
 
-@pytest.mark.parametrize("arm", [ERM("smaller"), STANDARD_KD], ids=lambda arm: arm.method)
+@pytest.mark.parametrize("arm", [ERM_SMALL, KD], ids=lambda arm: arm.method)
 def test_the_smoothing_floor_of_an_arm_without_smoothing_is_refused_before_training(arm):
-    asked = question(lambda study: study.entropy(arm) - study.smoothing_floor(arm), "floor")
+    claim = planned(lambda study: study.entropy(arm) - study.smoothing_floor(arm), "floor")
     with pytest.raises(ClaimError, match=f"claim 'floor': got the smoothing floor of {arm.method}"):
-        build([asked], scale(), (0,), DIGESTS)
+        build([claim], scale(), (0,), DIGESTS)
 
 
 def test_the_smoothing_floor_of_label_smoothing_is_planned():
-    arm = LS("smaller")
-    asked = question(lambda study: study.entropy(arm) - study.smoothing_floor(arm))
-    assert build([asked], scale(), (0,), DIGESTS).recipes
+    claim = planned(lambda study: study.entropy(LS_SMALL) - study.smoothing_floor(LS_SMALL))
+    assert build([claim], scale(), (0,), DIGESTS).recipes

@@ -1,36 +1,249 @@
-"""Judging a study: who belongs to the family, and what is kept when it is judged again."""
+"""From logits to verdicts: every reading by another route, and who belongs to the family."""
+
+# Shapes: N examples, K classes.
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
-from kdcheck.study.judging import judge_all
-from kdcheck.study.record import judge_again, judged
-from kdcheck.study.samples import CLASSES, SampleStore, sample_graph, sample_question
+from kdcheck.claims import Reading, nats
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.judged import Judged
+from kdcheck.study.graph import build, recipe_of
+from kdcheck.study.judging import criterion_of, judge_all, measure
+from kdcheck.study.readings import Readings
+from kdcheck.study.recheck import Check, check_metrics, judge_again
 from kdcheck.verdict import Word
+from tests.study_doubles import (
+    BACK,
+    CLASSES,
+    ERM_LARGE,
+    ERM_SMALL,
+    KD,
+    LS_SMALL,
+    NamedDigests,
+    entropy_gap,
+    evidence,
+    evidence_of,
+    planned,
+    scale,
+)
 
-ONE = sample_question()
-OTHER = replace(ONE, claim=replace(ONE.claim, id="another"))
+SEEDS = (0, 1, 2)
+SOFTENED = KD.taught_by(ERM_LARGE, temperature=2.0)
 
 
-def judge(*questions, **options):
-    return judge_all(questions, sample_graph(), SampleStore().get, **options)
+def run_of(arm, task="a", seed=1):
+    return recipe_of(arm, scale(), task, seed, NamedDigests())
+
+
+def value(metric, arm, task="a", seed=1, **parts):
+    """A reading through the code under test."""
+    recipes = {r.digest: r for r in run_of(arm, task, seed).lineage()}
+    readings = Readings(lambda digest, trajectory=False: evidence(recipes[digest]))
+    return readings.value(Reading(metric, arm, **parts), run_of(arm, task, seed).digest)
+
+
+def logits_of(arm, task="a", seed=1, *, split="test", at=-1):
+    found = evidence(run_of(arm, task, seed)).points[at].predictions[split]
+    return torch.from_numpy(found.logits_NK).double(), torch.from_numpy(found.labels_N), found.ids
+
+
+def entropy_by_torch(logits_NK):
+    return torch.distributions.Categorical(logits=logits_NK).entropy().mean().item()
+
+
+@pytest.mark.parametrize("task", ["a", "b"])
+@pytest.mark.parametrize("split", ["test", "validation", "train_sample"])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_an_entropy_is_that_of_its_own_split_task_and_temperature(task, split, temperature):
+    logits_NK, _, _ = logits_of(LS_SMALL, task, split=split)
+    found = value("mean_entropy_nats", LS_SMALL, task, split=split, temperature=temperature)
+    assert found == pytest.approx(entropy_by_torch(logits_NK / temperature), abs=1e-12)
+
+
+def test_an_accuracy_counts_the_labels_of_its_own_split():
+    for split in ("test", "validation", "train_sample"):
+        logits_NK, labels_N, _ = logits_of(KD, split=split)
+        right = (logits_NK.argmax(1) == labels_N).double().mean().item()
+        assert 0.5 < right < 1.0
+        assert value("accuracy", KD, split=split) == right
+
+
+def test_first_last_and_every_look_are_read_in_order():
+    looks = [entropy_by_torch(logits_of(KD, at=at)[0]) for at in range(8)]
+    assert value("mean_entropy_nats", KD, point="every") == pytest.approx(looks, abs=1e-12)
+    assert value("mean_entropy_nats", KD, point="first") == pytest.approx(looks[0], abs=1e-12)
+    assert value("mean_entropy_nats", KD) == pytest.approx(looks[-1], abs=1e-12)
+
+
+@pytest.mark.parametrize("arm", [KD, SOFTENED], ids=["as it is", "softened"])
+def test_agreement_and_divergence_are_from_the_teacher_as_it_was_shown_joined_by_id(arm):
+    student_NK, _, ids = logits_of(arm)
+    teacher_NK, _, theirs = logits_of(ERM_LARGE)
+    assert ids != theirs, "a join by position would be right by chance"
+    teacher_NK = teacher_NK[[theirs.index(example) for example in ids]] / arm.teacher_temperature
+    same = (student_NK.argmax(1) == teacher_NK.argmax(1)).double().mean().item()
+    assert value("teacher_agreement", arm) == same
+    divergence = torch.nn.functional.kl_div(
+        student_NK.log_softmax(1), teacher_NK.log_softmax(1), reduction="batchmean", log_target=True
+    )
+    assert value("kl_from_teacher_nats", arm) == pytest.approx(divergence.item(), abs=1e-9)
+
+
+@pytest.mark.parametrize("task", ["a", "b"])
+def test_the_smoothing_floor_is_that_of_the_arms_alpha_and_the_tasks_classes(task):
+    p = torch.full((CLASSES[task],), 0.4 / CLASSES[task], dtype=torch.float64)
+    p[0] += 0.6
+    floor = -(p * p.log()).sum().item()
+    assert value("smoothing_floor_nats", LS_SMALL, task) == pytest.approx(floor, abs=1e-12)
+
+
+def test_logits_that_were_not_kept_are_named():
+    recipe = run_of(ERM_SMALL)
+    kept = evidence(recipe)
+    del kept.final.predictions["train_sample"]
+    reading = Reading("brier", ERM_SMALL, "train_sample")
+    with pytest.raises(EvidenceError, match=r"step 6: got no logits on train_sample"):
+        Readings(lambda digest, trajectory: kept).value(reading, recipe.digest)
+
+
+def test_effects_are_paired_by_seed_and_kept_by_task():
+    claim = entropy_gap(LS_SMALL, ERM_SMALL)
+    graph = build([claim], scale(), SEEDS, NamedDigests())
+    found = measure(claim.measures, graph.table(claim.measures), Readings(evidence_of(graph)))
+    assert (list(found.tasks), found.seeds_expected) == (["a", "b"], 3)
+    for task, effects in found.tasks.items():
+        by_hand = [
+            entropy_by_torch(logits_of(LS_SMALL, task, seed)[0])
+            - entropy_by_torch(logits_of(ERM_SMALL, task, seed)[0])
+            for seed in SEEDS
+        ]
+        assert effects.effects == pytest.approx(by_hand, abs=1e-12)
+        raw = [entropy_by_torch(logits_of(ERM_SMALL, task, seed)[0]) for seed in SEEDS]
+        assert effects.arms["mean_entropy_nats(erm/smaller)"] == pytest.approx(raw, abs=1e-12)
+
+
+def test_readings_that_no_seed_can_change_are_kept_from_the_guards():
+    claim = planned(lambda study: study.entropy(LS_SMALL) - study.smoothing_floor(LS_SMALL))
+    graph = build([claim], scale(), SEEDS, NamedDigests())
+    found = measure(claim.measures, graph.table(claim.measures), Readings(evidence_of(graph)))
+    assert set(found.tasks["a"].arms) == {"mean_entropy_nats(ls/smaller)"}
+
+
+def test_a_run_that_puts_all_test_text_in_one_class_is_named():
+    claim = entropy_gap(LS_SMALL, ERM_SMALL)
+    graph = build([claim], scale(), SEEDS, NamedDigests())
+    bad = graph.runs[LS_SMALL]["b"][2]
+
+    def collapsed(digest, trajectory=False):
+        found = evidence(graph.recipes[digest])
+        if digest == bad:
+            found.final.predictions["test"].logits_NK[:, 1] = 50.0
+        return found
+
+    found = measure(claim.measures, graph.table(claim.measures), Readings(collapsed))
+    assert found.tasks["b"].degenerate_runs == ("ls/smaller seed 2",)
+    assert found.tasks["a"].degenerate_runs == ()
+
+
+def test_a_criterion_says_what_the_claim_says_at_its_scale():
+    claim = planned(
+        lambda study: study.accuracy(KD) - study.accuracy(BACK),
+        "better",
+        says="It is better.",
+        because="of that",
+        margin=nats(0.25),
+        holds="most",
+        direction="not_below",
+    )
+    found = criterion_of(claim, scale())
+    assert (found.claim, found.says, found.because) == ("better", "It is better.", "of that")
+    assert (found.margin, found.unit, found.holds, found.direction) == (
+        *(0.25, "nats"),
+        *("most", "not_below"),
+    )
+    assert (found.paper, found.scale, found.tasks) == ("own", "made up", ("a", "b"))
+    assert found.contrast == claim.measures.text
+
+
+# Families
+
+ONE = entropy_gap(LS_SMALL, ERM_SMALL, "one", margin=nats(0.01))
+OTHER = replace(ONE, id="other")
+GRAPH = build([ONE, OTHER], scale(), SEEDS, NamedDigests())
+
+
+def judge(*claims, **options):
+    return judge_all(claims, GRAPH, evidence_of(GRAPH), **options)
+
+
+def stored(claim, verdict):
+    return Judged(claim, verdict, GRAPH.table(claim.measures), ())
 
 
 def test_a_claim_asked_for_alone_gets_the_verdict_that_it_has_beside_the_stored_ones():
     together = judge(ONE, OTHER)
-    assert judge(ONE, beside=[together["another"]]) == together
-    assert judge(ONE)[ONE.claim.id].p_supported < together[ONE.claim.id].p_supported
+    assert judge(ONE, beside=[together["other"]]) == together
+    assert judge(ONE)["one"].p_supported < together["one"].p_supported
 
 
 @pytest.mark.parametrize("again", ["beside another claim", "from the store"])
 def test_a_criterion_that_was_found_changed_stays_invalid(again):
-    verdict = judge(ONE, registered={ONE.claim.id: "as it was before the first run"})[ONE.claim.id]
+    verdict = judge(ONE, registered={"one": "as it was before the first run"})["one"]
     assert verdict.word is Word.INVALID
     if again == "from the store":
-        found = judge_again([judged(ONE, verdict, sample_graph(), [CLASSES])], SampleStore())
+        found = judge_again([stored(ONE, verdict)], evidence_of(GRAPH))
     else:
         found = judge(OTHER, beside=[verdict])
-    assert found[ONE.claim.id].word is Word.INVALID
+    assert found["one"].word is Word.INVALID
+
+
+def test_judging_again_from_posteriors_gives_the_same_verdicts():
+    verdicts = judge(ONE, OTHER)
+    claims = [stored(claim, verdicts[claim.id]) for claim in (ONE, OTHER)]
+    assert judge_again(claims, evidence_of(GRAPH)) == verdicts
+
+
+def test_a_stored_metric_that_its_logits_do_not_give_is_named_at_any_look_and_split():
+    run = evidence(run_of(KD))
+    for at, split in ((0, "validation"), (3, "train_sample"), (-1, "test")):
+        logits_NK, labels_N, _ = logits_of(KD, split=split, at=at)
+        nll = torch.nn.functional.cross_entropy(logits_NK, labels_N).item()
+        name = f"{split}/nll_nats"
+        changed = replace(run.points[at], values={name: nll})
+        points = list(run.points)
+        points[at] = changed
+        check_metrics(replace(run, points=tuple(points)))
+        points[at] = replace(changed, values={name: nll + 1e-4})
+        with pytest.raises(EvidenceError, match=f"{name} at step {changed.step}"):
+            check_metrics(replace(run, points=tuple(points)))
+
+
+def with_effects(verdict, effects):
+    task = replace(verdict.measured.tasks["b"], effects=effects)
+    tasks = {**verdict.measured.tasks, "b": task}
+    return replace(verdict, measured=replace(verdict.measured, tasks=tasks))
+
+
+def test_verify_sees_another_word_another_fault_and_one_effect_of_one_seed():
+    verdict = judge(ONE)["one"]
+    invalid = judge(ONE, registered={"one": "another"})["one"]
+    effects = np.array(verdict.measured.tasks["b"].effects)
+    moved = with_effects(verdict, (*effects[:2], effects[2] + 1e-5))
+    word = Word.REFUTED if verdict.word is not Word.REFUTED else Word.SUPPORTED
+    assert Check("p", "s", verdict, verdict).same
+    assert Check("p", "s", with_effects(verdict, tuple(effects + 1e-9)), verdict).same
+    for other, fact in (
+        (replace(verdict, word=word), f"stored as {word}"),
+        (invalid, "CriterionChanged"),
+        (moved, "effect on b with seed 2"),
+        (replace(verdict, measured=None), "other tasks or seeds"),
+    ):
+        check = Check("p", "s", other, verdict)
+        assert not check.same
+        assert any(fact in each for each in check.differences), check.differences

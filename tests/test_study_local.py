@@ -8,14 +8,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kdcheck.errors import TrainingError
+from kdcheck.evidence.samples import sample_recipe
+from kdcheck.evidence.store import Store
+from kdcheck.places import Places
 from kdcheck.study import local, worker
 from kdcheck.study.local import LocalExecutor
 from kdcheck.study.progress import Display
-from kdcheck.study.work import Job
+from kdcheck.study.work import Job, Worker
 
 WRITES_WHAT_IT_IS_TOLD = "import sys; print(sys.stdin.readline().strip())"
 FAILS = "import sys; sys.stdin.readline(); sys.exit('store: got no database')"
@@ -45,8 +49,8 @@ def start_scripts(monkeypatch):
 
 
 def run(executor: LocalExecutor, folder: Path, store: str = "s") -> None:
-    job = Job(orders=(), store=store, folder=folder)
-    with Display(0, 0, folder, stream=io.StringIO()) as display:
+    job = Job(orders=(), places=Places.resolve(store=folder / store, work=folder))
+    with Display((), (), folder, stream=io.StringIO()) as display:
         executor.run(job, display)
 
 
@@ -71,9 +75,16 @@ def test_two_sessions_that_share_a_folder_have_jobs_of_their_own(start_scripts, 
     jobs = []
     for store in ("a", "b"):
         run(LocalExecutor(tmp_path, workers=1), tmp_path, store)
-        jobs += [json.loads(Path(path).read_text())["store"] for path in told(tmp_path)]
-    assert jobs == ["a", "b"]
+        jobs += [Job.from_dict(json.loads(Path(path).read_text())) for path in told(tmp_path)]
+    assert [job.places.store.folder.name for job in jobs] == ["a", "b"]
     assert len(list(tmp_path.glob("job-*.json"))) == 2
+
+
+def test_a_job_which_may_hold_a_password_is_for_its_owner_alone(start_scripts, tmp_path):
+    start_scripts(WRITES_WHAT_IT_IS_TOLD)
+    run(LocalExecutor(tmp_path, workers=1), tmp_path)
+    (job,) = tmp_path.glob("job-*.json")
+    assert job.stat().st_mode & 0o077 == 0
 
 
 def test_the_log_of_a_worker_that_said_nothing_is_not_kept(start_scripts, tmp_path):
@@ -112,6 +123,67 @@ def test_a_worker_whose_controller_has_ended_ends_too(monkeypatch):
     monkeypatch.setattr(worker, "_import_ahead", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert worker.main(["w0"]) == 0
+
+
+OWN = """
+from dataclasses import dataclass
+from kdcheck.objectives import Objective
+
+@dataclass(frozen=True)
+class Halved(Objective):
+    name = "halved_in_a_worker"
+    def per_example(self, logits_NK, labels_N, teacher_logits_NK=None):
+        return 0.5 * -logits_NK.log_softmax(-1).gather(1, labels_N[:, None])[:, 0]
+"""
+
+
+def test_a_worker_loads_the_claim_file_that_defines_an_objective_before_it_reads_recipes(
+    monkeypatch, tmp_path, capsys
+):
+    """As pytest imports it: its folder is not on the path of the worker."""
+    (tmp_path / "claims").mkdir()
+    defines = tmp_path / "claims" / "test_halved.py"
+    defines.write_text(OWN)
+    recipe = sample_recipe().to_dict() | {"objective": {"name": "halved_in_a_worker"}}
+    order = {"recipe": recipe, "role": "r", "claims": [], "teaches": False, "model_folder": None}
+    places = Places.resolve(store=tmp_path / "store", work=tmp_path)
+    job = Job((), places, (str(defines),)).to_dict() | {"orders": [order]}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    seen = []
+    monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "work", lambda job, *_: seen.append(job))
+    monkeypatch.setattr(Store, "open", lambda place: place)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{tmp_path / 'job.json'}\n"))
+    assert worker.main(["w0", "cuda:1"]) == 0, capsys.readouterr().err
+    (order,) = seen[0].orders
+    assert type(order.recipe.objective).__module__ == "test_halved"
+    # Nor does whoever wrote the job need to name the file: the objective tells where it is from.
+    graph = SimpleNamespace(
+        recipes={"d": order.recipe}, roles={"d": "r"}, claims={"d": set()}, teachers=set()
+    )
+    assert Job.of(graph, places).modules == (str(defines),)
+
+
+def test_a_worker_trains_on_the_device_that_it_is_given(monkeypatch, tmp_path):
+    (tmp_path / "job.json").write_text(json.dumps(Job((), Places.resolve(store="s")).to_dict()))
+    seen = []
+    monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "work", lambda job, store, worker: seen.append(worker))
+    monkeypatch.setattr(Store, "open", lambda place: place)
+    for device in (["cuda:1"], []):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{tmp_path / 'job.json'}\n"))
+        worker.main(["w3", *device])
+    assert seen == [Worker("w3", "cuda:1"), Worker("w3", None)]
+
+
+def test_workers_are_spread_over_the_devices(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(local, "cuda_devices", lambda: ("cuda:0", "cuda:1"))
+    monkeypatch.setattr(local, "_worker", lambda path, name, device: started.append((name, device)))
+    LocalExecutor(tmp_path, workers=3).start(threads=1)
+    assert started == [("w0", ["cuda:0"]), ("w1", ["cuda:1"]), ("w2", ["cuda:0"])]
+    assert LocalExecutor(tmp_path).count(threads=1) == 2
 
 
 @pytest.fixture

@@ -7,38 +7,60 @@ import json
 
 from kdcheck.study.progress import Display, clock
 
+RUNS = [f"run {i}" for i in range(100)]
 
-def status(folder, name, *, trained, step=1, total=4):
+
+def status(folder, name, *, trained=(), digest="run 0", step=1, total=4):
     (folder / "workers").mkdir(exist_ok=True)
-    body = {"digest": "d", "step": step, "total": total, "trained": trained}
+    body = {"digest": digest, "step": step, "total": total, "trained": list(trained)}
     (folder / "workers" / f"{name}.json").write_text(json.dumps(body))
 
 
-def test_what_workers_finished_is_added_to_what_was_there_before(tmp_path):
+def shown(folder, wanted, before) -> str:
     stream = io.StringIO()
-    with Display(20, 5, tmp_path, stream=stream) as display:
-        status(tmp_path, "w0", trained=3)
-        status(tmp_path, "w1", trained=2)
+    with Display(wanted, before, folder, stream=stream) as display:
         display.update()
-    assert stream.getvalue().startswith("training  10/20")
+    return stream.getvalue()
+
+
+def test_what_workers_finished_is_added_to_what_was_there_before(tmp_path):
+    status(tmp_path, "w0", trained=RUNS[5:8])
+    status(tmp_path, "w1", trained=RUNS[8:10])
+    assert shown(tmp_path, RUNS[:20], RUNS[:5]).startswith("training  10/20")
+
+
+def test_a_run_counts_once_and_only_where_it_is_wanted(tmp_path):
+    status(tmp_path, "w0", trained=RUNS[3:7])  # two of them were there before
+    status(tmp_path, "w1", trained=RUNS[6:8])
+    status(tmp_path, "main", trained=RUNS[50:60])  # another command in the same folder
+    assert shown(tmp_path, RUNS[:20], [*RUNS[:5], "of another study"]).startswith("training  8/20")
 
 
 def test_a_line_is_printed_for_each_tenth_and_not_more_often(tmp_path):
     stream = io.StringIO()
-    with Display(100, 0, tmp_path, stream=stream) as display:
+    with Display(RUNS, (), tmp_path, stream=stream) as display:
         for trained in range(101):
-            status(tmp_path, "w0", trained=trained)
+            status(tmp_path, "w0", trained=RUNS[:trained])
             display.update()
     assert len(stream.getvalue().splitlines()) == 11
 
 
-def test_a_status_that_is_half_written_is_passed_over(tmp_path):
-    status(tmp_path, "w0", trained=1)
-    (tmp_path / "workers" / "w1.json").write_text('{"digest"')
+def test_a_terminal_is_shown_what_runs_now_and_how_far_it_is(tmp_path):
     stream = io.StringIO()
-    with Display(10, 0, tmp_path, stream=stream) as display:
+    stream.isatty = lambda: True
+    status(tmp_path, "w0", trained=RUNS[:2], digest=RUNS[2], step=3)
+    status(tmp_path, "w1", digest=RUNS[0], step=4)
+    status(tmp_path, "main", digest="of another study", step=1)
+    with Display(RUNS[:20], RUNS[:1], tmp_path, stream=stream) as display:
         display.update()
-    assert "1/10" in stream.getvalue()
+        (task,) = display._bar.tasks
+    assert (task.completed, task.total, task.fields["running"]) == (2.75, 20, 1)
+
+
+def test_a_status_that_is_half_written_is_passed_over(tmp_path):
+    status(tmp_path, "w0", trained=RUNS[:1])
+    (tmp_path / "workers" / "w1.json").write_text('{"digest"')
+    assert "1/10" in shown(tmp_path, RUNS[:10], ())
 
 
 def test_minutes_and_seconds():

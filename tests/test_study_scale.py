@@ -8,8 +8,8 @@ import pytest
 from transformers import DistilBertConfig
 
 from kdcheck.errors import InputError
-from kdcheck.paper import load_tables
-from kdcheck.study.arms import (
+from kdcheck.paper import PAPER, load_tables
+from kdcheck.paper.arms import (
     ERM,
     LS,
     REVERSE_KD,
@@ -39,7 +39,7 @@ epochs = 1
 
 
 def test_three_scales_ship():
-    assert shipped_names() == ["embedded", "mini", "paper"]
+    assert shipped_names(PAPER) == ["embedded", "mini", "paper"]
 
 
 def test_a_file_of_ones_own_is_read(tmp_path):
@@ -87,6 +87,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
             "[methods.erm]\nsmaller = 3\n[methods.ls.smaller]",
             "smaller = 3",
         ),
+        ('"own"', '"own/family"', "it names a family in tags"),
         ('"tiny"', '["tiny-2"]', "a list of two encoders, the larger one first"),
     ],
 )
@@ -123,7 +124,7 @@ def test_an_unknown_pair_is_refused_with_those_that_are_known(tmp_path):
 
 def test_an_unknown_scale_is_refused_with_those_that_are_known():
     with pytest.raises(InputError, match="embedded, mini, paper"):
-        load("huge")
+        load("huge", PAPER)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_an_unknown_scale_is_refused_with_those_that_are_known():
 )
 @pytest.mark.parametrize("task", ["mrpc", "qnli", "sst2", "mnli"])
 def test_the_papers_scale_has_the_settings_that_tables_7_and_12_select(arm, task):
-    settings = load("paper").settings(arm, task)
+    settings = load("paper", PAPER).settings(arm, task)
     tables, method = load_tables(), arm.method.removeprefix("tuned_")
     tuned = method != arm.method
     for name in tables.table("12" if tuned else "7").columns:
@@ -147,7 +148,7 @@ def test_the_papers_scale_has_the_settings_that_tables_7_and_12_select(arm, task
 
 
 def test_distilbert_has_the_head_dropout_of_its_own_configuration_at_the_papers_scale():
-    methods = load("paper").methods
+    methods = load("paper", PAPER).methods
     assert {
         sizes["smaller"].get("head_dropout") for sizes in methods.values() if "smaller" in sizes
     } == {DistilBertConfig().seq_classif_dropout}
@@ -155,5 +156,5 @@ def test_distilbert_has_the_head_dropout_of_its_own_configuration_at_the_papers_
 
 
 def test_embedded_is_the_scale_of_a_task_with_two_and_one_with_three_classes():
-    assert set(load("embedded").tasks) == {"tweets", "snippets"}
-    assert load("embedded").seeds >= 5
+    assert set(load("embedded", PAPER).tasks) == {"tweets", "snippets"}
+    assert load("embedded", PAPER).seeds >= 5

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from kdcheck.study.samples import SampleDigests
 
 from kdcheck.engine import loop
 from kdcheck.errors import EvidenceError, TrainingError
+from kdcheck.paper.arms import ERM, SELF_KD, STANDARD_KD
+from kdcheck.places import Places
 from kdcheck.study import work as room
-from kdcheck.study.arms import ERM, SELF_KD, STANDARD_KD
 from kdcheck.study.graph import build
-from kdcheck.study.samples import SampleDigests
 from kdcheck.study.work import Job, Worker, work
 from tests.study_doubles import MemoryStore, evidence, question, scale
+
+ADDRESS = "http://me:secret@tracker:5000"
 
 
 @pytest.fixture
@@ -34,11 +39,21 @@ def job(tmp_path, monkeypatch):
         return evidence(recipe)
 
     monkeypatch.setattr(loop, "train", train)
-    return Job.of(graph, store="memory", folder=tmp_path)
+    places = Places.resolve(store=ADDRESS, data_dir=tmp_path / "data", work=tmp_path)
+    return Job.of(graph, places)
 
 
 def test_a_job_survives_its_file(job):
-    assert Job.from_dict(job.to_dict()) == job
+    first, *others = job.orders
+    exported = replace(first, model_folder=Path("model"))
+    job = replace(job, orders=(exported, *others), modules=("json",), checkpoint_seconds=7.0)
+    assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+    assert {order.teaches for order in job.orders} == {True, False}
+
+
+def test_the_password_of_a_store_is_in_the_file_of_a_job_and_not_in_what_is_printed(job):
+    assert ADDRESS in str(job.to_dict())
+    assert "secret" not in repr(job)
 
 
 def test_teachers_are_marked_and_come_first(job):
@@ -87,6 +102,69 @@ def test_a_recipe_that_cannot_be_trained_is_marked_and_ends_the_worker(job, monk
         work(job, store, Worker("w0"))
     (reason,) = store.failed.values()
     assert "step 3, seed 0" in reason
+
+
+def test_a_recipe_that_is_stopped_by_hand_is_marked_so_and_its_checkpoints_stay(job, monkeypatch):
+    def stopped(recipe, inputs, *, workdir, **_):
+        workdir.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "train", stopped)
+    store, marked = MemoryStore(), []
+    store.fail = lambda begun, reason, status="FAILED": marked.append((begun, reason, status))
+    with pytest.raises(KeyboardInterrupt):
+        work(job, store, Worker("w0"))
+    first = job.orders[0].recipe
+    assert marked == [(first, "stopped by Ctrl-C", "KILLED")]
+    assert [path.name for path in (job.places.work / "runs").iterdir()] == [first.digest]
+
+
+def test_whoever_shows_progress_is_called_once_the_file_says_what_is_new(job, monkeypatch):
+    train, seen = loop.train, []
+
+    def reporting(recipe, inputs, *, progress, **options):
+        for step in (1, 2, 3):
+            progress(step, 3)
+        return train(recipe, inputs, **options)
+
+    def look():
+        seen.append(json.loads((job.places.work / "workers" / "w0.json").read_text()))
+
+    monkeypatch.setattr(loop, "train", reporting)
+    worker = Worker("w0")
+    work(replace(job, orders=job.orders[:1]), MemoryStore(), worker, report=look)
+    digest = job.orders[0].recipe.digest
+    assert [(each["step"], each["total"]) for each in seen] == [(1, 3), (3, 3), (1, 1)]
+    assert {each["digest"] for each in seen} == {digest}
+    assert [each["trained"] for each in seen] == [[], [], [digest]]
+    assert worker.trained == [digest]
+
+
+def test_each_order_reaches_the_loop_with_its_own_recipe_device_folder_and_teacher(
+    job, monkeypatch
+):
+    asked = {}
+    train = loop.train
+
+    def watched(recipe, inputs, **options):
+        asked[recipe.digest] = options
+        return train(recipe, inputs, **options)
+
+    monkeypatch.setattr(loop, "train", watched)
+    *others, last = job.orders
+    last = replace(last, model_folder=Path("model"))
+    job = replace(job, orders=(*others, last), checkpoint_seconds=7.0)
+    store = MemoryStore()
+    work(job, store, Worker("w0", "meta"))
+    for order in job.orders:
+        options = asked[order.recipe.digest]
+        assert str(options["device"]) == "meta"
+        assert options["workdir"] == job.places.work / "runs" / order.recipe.digest
+        assert options["checkpoint_seconds"] == 7.0
+        assert options["model_folder"] == order.model_folder
+        teacher = order.recipe.teacher
+        kept = teacher and store.kept[teacher.digest].final.predictions["train"]
+        assert options["teacher"] is kept
 
 
 def test_claims_of_a_later_day_may_ask_what_was_trained_without_students_to_teach(job, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 
 from kdcheck.errors import TaskError
 from kdcheck.tasks import Split
+from kdcheck.tasks.columns import split_from_columns
 from kdcheck.tasks.glue import GLUE, assemble
 
 # Written from Table 6, not from the code.
@@ -12,6 +13,15 @@ TABLE_6 = {
     "qnli": (99743, 5000, 5463),
     "sst2": (65549, 872, 1800),
     "mnli": (382887, 9815, 9815),
+}
+
+
+# Written from the label maps that GLUE publishes, not from the code: 0, 1, 2, ...
+LABELS = {
+    "mrpc": ("not_equivalent", "equivalent"),
+    "qnli": ("entailment", "not_entailment"),
+    "sst2": ("negative", "positive"),
+    "mnli": ("entailment", "neutral", "contradiction"),
 }
 
 
@@ -35,6 +45,16 @@ class MadeUp:
 
 def sizes(task):
     return (len(task.train), len(task.validation), len(task.test))
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_a_class_has_the_number_that_glue_gives_it(name):
+    assert GLUE[name].layout.classes == LABELS[name]
+    columns = {
+        column: ["some text"] * len(LABELS[name]) for column in GLUE[name].layout.text_columns
+    }
+    split = split_from_columns(columns | {"label": LABELS[name]}, GLUE[name].layout, "train", "x")
+    assert split.labels == tuple(range(len(LABELS[name])))
 
 
 @pytest.mark.parametrize("name", TABLE_6)

@@ -16,12 +16,13 @@ from pathlib import Path
 from kdcheck.engine.loop import train
 from kdcheck.evidence.evidence import Predictions
 from kdcheck.recipe import Recipe
+from kdcheck.study.resources import Resources
 from kdcheck.study.work import Job, Order
 
 
 def main(job_file: str, folder: str) -> None:
     job = Job.from_dict(json.loads(Path(job_file).read_text(encoding="utf-8")))
-    resources, left = job.resources(), list(job.orders)
+    resources, left = Resources(job.places), list(job.orders)
     while left:
         order = next((each for each in left if is_ready(each, folder)), None)
         if order is None:

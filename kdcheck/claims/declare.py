@@ -19,8 +19,9 @@ QUANTIFIERS: dict[str, Holds] = {
     "on most tasks": "most",
     "on some task": "some",
 }
+WORDINGS: dict[Holds, str] = {holds: wording for wording, holds in QUANTIFIERS.items()}
+"""How people read a claim's quantifier, wherever it is shown."""
 DIRECTIONS = ("above", "not_below", "within")
-WORDING: dict[str, str] = {holds: words for words, holds in QUANTIFIERS.items()}
 ATTRIBUTE = "__kdcheck_claim__"
 
 
@@ -77,7 +78,7 @@ class Claim:
 
     Source: the section and tables in ``where``.
 
-    >>> Claim(id="c", says="S.", where="section 4", holds="every", margin=nats(0), because="b").id
+    >>> Claim(id="c", says="S.", where="here", holds="every", margin=nats(0), because="b").id
     'c'
     """
 
@@ -179,33 +180,13 @@ def claim(
 
     Source: docs/guides/add-a-claim.md.
 
-    >>> @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
+    >>> @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="its table",
     ...        holds="on every task", margin=nats(0.05), because="the gaps are six times as large")
     ... def test_ls_raises_entropy(study): ...
     >>> claim_of(test_ls_raises_entropy).where
-    'Table 2'
+    'its table'
     """
-    if holds not in QUANTIFIERS or direction not in DIRECTIONS:
-        raise ClaimError(
-            f"claim {id!r}",
-            f"holds={holds!r}, direction={direction!r}",
-            f"holds one of {', '.join(QUANTIFIERS)}; direction one of {', '.join(DIRECTIONS)}",
-            "Name the claim's own quantifier over tasks.",
-        )
-    if not isinstance(margin, Margin):
-        raise ClaimError(
-            f"claim {id!r}",
-            f"margin={margin!r}",
-            "a margin with its unit",
-            f"Write nats({margin!r}), points({margin!r}) or plain({margin!r}, unit).",
-        )
-    if not (says.strip() and where.strip() and because.strip()):
-        raise ClaimError(
-            f"claim {id!r}",
-            "an empty says, where or because",
-            "a sentence, its place and a reason for the margin",
-            "A margin without a reason is a margin chosen after the fact.",
-        )
+    _check(id, holds, direction, margin, (says, where, because))
     declared = Claim(
         id=id,
         says=says,
@@ -225,9 +206,30 @@ def claim(
     return mark
 
 
-def wording_of(holds: str | int) -> str:
-    """A quantifier as people say it."""
-    return f"on at least {holds} tasks" if isinstance(holds, int) else WORDING[holds]
+def _check(
+    claim_id: str, holds: str, direction: str, margin: object, texts: tuple[str, ...]
+) -> None:
+    if holds not in QUANTIFIERS or direction not in DIRECTIONS:
+        raise ClaimError(
+            f"claim {claim_id!r}",
+            f"holds={holds!r}, direction={direction!r}",
+            f"holds one of {', '.join(QUANTIFIERS)}; direction one of {', '.join(DIRECTIONS)}",
+            "Name the claim's own quantifier over tasks.",
+        )
+    if not isinstance(margin, Margin):
+        raise ClaimError(
+            f"claim {claim_id!r}",
+            f"margin={margin!r}",
+            "a margin with its unit",
+            f"Write nats({margin!r}), points({margin!r}) or plain({margin!r}, unit).",
+        )
+    if not all(text.strip() for text in texts):
+        raise ClaimError(
+            f"claim {claim_id!r}",
+            "an empty says, where or because",
+            "a sentence, its place and a reason for the margin",
+            "A margin without a reason is a margin chosen after the fact.",
+        )
 
 
 def claim_of(test: object, parameters: str = "") -> Claim | None:

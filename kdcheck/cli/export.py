@@ -15,17 +15,10 @@ HELP = "write claims and their evidence into a bundle for other machines"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args(["evidence/mini", "--scale", "mini"]).bundle.name
-    'mini'
-    """
+    """Declare the options."""
     parser.add_argument("bundle", type=Path, metavar="DIR", help="the bundle to write")
     parser.add_argument("--scale", metavar="NAME", help="only claims judged at this scale")
+    parser.add_argument("--paper", metavar="NAME", help="only claims of this paper")
     parser.add_argument(
         "--store",
         metavar="PLACE",
@@ -39,34 +32,25 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EvidenceError: there is no store, no claim was judged at the scale, a run is damaged, or the
             folder holds something else.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> run(parser.parse_args(["evidence/mini", "--store", "/nowhere/store"]))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
-store. Name the right one with --store, or make one by running pytest claims/.
     """
     from kdcheck.cli.verify import source_of
     from kdcheck.evidence.bundle import export_bundle
-    from kdcheck.study.record import stored_claims
 
     source = source_of(None, args.store)
-    claims = stored_claims(source, args.scale)
+    claims = source.claims(paper=args.paper, scale=args.scale)
     if not claims:  # an empty bundle would replace a good one
-        stored = sorted({record.scale for record in source.claims()})
+        stored = sorted({"{} at scale {}".format(*each.family) for each in source.claims()})
+        asked = f" of paper {args.paper!r}" * bool(args.paper)
+        asked += f" at scale {args.scale!r}" * bool(args.scale)
         raise EvidenceError(
             "export",
-            f"no judged claim at scale {args.scale!r}"
-            if stored
-            else "no judged claim in the store",
+            f"no judged claim{asked if stored else ' in the store'}",
             f"one of {', '.join(stored)}" if stored else "at least one",
-            "Correct --scale." if stored else "Run pytest claims/ first, or name another --store.",
+            "Correct the option."
+            if stored
+            else "Run pytest claims/ first, or name another --store.",
         )
-    digests = {digest for claim in claims for digest in claim.digests()}
+    digests = {digest for claim in claims for digest in claim.table.digests()}
     export_bundle(source, args.bundle, digests)
     print(f"{args.bundle}: {len(claims)} claims, {len(digests)} runs")
     return 0

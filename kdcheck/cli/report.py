@@ -13,15 +13,7 @@ HELP = "write the report: HTML, Markdown, JSON and a badge"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args([]).output.name
-    'kdcheck-report.html'
-    """
+    """Declare the options."""
     origin = parser.add_mutually_exclusive_group()
     origin.add_argument(
         "--store",
@@ -34,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale", metavar="NAME", help="scale of the claims; needed where there are several"
     )
     parser.add_argument(
+        "--paper", metavar="NAME", help="paper of the claims; needed where there are several"
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         default=Path("kdcheck-report.html"),
@@ -43,29 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the four files and name them.
-
-    Raises:
-        EvidenceError: there is no store or bundle, or a run is damaged.
-        InputError: no claim is stored, or claims of several scales and none is named.
-        OptionError: the files cannot be written.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> run(parser.parse_args(["--store", "/nowhere/store"]))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
-store. Name the right one with --store, or make one by running pytest claims/.
-    """
+    """Write the four files and name them."""
     from kdcheck.cli.verify import source_of
     from kdcheck.report import build, write
-    from kdcheck.study.record import stored_claims
 
     source = source_of(args.bundle, args.store)
-    record = build(stored_claims(source, args.scale), source)
-    for path in write(record, args.output):
+    claims = source.claims(paper=args.paper, scale=args.scale)
+    for path in write(build(claims, source), args.output):
         print(path)
     return 0

@@ -2,7 +2,8 @@
 
 A recipe is a TOML file with the fields of kdcheck.recipe.Recipe, an [objective] and, for distillation,
 a [teacher] table that holds what differs from the student. Flags change single fields; without a file
-they make the recipe. Digests of task and encoder are filled in. Stopped, the same command resumes.
+they make the recipe. Digests of task and encoder are filled in. Whatever is trained goes into the
+evidence store and is not trained again. Stopped, the same command resumes.
 
 Fields: task task_digest train_rows validation_rows test_rows encoder encoder_digest max_length dropout
 head_dropout objective teacher teacher_temperature learning_rate epochs batch_size schedule schedule_epochs
@@ -16,46 +17,26 @@ Example:
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import OptionError
-from kdcheck.places import check_writable
+from kdcheck.places import Places, check_writable
 
 if TYPE_CHECKING:
-    import torch
-
-    from kdcheck.engine.inputs import Inputs
-    from kdcheck.evidence.evidence import Evidence, Predictions
+    from kdcheck.evidence.evidence import Evidence
+    from kdcheck.evidence.store import Store
     from kdcheck.recipe import Recipe
     from kdcheck.study.resources import Resources
 
 HELP = "train one recipe and print its metrics"
-WORKDIR = Path(".kdcheck/train")
-METRICS = {
-    "accuracy": "accuracy",
-    "entropy": "mean_entropy_nats",
-    "nll": "nll_nats",
-    "brier": "brier",
-    "ece": "ece",
-}
-"""Heading and name of each metric that is printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recipe by file or by field, and where things are.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args(["--task", "tweets", "--alpha", "0.1"]).alpha
-    0.1
-    """
+    """The recipe by file or by field, and where things are."""
     parser.add_argument("recipe", nargs="?", type=Path, metavar="RECIPE.toml", help="a recipe file")
     what = parser.add_argument_group("fields of the recipe")
     what.add_argument("--task", metavar="NAME", help="see kdcheck data list")
@@ -77,64 +58,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="any other field, as batch_size=16 or teacher.epochs=3; may be repeated",
     )
     where = parser.add_argument_group("places")
+    where.add_argument("--store", metavar="PLACE", help="evidence store (default .kdcheck/store)")
     where.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of GLUE files")
     where.add_argument("--model-dir", type=Path, metavar="DIR", help="folder of encoders")
     where.add_argument("--cache-dir", type=Path, metavar="DIR", help="where fetched files are kept")
     where.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 (default: cuda if any)")
     where.add_argument(
-        "--workdir",
-        type=Path,
-        default=WORKDIR,
-        metavar="DIR",
-        help=f"checkpoints and teachers (default {WORKDIR})",
+        "--workdir", type=Path, metavar="DIR", help="checkpoints (default: beside the store)"
     )
     where.add_argument("--output", type=Path, metavar="DIR", help="leave metrics and logits here")
     where.add_argument("--export", type=Path, metavar="DIR", help="leave the trained model here")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train teachers, then the recipe; 0, or 130 when stopped by Ctrl-C.
+    """Train what the store lacks of a recipe and its teachers; 0, or 130 when stopped by Ctrl-C.
 
     Raises:
         OptionError: a field is missing or malformed, or results cannot be left where they are wanted.
         KdcheckError: the recipe contradicts itself, or cannot be trained here.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> run(parser.parse_args(["--encoder", "tiny-1"]))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.OptionError: kdcheck train: got no task; wanted the name of the task. Give \
---task or a recipe file.
     """
-    from kdcheck.engine.settings import pick_device
+    from kdcheck.evidence.bundle import export_bundle
+    from kdcheck.evidence.store import Store
     from kdcheck.study.resources import Resources
 
-    resources = Resources(
-        data_dir=args.data_dir, model_dir=args.model_dir, cache_dir=args.cache_dir
+    places = Places.resolve(
+        store=args.store,
+        data_dir=args.data_dir,
+        model_dir=args.model_dir,
+        cache_dir=args.cache_dir,
+        work=args.workdir,
     )
+    resources = Resources(places)
     recipe = resolve(fields_of(args), resources)
     _check_places(args.output, args.export)
-    place = _Place(resources, pick_device(args.device), args.workdir)
+    store = Store.create(places.store)
+    _check_export(args.export, recipe, store)
     try:
-        teacher = None
-        for each in recipe.lineage():
-            last = each is recipe
-            evidence = place.train(
-                each,
-                teacher,
-                keep=not last,
-                output=args.output if last else None,
-                export=args.export if last else None,
-            )
-            teacher = evidence.final.predictions.get("train")
+        _train(recipe, args, places, store, resources)
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command resumes from {args.workdir}", file=sys.stderr)
+        print(f"\nstopped; the same command resumes from {places.work}", file=sys.stderr)
         return 130
-    _print_metrics(evidence)
+    _print_metrics(store.get(recipe.digest))
     if args.output:
+        export_bundle(store, args.output, [recipe.digest], trajectory=True)
         print(f"metrics and logits: {args.output}")
     if args.export:
         print(f"model: {args.export}")
@@ -146,14 +112,6 @@ def fields_of(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         OptionError: a file that cannot be read, or a ``--set`` that is no FIELD=VALUE.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> fields_of(parser.parse_args(["--objective", "ls", "--alpha", "0.1", "--set", "batch_size=16"]))
-    {'learning_rate': 5e-05, 'epochs': 4, 'seed': 0, 'objective': {'name': 'ls', 'alpha': 0.1}, \
-'batch_size': 16}
     """
     fields: dict[str, Any] = {"learning_rate": 5e-5, "epochs": 4, "seed": 0, "objective": {}}
     if args.recipe:
@@ -176,8 +134,6 @@ def fields_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import tomllib
-
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -188,8 +144,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _set(fields: dict[str, Any], text: str) -> None:
     """Take in FIELD=VALUE, the value as in TOML or a bare word."""
-    import tomllib
-
     name, equals, value = text.partition("=")
     *tables, field = name.split(".")
     if not equals or not field:
@@ -207,25 +161,9 @@ def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:
 
     A teacher has every field of its student that its own table does not name; its objective is ERM.
 
-    Args:
-        fields: of the recipe, by name.
-        resources: where task and encoder are found.
-
-    Returns:
-        The recipe, its teacher's inside.
-
     Raises:
         OptionError: no name of a task or an encoder.
         KdcheckError: they cannot be found, do not fit, or the recipe contradicts itself.
-
-    Source: section 4 for the teacher.
-
-    >>> from kdcheck.study.resources import Resources
-    >>> resolve({"task": "tweets", "encoder": 7}, Resources())
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.OptionError: kdcheck train: got 7; wanted the name of the encoder. Give \
---encoder or a recipe file.
     """
     from kdcheck.encoders import check_pair
     from kdcheck.recipe import Recipe
@@ -255,82 +193,45 @@ def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:
     return Recipe.from_dict(given)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where recipes are trained."""
+def _train(
+    recipe: Recipe, args: argparse.Namespace, places: Places, store: Store, resources: Resources
+) -> None:
+    """Teachers first, by the same work as a study, in this process."""
+    from kdcheck.study.progress import Display
+    from kdcheck.study.work import Job, Order, Worker, work
 
-    resources: Resources
-    device: torch.device
-    workdir: Path
-
-    def train(
-        self,
-        recipe: Recipe,
-        teacher: Predictions | None,
-        *,
-        keep: bool,
-        output: Path | None,
-        export: Path | None,
-    ) -> Evidence:
-        """Train one recipe, or read it back if it was kept; one to be kept is a teacher."""
-        from kdcheck.engine.loop import train
-        from kdcheck.evidence.bundle import Bundle
-
-        print(recipe.summary())
-        kept = self.workdir / f"teacher-{recipe.digest[:16]}"
-        if keep and kept.exists():
-            print(f"  trained before: {kept}")
-            return Bundle(kept).get(recipe.digest)
-        inputs = self.resources.inputs_of(recipe)
-        _print_facts(recipe, inputs, self.device)
-        checkpoints = self.workdir / f"run-{recipe.digest[:16]}"
-        with _Bar() as bar:
-            evidence = train(
-                recipe,
-                inputs,
-                teacher=teacher,
-                device=self.device,
-                workdir=checkpoints,
-                predict_train=keep,
-                model_folder=export,
-                progress=bar,
-            )
-        for folder in (kept if keep else None, output):
-            if folder is not None:
-                _write(evidence, folder)
-        # Only now: until the results are on disk, these are all that is left of the training.
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        return evidence
-
-
-class _Bar:
-    """A bar on stderr while somebody is watching."""
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
+    finished = store.digests()
+    lineage = recipe.lineage()
+    for each in lineage:
+        print(each.summary())
+        if each.digest in finished:
+            print(f"  trained before: store {store.location}")
+        else:
+            _print_facts(each, resources, args.device)
+    orders = tuple(
+        Order(
+            each,
+            role="train",
+            teaches=each is not recipe,
+            model_folder=args.export if each is recipe else None,
         )
-        self._bar.start()
-        self._steps = self._bar.add_task("training", total=None)
-        return lambda step, total: self._bar.update(self._steps, completed=step, total=total)
+        for each in lineage
+    )
+    wanted = {each.digest for each in lineage}
+    with Display(wanted, finished, places.work, stream=sys.stderr) as display:
+        job, worker = Job(orders, places), Worker("main", args.device)
+        work(job, store, worker, resources=resources, report=display.update)
 
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
 
-
-def _print_facts(recipe: Recipe, inputs: Inputs, device: torch.device) -> None:
+def _print_facts(recipe: Recipe, resources: Resources, device: str | None) -> None:
     """What decides the run and is not in its summary, before step 0."""
     from kdcheck.engine.schedule import Schedule
-    from kdcheck.engine.settings import environment
+    from kdcheck.engine.settings import environment, pick_device
 
+    inputs = resources.inputs_of(recipe)
     task, schedule = inputs.task, Schedule(recipe, len(inputs.task.train))
     sizes = " / ".join(f"{len(task.split(s)):,}" for s in ("train", "validation", "test"))
-    told = environment(recipe, device)
+    told = environment(recipe, pick_device(device))
     tokens = inputs.tokenized["train"].lengths
     vocabulary = f"{len(inputs.vocabulary):,} of {inputs.encoder.config.vocab_size:,}"
     threads = "1 thread" if recipe.threads == 1 else f"{recipe.threads} threads"
@@ -347,21 +248,32 @@ def _print_facts(recipe: Recipe, inputs: Inputs, device: torch.device) -> None:
 
 
 def _print_metrics(evidence: Evidence) -> None:
-    print(f"\n{'':>7}{'train':>10}  {'test':<52}{'validation':>10}")
-    print(f"{'epoch':>7}{'loss':>10}{''.join(f'{name:>10}' for name in METRICS)}{'accuracy':>14}")
+    """Each evaluation: loss, the metrics on test text, and the accuracy on validation text."""
+    from kdcheck.metrics import METRICS
+
+    tests = [f"test/{name}" for name in METRICS if f"test/{name}" in evidence.final.values]
+    columns = [name.split("/") for name in ("train/loss_nats", *tests, "validation/accuracy")]
+    widths = [max(len(name), 6) + 2 for _, name in columns]
+    splits = [
+        a if a != b else "" for (a, _), (b, _) in zip(columns, [("", ""), *columns], strict=False)
+    ]
+    print()
+    print(_line("", splits, widths))
+    print(_line("epoch", [name for _, name in columns], widths))
     for point in evidence.points:
-        values = [point.values[f"test/{name}"] for name in METRICS.values()]
-        test = "".join(f"{value:>10.4f}" for value in values)
-        loss, validation = point.values["train/loss_nats"], point.values["validation/accuracy"]
-        print(f"{point.epoch:>7.4g}{loss:>10.4f}{test}{validation:>14.4f}")
+        cells = [f"{point.values['/'.join(column)]:.4f}" for column in columns]
+        print(_line(f"{point.epoch:.4g}", cells, widths))
     cost = evidence.cost
     seconds = max(cost["seconds"] - cost["evaluation_seconds"], 1e-9)
-    print(
-        f"\nloss, entropy and nll in nats; {cost['train_rows'] / seconds:,.0f} training rows a "
-        f"second, {cost['seconds']:.1f} s in all"
-    )
+    rate = f"{cost['train_rows'] / seconds:,.0f} training rows a second"
+    print(f"\n{rate}, {cost['seconds']:.1f} s in all")
     for note in evidence.notes:
         print(f"note: {note}")
+
+
+def _line(first: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    columns = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    return f"{first:>7}{''.join(columns)}"
 
 
 def _check_places(output: Path | None, export: Path | None) -> None:
@@ -378,29 +290,12 @@ def _check_places(output: Path | None, export: Path | None) -> None:
             check(place)
 
 
-@dataclass(frozen=True)
-class _One:
-    """A source of evidence that has one run."""
-
-    evidence: Evidence
-
-    def digests(self) -> set[str]:
-        return {self.evidence.recipe.digest}
-
-    def get(self, _digest: str, *, trajectory: bool = False) -> Evidence:  # noqa: ARG002
-        return self.evidence
-
-    def metrics(self, digests: Iterable[str]) -> dict[str, Mapping[str, float]]:
-        return dict.fromkeys(digests, self.evidence.final.values)
-
-    def claims(self) -> tuple[()]:
-        return ()
-
-    def claim_file(self, _record: object, name: str) -> bytes:
-        raise KeyError(name)
-
-
-def _write(evidence: Evidence, folder: Path) -> None:
-    from kdcheck.evidence.bundle import export_bundle
-
-    export_bundle(_One(evidence), folder, trajectory=True)
+def _check_export(export: Path | None, recipe: Recipe, store: Store) -> None:
+    """The store keeps what a model said, not its weights."""
+    if export is not None and recipe.digest in store.digests():
+        raise OptionError(
+            f"--export {export}",
+            f"recipe {recipe.short}, which store {store.location} has without its weights",
+            "a recipe that is still to be trained",
+            "Name a new store with --store to train it there, or leave --export out.",
+        )

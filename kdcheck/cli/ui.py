@@ -17,12 +17,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from kdcheck.errors import EvidenceError, OptionError
-
-if TYPE_CHECKING:
-    from kdcheck.evidence.location import Location
+from kdcheck.places import Location, Places
 
 HELP = "open the MLflow UI on the store"
 HOST = "127.0.0.1"
@@ -31,15 +29,7 @@ STOP_TIMEOUT_SECONDS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args([]).port
-    5000
-    """
+    """Declare the options."""
     parser.add_argument(
         "--store",
         metavar="PLACE",
@@ -60,23 +50,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EvidenceError: there is no store, or the server does not come up or ends by itself.
         OptionError: the port is in use.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> try:
-    ...     run(parser.parse_args(["--store", "/nowhere/store"]))
-    ... except EvidenceError as error:
-    ...     print(error.got)
-    store      /nowhere/store (--store)
-    no database mlflow.db there
     """
-    from kdcheck.evidence.location import choose_location
     from kdcheck.evidence.store import Store
     from kdcheck.evidence.tracking import no_store
 
-    location = choose_location(args.store)
+    location = Places.resolve(store=args.store).store
     print(f"store      {location} ({location.origin})")
     if location.database is None:
         _print_links(Store.open(location), location.address)
@@ -108,11 +86,6 @@ def free_port(wanted: int) -> int:
 
     Raises:
         OptionError: it is in use.
-
-    Source: none.
-
-    >>> free_port(0) > 0
-    True
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,29 +99,12 @@ def free_port(wanted: int) -> int:
 
 @contextmanager
 def serve(location: Location, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """An MLflow server on the store, up when the block starts and gone when it ends.
+    """An MLflow server on a local store, up when the block starts and gone when it ends.
 
     One worker and no job runner: 2 processes and half a GB instead of 13 and 2.6 GB.
 
-    Args:
-        location: of a store on this machine.
-        port: on 127.0.0.1, free.
-
-    Returns:
-        A context manager; it gives the server's process.
-
     Raises:
         EvidenceError: it did not come up; the message has the end of its log.
-        OSError: the store's folder is gone.
-
-    Source: none.
-
-    >>> from kdcheck.evidence.location import Location
-    >>> with serve(Location.parse("/nowhere/store"), 5000):  # doctest: +ELLIPSIS
-    ...     print("up")
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: ... No such file or directory: ...
     """
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", location.uri]

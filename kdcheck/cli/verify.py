@@ -10,6 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdcheck.places import Places
+
 if TYPE_CHECKING:
     from kdcheck.evidence.source import EvidenceSource
 
@@ -17,15 +19,7 @@ HELP = "recompute every verdict from stored evidence, without training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args(["evidence/mini"]).bundle.name
-    'mini'
-    """
+    """Declare the options."""
     parser.add_argument("bundle", type=Path, nargs="?", metavar="DIR", help="an exported bundle")
     parser.add_argument(
         "--store",
@@ -39,54 +33,28 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         EvidenceError: there is no store or bundle, or evidence is missing, damaged or altered.
-
-    Source: none.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> run(parser.parse_args(["--store", "/nowhere/store"]))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: store /nowhere/store: got no database mlflow.db there; wanted a \
-store. Name the right one with --store, or make one by running pytest claims/.
     """
-    from kdcheck.study.verify import verify
+    from kdcheck.study.recheck import verify
 
     differing = 0
     for check in verify(source_of(args.bundle, args.store)):
-        same = "same" if check.same else f"DIFFERENT, stored as {check.stored.word}"
-        print(f"{check.scale}  {check.again}\n    {same}")
+        same = "same" if check.same else f"DIFFERENT: {'; '.join(check.differences)}"
+        print(f"{check.paper}  {check.again}\n    {same}")
         differing += not check.same
     print(f"{differing} verdicts differ" if differing else "every verdict is as stored")
     return 1 if differing else 0
 
 
 def source_of(bundle: Path | None, store: str | None) -> EvidenceSource:
-    """The bundle that is named, or else the store.
-
-    Args:
-        bundle: folder of a bundle.
-        store: folder or address of a store; by default as the environment says.
-
-    Returns:
-        The opened bundle or store.
+    """The bundle that is named, or else the store, by default as the environment says.
 
     Raises:
         EvidenceError: it is not there or cannot be used.
-
-    Source: none.
-
-    >>> source_of(Path("/nowhere"), None)
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.EvidenceError: bundle /nowhere: got no manifest.json in it; wanted a bundle of \
-kdcheck. Give the folder that holds manifest.json, or export the bundle again.
     """
     if bundle is not None:
         from kdcheck.evidence.bundle import Bundle
 
         return Bundle(bundle)
-    from kdcheck.evidence.location import choose_location
     from kdcheck.evidence.store import Store
 
-    return Store.open(choose_location(store))
+    return Store.open(Places.resolve(store=store).store)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.faults import gone, no_answer
-from kdcheck.evidence.location import SQLITE, Location
+from kdcheck.places import SQLITE, Location
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

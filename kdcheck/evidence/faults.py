@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.location import Location, without_credentials
+from kdcheck.places import Location, without_credentials
 
 
 @dataclass(frozen=True)

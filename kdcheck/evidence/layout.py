@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from kdcheck.claims.declare import wording_of
+from kdcheck.claims import WORDINGS
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
@@ -108,7 +108,7 @@ def judged_parameters(judged: Judged) -> dict[str, str]:
     params = {
         "margin": f"{claim.margin.size:g} {claim.margin.unit}".strip(),
         "because": claim.because,
-        "holds": wording_of(claim.holds),
+        "holds": WORDINGS[claim.holds],
         "contrast": claim.measures.text[:5000],
         "criterion": judged.verdict.criterion.digest,
     }

@@ -20,10 +20,10 @@ from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.note import note
 from kdcheck.evidence.tracking import NO_STORE, Tracking
 from kdcheck.evidence.views import CURVES, VIEWS
+from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlparse
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.views import experiment_tags
+from kdcheck.places import Location
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run

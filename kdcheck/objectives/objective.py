@@ -23,8 +23,6 @@ class Objective(ABC):
     ``per_example`` does no checks and never waits for the device: the training loop checks labels
     once when data is loaded, and the loss after it is computed.
 
-    Source: Eqs. 1 and 2 and their relatives; each subclass names its own.
-
     >>> from kdcheck.objectives import LabelSmoothing
     >>> LabelSmoothing(alpha=0.1).as_dict()
     {'name': 'ls', 'alpha': 0.1}
@@ -69,8 +67,6 @@ def _plain(value: Any) -> Scalar:
 def registered() -> dict[str, type[Objective]]:
     """All objectives by name, those of other packages included.
 
-    Source: Eqs. 1 and 2 and the works each class names.
-
     >>> import kdcheck.objectives
     >>> sorted(registered())[:3]
     ['confidence_penalty', 'erm', 'instance_smoothing']
@@ -89,8 +85,6 @@ def from_dict(values: Mapping[str, Any]) -> Objective:
 
     Raises:
         ParameterError: an unknown name or parameter; the message lists the known ones.
-
-    Source: the equations of the class that is named.
 
     >>> from_dict({"name": "kd", "alpha": 0.5})
     Distillation(alpha=0.5, temperature=1.0, tau_squared=True)

@@ -28,8 +28,6 @@ def modules_of(objectives: Iterable[Objective]) -> tuple[str, ...]:
     Raises:
         ParameterError: an objective made at a prompt, where no file defines it.
 
-    Source: docs/guides/add-an-objective.md, "Run it".
-
     >>> from kdcheck.objectives import ERM
     >>> modules_of([ERM()])
     ()
@@ -63,8 +61,6 @@ def load_modules(modules: Iterable[str]) -> None:
 
     Raises:
         ParameterError: a module that cannot be imported; the message says why.
-
-    Source: docs/guides/add-an-objective.md, "Run it".
 
     >>> load_modules(["no_such_module"])
     Traceback (most recent call last):

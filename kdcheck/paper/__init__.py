@@ -1,5 +1,6 @@
-"""The paper as data: its tables, grids and statements, what it leaves open, and the audit."""
+"""Everything this paper says, as data: tables, arms, statements, open settings, and the audit."""
 
+from kdcheck.paper import arms
 from kdcheck.paper.audit import Finding, run_audit
 from kdcheck.paper.grids import (
     Point,
@@ -9,11 +10,14 @@ from kdcheck.paper.grids import (
     tuned_ls_alphas,
     tuned_ls_grid,
 )
+from kdcheck.paper.margins import claim
+from kdcheck.paper.publication import PAPER
 from kdcheck.paper.settings import OpenSetting, open_settings
 from kdcheck.paper.statements import Statement, all_statements, statement
 from kdcheck.paper.tables import Cell, Table, Tables, load_tables, table
 
 __all__ = [
+    "PAPER",
     "Cell",
     "Finding",
     "OpenSetting",
@@ -22,6 +26,8 @@ __all__ = [
     "Table",
     "Tables",
     "all_statements",
+    "arms",
+    "claim",
     "erm_grid",
     "load_tables",
     "open_settings",

@@ -22,19 +22,7 @@ NAME_COLOUR = "#3a4048"
 
 
 def badge(record: Mapping[str, Any]) -> str:
-    """The badge of a record.
-
-    Args:
-        record: from :func:`kdcheck.report.record.build`.
-
-    Returns:
-        An SVG document: a segment for the scale and one for each word that occurs.
-
-    Source: none.
-
-    >>> "12 supported" in badge({"scale": "mini", "counts": {"SUPPORTED": 12}})
-    True
-    """
+    """An SVG document: a segment for the scale and one for each word that occurs."""
     counts = record["counts"]
     parts = [(f"claims, {record['scale']}", NAME_COLOUR)] + [
         (f"{counts[word]} {wording.plain_word(word)}", COLOURS[word])

@@ -6,79 +6,39 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from kdcheck.claims import WORDINGS
 from kdcheck.report import wording
 from kdcheck.report.forest import forest
-from kdcheck.report.markup import Markup, join, tag
-from kdcheck.report.table import grid
+from kdcheck.report.markup import Markup, grid, join, tag
 
 Record = Mapping[str, Any]
 
 
 def badge(word: str) -> Markup:
-    """A verdict's word with its sign.
-
-    Source: none.
-
-    >>> str(badge("REFUTED"))
-    '<span class="word refuted"><span aria-hidden="true">✕</span> REFUTED</span>'
-    """
+    """A verdict's word with its sign."""
     sign = tag("span", wording.SIGNS[word], aria_hidden="true")
     return tag("span", sign, f" {word.replace('_', ' ')}", class_=f"word {word.lower()}")
 
 
 def link_to(claim_id: str) -> str:
-    """Address of a claim's card within the page.
-
-    Source: none.
-
-    >>> link_to("ls_raises_entropy[smaller]")
-    '#ls_raises_entropy%5Bsmaller%5D'
-    """
+    """Address of a claim's card within the page."""
     return f"#{quote(claim_id)}"
 
 
 def breakable(claim_id: str) -> Markup:
-    """A claim's id that narrow boxes may break after its underscores.
-
-    Source: none.
-
-    >>> str(breakable("a_b"))
-    'a_<wbr>b'
-    """
+    """A claim's id that narrow boxes may break after its underscores."""
     first, *rest = claim_id.split("_")
     return join([first, [("_", tag("wbr"), part) for part in rest]])
 
 
 def searchable(claim: Record) -> dict[str, str]:
-    """Attributes by which the filters find a claim.
-
-    Source: none.
-
-    >>> searchable({"id": "C", "says": "S.", "where": "Table 2", "word": "REFUTED"})
-    {'data_word': 'REFUTED', 'data_text': 'c s. table 2'}
-    """
+    """Attributes by which the filters find a claim."""
     text = f"{claim['id']} {claim['says']} {claim['where']}".lower()
     return {"data_word": claim["word"], "data_text": text}
 
 
 def card(claim: Record, common: Iterable[str]) -> Markup:
-    """All that the record says of a claim.
-
-    Args:
-        claim: of the record.
-        common: deviations that all claims share; the page lists them once.
-
-    Returns:
-        An article whose id is the claim's.
-
-    Source: none.
-
-    >>> from kdcheck.report import build
-    >>> from kdcheck.study.samples import SampleStore, sample_judged
-    >>> record = build([sample_judged()], SampleStore())
-    >>> card(record["claims"][0], common=[])[:55]
-    '<article class="card supported" id="ls_raises_entropy" '
-    """
+    """All that the record says of a claim, but for the deviations that all claims share."""
     return tag(
         "article",
         _head(claim),
@@ -95,7 +55,7 @@ def card(claim: Record, common: Iterable[str]) -> Markup:
 
 def _head(claim: Record) -> Markup:
     anchor = tag("a", breakable(claim["id"]), href=link_to(claim["id"]), class_="id")
-    place = f"{claim['where']} · must hold {wording.HOLDS[claim['holds']]}"
+    place = f"{claim['where']} · must hold {WORDINGS[claim['holds']]}"
     return tag(
         "header",
         tag("p", badge(claim["word"]), anchor, class_="top"),
@@ -159,7 +119,7 @@ def _paper(claim: Record) -> Markup | None:
         for task in claim["tasks"]
         if task["effect"] is not None
     )
-    theirs = [tag("dt", "In the paper"), tag("dd", claim["paper"])]
+    theirs = [tag("dt", "In the paper"), tag("dd", wording.in_paper(claim))]
     unit = f" {claim['unit']}"
     return tag("dl", theirs, [tag("dt", "Here"), tag("dd", ours + unit)] if ours else None)
 

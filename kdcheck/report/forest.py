@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kdcheck.claims import WORDINGS
 from kdcheck.report import wording
 from kdcheck.report.axes import Axis, over, tick_text
 from kdcheck.report.markup import Markup, tag
@@ -14,19 +15,7 @@ WIDTH, SIDE, TOP, ROW, FOOT = 400, 24, 8, 46, 40
 
 
 def forest(claim: Mapping[str, Any]) -> Markup | None:
-    """Effects of a claim by task, as inline SVG.
-
-    Args:
-        claim: of the record.
-
-    Returns:
-        The drawing, or none where nothing was measured.
-
-    Source: none; the usual forest plot of a meta-analysis.
-
-    >>> forest({"tasks": [], "interval": None}) is None
-    True
-    """
+    """Effects of a claim by task, as inline SVG; none where nothing was measured."""
     values = list(_values(claim))
     if not values:
         return None
@@ -131,7 +120,7 @@ def _claim_row(axis: Axis, claim: Mapping[str, Any], top: float) -> Markup:
     low, high = map(axis.at, claim["interval"])
     middle, effect = top + 30, axis.at(claim["effect"])
     shown = f"{wording.effect(claim['effect'])} {wording.interval(claim['interval'])}"
-    label = f"the claim, on {claim['holds']} task"
+    label = f"the claim, {WORDINGS[claim['holds']]}"
     diamond = f"M{low} {middle}L{effect} {middle - 7}L{high} {middle}L{effect} {middle + 7}Z"
     return tag(
         "g",

@@ -13,21 +13,7 @@ Record = Mapping[str, Any]
 
 
 def markdown(record: Record) -> str:
-    """The verdict table, a paragraph per claim, the finished models, deviations and cost.
-
-    Args:
-        record: from :func:`kdcheck.report.record.build`.
-
-    Returns:
-        GitHub's Markdown.
-
-    Source: none.
-
-    >>> from kdcheck.report import build
-    >>> from kdcheck.study.samples import SampleStore, sample_judged
-    >>> print(markdown(build([sample_judged()], SampleStore())).partition("\\n")[0])
-    # Verdicts at invented scale
-    """
+    """The verdict table, a paragraph per claim, the finished models, deviations and cost."""
     summary = (
         f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "
         f"{record['cost']['runs']} trainings, kdcheck {record['kdcheck']}."
@@ -51,13 +37,7 @@ def markdown(record: Record) -> str:
 
 
 def plain(text: str) -> str:
-    """Text in which Markdown sees no mark-up and no cell border.
-
-    Source: none.
-
-    >>> print(plain("ls_raises[a] | <b>"))
-    ls\\_raises\\[a\\] \\| &lt;b&gt;
-    """
+    """Text in which Markdown sees no mark-up and no cell border."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", " ".join(safe.split()))
 
@@ -108,7 +88,7 @@ def _claim(claim: Record) -> list[str]:
     criterion = f"Must show: {wording.criterion(claim)}, because {claim['because']}."
     lines.append(plain(criterion))
     if claim["paper"]:
-        lines.append(plain(f"In the paper: {claim['paper']}."))
+        lines.append(plain(f"In the paper: {wording.in_paper(claim)}."))
     return lines
 
 
@@ -116,7 +96,7 @@ def _finals(record: Record) -> list[str]:
     cells = {(f["arm"], f["task"], f["metric"]): f for f in record["finals"]}
     names = [task["name"] for task in record["tasks"]]
     blocks = []
-    for metric, title in wording.METRICS.items():
+    for metric in record["metrics"]:
         rows = [
             (
                 f"{plain(arm['label'])} ({arm['size']})",
@@ -124,12 +104,12 @@ def _finals(record: Record) -> list[str]:
             )
             for arm in record["arms"]
         ]
-        blocks.append(_table((f"test {title}", *map(plain, names)), rows))
+        blocks.append(_table((f"test {wording.metric(metric)}", *map(plain, names)), rows))
     return blocks
 
 
 def _final(metric: str, cell: Record | None) -> str:
     if cell is None:
         return "–"
-    paper = f" ({cell['paper']['printed']})" if cell["paper"] else ""
+    paper = f" ({plain(cell['paper']['printed'])})" if cell["paper"] else ""
     return wording.spread(metric, cell["mean"], cell["sd"]) + paper

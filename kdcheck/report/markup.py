@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 VOID = {"br", "hr", "input", "meta", "wbr"}
 
 
 class Markup(str):
-    """Text that is markup already and is not escaped again.
-
-    Source: none.
-
-    >>> str(tag("p", "1 < 2", tag("b", "!")))
-    '<p>1 &lt; 2<b>!</b></p>'
-    """
+    """Text that is markup already and is not escaped again."""
 
     __slots__ = ()
 
@@ -23,19 +17,9 @@ class Markup(str):
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """One element of HTML or SVG.
 
-    Args:
-        name: of the element.
-        *children: markup, text (escaped), numbers, None (left out), or iterables of these.
-        **attributes: a trailing underscore is dropped and others become hyphens; None and False
-            leave an attribute out, True gives it no value.
-
-    Returns:
-        The markup.
-
-    Source: none.
-
-    >>> str(tag("a", "x", href='"', class_="c", data_word="w", hidden=False))
-    '<a href="&quot;" class="c" data-word="w">x</a>'
+    Children are markup, text (escaped), numbers, None (left out), or iterables of these. Of an
+    attribute's name a trailing underscore is dropped and others become hyphens; None and False leave
+    an attribute out, True gives it no value.
     """
     shown = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in VOID:
@@ -44,14 +28,27 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
 
 
 def join(children: Iterable[object]) -> Markup:
-    """Children one after the other, text escaped.
-
-    Source: none.
-
-    >>> str(join(["a & b", None, [tag("i", 1)]]))
-    'a &amp; b<i>1</i>'
-    """
+    """Children one after the other, text escaped."""
     return Markup("".join(map(_child, children)))
+
+
+def grid(caption: str, head: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
+    """A table whose first column names its rows.
+
+    It stands in a region that a keyboard can scroll, so that on a narrow screen the table scrolls
+    and the page does not.
+    """
+    body = [
+        tag("tr", tag("th", first, scope="row"), [tag("td", cell) for cell in rest])
+        for first, *rest in rows
+    ]
+    table = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", [tag("th", name, scope="col") for name in head])),
+        tag("tbody", body),
+    )
+    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
 def _child(child: object) -> str:

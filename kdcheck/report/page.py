@@ -8,13 +8,12 @@ from typing import Any
 
 from kdcheck.report import wording
 from kdcheck.report.cards import badge, breakable, card, link_to, searchable
-from kdcheck.report.figures import figures
+from kdcheck.report.curves import figures
+from kdcheck.report.finished import tables
 from kdcheck.report.markup import Markup, tag
 from kdcheck.report.reproduce import commands
-from kdcheck.report.tables import finals
 
 Record = Mapping[str, Any]
-PAPER = "Knowledge Distillation ≈ Label Smoothing: Fact or Fallacy?"
 # The page may run and show what it brings and load nothing at all, whatever slips into a text.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 SECTIONS = {
@@ -32,17 +31,19 @@ def html(record: Record) -> str:
     """The whole page.
 
     Args:
-        record: from :func:`kdcheck.report.record.build`.
+        record: from :func:`kdcheck.report.build`.
 
     Returns:
         HTML that refers to nothing outside itself.
 
-    Source: none.
+    Source: docs/guides/report.md.
 
-    >>> from kdcheck.report import build
-    >>> from kdcheck.study.samples import SampleStore, sample_judged
-    >>> page = html(build([sample_judged()], SampleStore()))
-    >>> "<title>kdcheck: 1 supported at invented scale</title>" in page
+    >>> from kdcheck.report import schema
+    >>> record = dict.fromkeys(schema()["required"], []) | {
+    ...     "scale": "mini", "counts": {"SUPPORTED": 1}, "paper": {"name": "own", "title": "T"},
+    ...     "tasks": [{"name": "a", "classes": 2, "packaged": True}], "seeds": [0],
+    ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
+    >>> "<title>kdcheck: 1 supported at mini scale</title>" in html(record)
     True
     """
     head = tag(
@@ -87,7 +88,7 @@ def _masthead(record: Record) -> Markup:
     return tag(
         "header",
         tag("nav", tag("strong", "kdcheck"), links, aria_label="Sections"),
-        tag("p", f"“{PAPER}”", class_="eyebrow"),
+        tag("p", f"“{record['paper']['title']}”", class_="eyebrow"),
         tag("h1", f"Verdicts at {record['scale']} scale"),
         tag("p", lead, class_="lead"),
         _proportions(record),
@@ -200,7 +201,7 @@ def _tables(record: Record) -> Markup:
             " The paper's figures stand beside ours; they come from one seed each. Below them, where "
             "one more seed of ours would fall (95 %), and whether the figure agrees with that."
         )
-    return _section("tables", finals(record), lead=lead)
+    return _section("tables", tables(record), lead=lead)
 
 
 def _deviations(record: Record) -> Markup:

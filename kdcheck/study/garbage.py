@@ -15,12 +15,6 @@ def collect_rarely() -> None:
     A full collection walks over a million objects of imported modules and finds nothing. With
     Python's own thresholds a start makes a dozen of them, a sixth of its time, and the end of the
     process, which frees module after module, takes two seconds more.
-
-    Source: none.
-
-    >>> collect_rarely()
-    >>> gc.get_threshold() == THRESHOLDS
-    True
     """
     gc.set_threshold(*THRESHOLDS)
     # Frozen objects are not walked over, and what no code refers to any more goes with the process.

@@ -10,7 +10,6 @@ import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from kdcheck.errors import TrainingError
 from kdcheck.study.progress import Display
@@ -32,40 +31,15 @@ for index in range(torch.cuda.device_count()):
 """Prints each device as soon as it has worked, so that one that ends the process hides none before."""
 
 
-class Executor(Protocol):
-    """Whatever can carry out a job: worker processes here, or a cluster elsewhere.
-
-    Source: none.
-
-    >>> executor: Executor = LocalExecutor(Path("work"), workers=2)  # or one of your own
-    """
-
-    def run(self, job: Job, display: Display) -> None:
-        """Return when every recipe of the job is in the store.
-
-        Raises:
-            TrainingError: a recipe could not be trained.
-        """
-        ...
-
-
 class LocalExecutor:
     """Worker processes on this machine; each takes the next runnable recipe.
 
-    They may be started before their job is known: what they import takes seconds.
-
-    Args:
-        folder: where locks, logs and the job are kept.
-        workers: how many; by default one per CUDA device, or else one per core over the threads
-            that a recipe uses.
-
-    Source: none.
-
-    >>> LocalExecutor(Path("w"), workers=2).count(threads=1)
-    2
+    They may be started before their job is known: what they import takes seconds. By default there
+    is one per CUDA device, or else one per core over the threads that a recipe uses.
     """
 
     def __init__(self, folder: Path, workers: int | None = None) -> None:
+        """Where locks, logs and the job are kept, and how many processes there are to be."""
         self._folder, self._workers = folder, workers
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -109,6 +83,7 @@ class LocalExecutor:
         path = self._folder / f"job-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
         if not path.exists():
             unfinished = path.with_suffix(f".{os.getpid()}")
+            unfinished.touch(mode=0o600)  # the address of a server may hold a password
             unfinished.write_text(text, encoding="utf-8")
             unfinished.replace(path)
         return path
@@ -129,11 +104,8 @@ class LocalExecutor:
 def cuda_devices() -> tuple[str, ...]:
     """Devices that torch can start on, as it names them; none without CUDA.
 
-    Source: none. Tried in a process of its own: CUDA must not be started in one that forks, and a
-    device may end it. That costs seconds, so it is done once.
-
-    >>> all(name.startswith("cuda:") for name in cuda_devices())
-    True
+    Tried in a process of its own: CUDA must not be started in one that forks, and a device may end
+    it. That costs seconds, so it is done once.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not any(map(Path.exists, DRIVERS)):
         return ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -19,26 +20,21 @@ LINE_EVERY = 0.1
 class Display:
     """Shows runs done, running, left, and the time to go.
 
-    Args:
-        total: runs of the study.
-        before: how many of them were finished before it began.
-        folder: where workers write how far they are; the store is not asked, which would cost them.
-        stream: where to show it.
-
-    Source: none.
-
-    >>> import io
-    >>> stream = io.StringIO()
-    >>> with Display(2, 2, Path("none"), stream=stream) as display:
-    ...     display.update()
-    >>> stream.getvalue().startswith("training  2/2")
-    True
+    Workers write into a folder how far they are; the store is not asked, which would cost them. Runs
+    are counted by digest, so that one is one, whoever trained it and however often it is named.
     """
 
     def __init__(
-        self, total: int, before: int, folder: Path, *, stream: TextIO | None = None
+        self,
+        wanted: Collection[str],
+        before: Collection[str],
+        folder: Path,
+        *,
+        stream: TextIO | None = None,
     ) -> None:
-        self._total, self._before, self._folder = total, before, folder
+        """Digests of the study's runs, those finished before it began, and the workers' folder."""
+        self._wanted, self._before = frozenset(wanted), frozenset(wanted) & frozenset(before)
+        self._folder = folder
         self._stream = stream or sys.stdout
         self._started = time.monotonic()
         self._last_line = -1
@@ -46,7 +42,7 @@ class Display:
 
     def __enter__(self) -> Self:
         if self._stream.isatty():
-            self._bar = _bar(self._total)
+            self._bar = _bar(len(self._wanted))
             self._bar.start()
         return self
 
@@ -62,28 +58,33 @@ class Display:
     def update(self) -> None:
         """Show the present state; cheap enough to be called several times a second."""
         statuses = self._statuses()
-        done = self._before + sum(status["trained"] for status in statuses)
+        trained = self._wanted & {digest for status in statuses for digest in status["trained"]}
+        done, total = len(self._before | trained), len(self._wanted)
         if self._bar is not None:
-            running = [s["step"] / s["total"] for s in statuses if s["step"] < s["total"]]
+            running = [
+                status["step"] / status["total"]
+                for status in statuses
+                if status["step"] < status["total"] and status["digest"] in self._wanted
+            ]
             self._bar.update(
                 self._bar.task_ids[0], completed=done + sum(running), running=len(running)
             )
             return
-        step = int(done / max(self._total, 1) / LINE_EVERY)
+        step = int(done / max(total, 1) / LINE_EVERY)
         if step > self._last_line:
             self._last_line = step
             elapsed = time.monotonic() - self._started
-            text = f"training  {done}/{self._total}  {clock(elapsed)}{self._to_go(done, elapsed)}"
+            text = f"training  {done}/{total}  {clock(elapsed)}{self._to_go(done, elapsed)}"
             print(text, file=self._stream, flush=True)
 
     def _to_go(self, done: int, elapsed: float) -> str:
-        here = done - self._before
-        if not here or done == self._total:
+        here = done - len(self._before)
+        if not here or done == len(self._wanted):
             return ""
-        return f"  about {clock(elapsed / here * (self._total - done))} to go"
+        return f"  about {clock(elapsed / here * (len(self._wanted) - done))} to go"
 
-    def _statuses(self) -> list[dict[str, int]]:
-        """What each worker last wrote: steps taken and in all, and runs it has trained."""
+    def _statuses(self) -> list[dict[str, Any]]:
+        """What each worker last wrote: its recipe, steps taken and in all, and what it trained."""
         statuses = []
         for path in self._folder.glob("workers/*.json"):
             try:
@@ -94,13 +95,7 @@ class Display:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as minutes and seconds.
-
-    Source: none.
-
-    >>> clock(581)
-    '9:41'
-    """
+    """Seconds as minutes and seconds, as 9:41."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
 

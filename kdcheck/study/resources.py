@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcheck.errors import InputError, RecipeError
+from kdcheck.places import Places
 from kdcheck.recipe import Recipe
 from kdcheck.tasks import Task, load_task
 
@@ -17,27 +17,10 @@ if TYPE_CHECKING:
 
 
 class Resources:
-    """What recipes are trained on, found by name and checked against their digests.
+    """What recipes are trained on, found by name in some places and checked against their digests."""
 
-    Args:
-        data_dir: a folder of GLUE files, where a task is not packaged.
-        model_dir: a folder of encoders, where they do not come from a hub or a package.
-        cache_dir: where fetched files are kept.
-
-    Source: none.
-
-    >>> Resources().data_dir is None
-    True
-    """
-
-    def __init__(
-        self,
-        *,
-        data_dir: Path | None = None,
-        model_dir: Path | None = None,
-        cache_dir: Path | None = None,
-    ) -> None:
-        self.data_dir, self.model_dir, self.cache_dir = data_dir, model_dir, cache_dir
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self.load_task = lru_cache(maxsize=None)(self._load_task)
         self.load_encoder = lru_cache(maxsize=None)(self._load_encoder)
         self._prepare = lru_cache(maxsize=8)(self._prepare_inputs)
@@ -67,7 +50,7 @@ class Resources:
     def _load_task(
         self, name: str, train: int | None, validation: int | None, test: int | None
     ) -> Task:
-        task = load_task(name, data_dir=self.data_dir, cache_dir=self.cache_dir)
+        task = load_task(name, data_dir=self._places.data_dir, cache_dir=self._places.cache_dir)
         if (train, validation, test) == (None, None, None):
             return task
         return task.subset(train=train, validation=validation, test=test)
@@ -75,7 +58,9 @@ class Resources:
     def _load_encoder(self, name: str) -> Encoder:
         from kdcheck.encoders import load_encoder
 
-        return load_encoder(name, model_dir=self.model_dir, cache_dir=self.cache_dir)
+        return load_encoder(
+            name, model_dir=self._places.model_dir, cache_dir=self._places.cache_dir
+        )
 
     def _prepare_inputs(
         self,
@@ -99,11 +84,6 @@ class ScaleDigests:
     Raises:
         InputError: a pair that is not known.
         EncoderError: an encoder that is not known, or two that do not make a pair.
-
-    Source: none.
-
-    >>> ScaleDigests.__init__.__name__
-    '__init__'
     """
 
     def __init__(self, scale: Scale, resources: Resources) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -179,7 +180,10 @@ def _are_tables(value: Any) -> bool:
 
 
 KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "name": ("a text", _is_text),
+    "name": (
+        "letters, digits, spaces and . _ - alone: it names a family in tags",
+        lambda value: _is_text(value) and re.fullmatch(r"[\w. -]+", value) is not None,
+    ),
     "pair": (
         "the name of a pair, or a list of two encoders, the larger one first",
         lambda value: _is_text(value) or (_are_texts(value) and len(value) == 2),

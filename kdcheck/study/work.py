@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from kdcheck import objectives
 from kdcheck.errors import EvidenceError, KdcheckError
+from kdcheck.places import Places
 from kdcheck.recipe import Recipe
 from kdcheck.study.resources import Resources
 
@@ -29,53 +31,59 @@ if TYPE_CHECKING:
     from kdcheck.study.graph import Graph
 
 WAIT_SECONDS = 0.5
-"""For a recipe that another trains, before it is asked again whether to stop."""
+"""For a recipe that another trains, before it is asked again whether that one is finished."""
 REPORT_SECONDS = 2.0
 """Between writes of a progress file; each costs milliseconds, and a bar needs no more."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One recipe to train, with what the store should say of it.
-
-    Source: none.
-
-    >>> Order.__dataclass_fields__["teaches"].default
-    False
-    """
+    """One recipe to train, with what the store should say of it."""
 
     recipe: Recipe
     role: str
-    claims: tuple[str, ...]
+    claims: tuple[str, ...] = ()
     teaches: bool = False
     """Whether others learn from it; what has no teacher leaves its training logits anyway."""
+    model_folder: Path | None = None
+    """Where to leave the trained classifier, if anywhere; a new folder."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "role": self.role,
+            "claims": list(self.claims),
+            "teaches": self.teaches,
+            "model_folder": self.model_folder and str(self.model_folder),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Order:
+        """The order that ``to_dict`` wrote; the class of its objective must have been loaded."""
+        return cls(
+            recipe=Recipe.from_dict(values["recipe"]),
+            role=values["role"],
+            claims=tuple(values["claims"]),
+            teaches=values["teaches"],
+            model_folder=values["model_folder"] and Path(values["model_folder"]),
+        )
 
 
 @dataclass(frozen=True)
 class Job:
-    """All orders of a study, and where everything is; it can be written to a file for a worker.
-
-    Source: none.
-
-    >>> job = Job(orders=(), store="s", folder=Path("w"))
-    >>> Job.from_dict(job.to_dict()) == job
-    True
-    """
+    """All orders of a study, and where everything is; it can be written to a file for a worker."""
 
     orders: tuple[Order, ...]
     """Every teacher before its students."""
-    store: str
-    """Folder or address of the evidence store."""
-    folder: Path
-    """Where locks, checkpoints and progress are kept."""
-    data_dir: Path | None = None
-    model_dir: Path | None = None
-    cache_dir: Path | None = None
+    places: Places
+    modules: tuple[str, ...] = ()
+    """Names or files of the modules that define objectives of the user's own."""
     checkpoint_seconds: float = 30.0
 
     @classmethod
-    def of(cls, graph: Graph, **where: Any) -> Job:
-        """The job that a graph of recipes makes."""
+    def of(cls, graph: Graph, places: Places, modules: tuple[str, ...] = ()) -> Job:
+        """The job that a graph of recipes makes: whoever teaches first, then the rest."""
         orders = tuple(
             Order(
                 recipe=graph.recipes[digest],
@@ -83,62 +91,35 @@ class Job:
                 claims=tuple(sorted(graph.claims[digest])),
                 teaches=digest in graph.teachers,
             )
-            for digest in graph.students_first_needed()
+            for digest in sorted(graph.recipes, key=lambda digest: digest not in graph.teachers)
         )
-        return cls(orders=orders, **where)
+        own = objectives.modules_of(order.recipe.objective for order in orders)
+        return cls(orders, places, tuple(dict.fromkeys((*modules, *own))))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        paths = ("folder", "data_dir", "model_dir", "cache_dir")
+        """JSON values; the address of the store is whole there, password included."""
         return {
-            "orders": [
-                {
-                    "recipe": order.recipe.to_dict(),
-                    "role": order.role,
-                    "claims": list(order.claims),
-                    "teaches": order.teaches,
-                }
-                for order in self.orders
-            ],
-            "store": self.store,
+            "orders": [order.to_dict() for order in self.orders],
+            "places": self.places.to_dict(),
+            "modules": list(self.modules),
             "checkpoint_seconds": self.checkpoint_seconds,
-            **{name: path and str(path) for name in paths for path in [getattr(self, name)]},
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Job:
-        """The job that ``to_dict`` wrote."""
-        paths = ("folder", "data_dir", "model_dir", "cache_dir")
-        orders = tuple(
-            Order(
-                Recipe.from_dict(order["recipe"]),
-                order["role"],
-                tuple(order["claims"]),
-                order["teaches"],
-            )
-            for order in values["orders"]
-        )
+        """The job that ``to_dict`` wrote, once the objectives of its recipes are loaded."""
+        objectives.load_modules(values["modules"])
         return cls(
-            orders=orders,
-            store=values["store"],
+            orders=tuple(map(Order.from_dict, values["orders"])),
+            places=Places.from_dict(values["places"]),
+            modules=tuple(values["modules"]),
             checkpoint_seconds=values["checkpoint_seconds"],
-            **{name: values[name] and Path(values[name]) for name in paths},
         )
-
-    def resources(self) -> Resources:
-        """Tasks and encoders from where the job says."""
-        return Resources(data_dir=self.data_dir, model_dir=self.model_dir, cache_dir=self.cache_dir)
 
 
 @dataclass
 class Worker:
-    """One process that trains: its name, its device, its progress file.
-
-    Source: none.
-
-    >>> Worker("w0").device is None
-    True
-    """
+    """One process that trains: its name, its device, its progress file."""
 
     name: str
     device: str | None = None
@@ -147,53 +128,50 @@ class Worker:
 
 
 def work(
-    job: Job, store: Store, worker: Worker, *, stop: Callable[[], bool] = lambda: False
+    job: Job,
+    store: Store,
+    worker: Worker,
+    *,
+    resources: Resources | None = None,
+    report: Callable[[], object] = lambda: None,
 ) -> None:
-    """Train until nothing of the job is left to do.
+    """Train until nothing of the job is left to do; locks are the queue (decision 0004).
 
     Args:
         job: what to train.
         store: opened by this process.
         worker: who trains.
-        stop: asked before each recipe.
+        resources: of the same places, where this process has loaded some already.
+        report: called when the progress file has changed, and while others train.
 
     Raises:
         KdcheckError: a recipe cannot be trained; it is marked as failed in the store first.
-
-    Source: decision 0004, locks are the queue.
-
-    >>> from kdcheck.study.samples import SampleStore, sample_graph
-    >>> job, worker = Job.of(sample_graph(), store="s", folder=Path("w")), Worker("w0")
-    >>> work(job, SampleStore(), worker)
-    >>> worker.trained  # the store has them all
-    []
     """
-    resources = job.resources()
+    resources = resources or Resources(job.places)
     finished = store.digests()
-    while not stop():
-        left = [order for order in job.orders if order.recipe.digest not in finished]
-        if not left:
-            return
-        with _next_runnable(left, finished, job.folder) as order:
+    while left := [order for order in job.orders if order.recipe.digest not in finished]:
+        with _next_runnable(left, finished, job.places.work) as order:
             if order is None:  # others are training all that can be trained now
+                report()
                 continue
-            _train_one(order, job, store, resources, worker)
+            _train_one(order, job, store, resources, worker, report)
             finished.add(order.recipe.digest)
 
 
-def _train_one(order: Order, job: Job, store: Store, resources: Resources, worker: Worker) -> None:
-    """Train one recipe, unless the store has it by now; the caller holds its lock.
-
-    Raises:
-        KdcheckError: it cannot be trained; it is marked as failed in the store first.
-
-    Source: none.
-    """
+def _train_one(
+    order: Order,
+    job: Job,
+    store: Store,
+    resources: Resources,
+    worker: Worker,
+    report: Callable[[], object],
+) -> None:
+    """Train one recipe, unless the store has it by now; the caller holds its lock."""
     from kdcheck.engine.loop import train
     from kdcheck.engine.settings import pick_device
 
     recipe = order.recipe
-    workdir = job.folder / "runs" / recipe.digest
+    workdir = job.places.work / "runs" / recipe.digest
     begun = store.begin(recipe, role=order.role, claims=order.claims, worker=worker.name)
     if begun is None:  # another worker finished it since we looked
         return
@@ -207,14 +185,19 @@ def _train_one(order: Order, job: Job, store: Store, resources: Resources, worke
             checkpoint_seconds=job.checkpoint_seconds,
             # Whatever has no teacher may be asked to teach by the claims of a later day.
             predict_train=order.teaches or recipe.teacher is None,
-            progress=_reporter(job.folder, worker, recipe),
+            model_folder=order.model_folder,
+            progress=_reporter(job.places.work, worker, recipe, report),
         )
     except KdcheckError as error:
         store.fail(begun, str(error))
         raise
+    except KeyboardInterrupt:
+        store.fail(begun, "stopped by Ctrl-C", status="KILLED")
+        raise
     store.finish(begun, evidence)
     worker.trained.append(recipe.digest)
-    _write_status(job.folder, worker, recipe, 1, 1)
+    _write_status(job.places.work, worker, recipe, 1, 1)
+    report()
     shutil.rmtree(workdir, ignore_errors=True)
 
 
@@ -262,29 +245,27 @@ def _is_runnable(order: Order, finished: set[str]) -> bool:
     return teacher is None or teacher.digest in finished
 
 
-def _reporter(folder: Path, worker: Worker, recipe: Recipe) -> Callable[[int, int], None]:
+def _reporter(
+    folder: Path, worker: Worker, recipe: Recipe, report: Callable[[], object]
+) -> Callable[[int, int], None]:
     """A callback that writes how far this worker is, for whoever shows progress."""
     last = 0.0
 
-    def report(step: int, total: int) -> None:
+    def progress(step: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= REPORT_SECONDS or step == total:
             last = now
             _write_status(folder, worker, recipe, step, total)
+            report()
 
-    return report
+    return progress
 
 
 def _write_status(folder: Path, worker: Worker, recipe: Recipe, step: int, total: int) -> None:
     status = folder / "workers" / f"{worker.name}.json"
     status.parent.mkdir(parents=True, exist_ok=True)
     temporary = status.with_suffix(f".{os.getpid()}")
-    body = {
-        "digest": recipe.digest,
-        "step": step,
-        "total": total,
-        "trained": len(worker.trained),
-    }
+    body = {"digest": recipe.digest, "step": step, "total": total, "trained": worker.trained}
     temporary.write_text(json.dumps(body), encoding="utf-8")
     temporary.replace(status)

@@ -15,13 +15,7 @@ from kdcheck.study.work import Job, Worker, work
 
 
 def main(arguments: list[str]) -> int:
-    """Work on a job until nothing is left; an error of ours is printed as one line.
-
-    Source: none.
-
-    >>> main.__name__
-    'main'
-    """
+    """Work on a job until nothing is left; an error of ours is printed as one line."""
     _import_ahead()
     from kdcheck.evidence.store import Store
 
@@ -29,10 +23,10 @@ def main(arguments: list[str]) -> int:
     path = sys.stdin.readline().strip()
     if not path:  # whoever started this process has ended
         return 0
-    job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
     worker = Worker(name, device[0] if device else None)
     try:
-        work(job, Store.open(job.store), worker)
+        job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        work(job, Store.open(job.places.store), worker)
     except KdcheckError as error:
         print(error, file=sys.stderr)
         return 1

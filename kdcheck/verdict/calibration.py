@@ -100,14 +100,7 @@ NULLS: dict[Null, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Shares of simulated families and claims, for one way of scattering and one null.
-
-    Source: a row of the table in docs/verdicts.md.
-
-    >>> row = calibrate_row("normal", "zero", families=20, claims=1, seed=0)
-    >>> row.any_false_supported, row.bound, row.keeps_the_bound  # chance explains 1 of 20
-    (0.05, 0.025, True)
-    """
+    """Shares of simulated families and claims, for one way of scattering and one null."""
 
     seeds: str
     null: str
@@ -181,24 +174,8 @@ def simulate(
 ) -> tuple[list[Criterion], list[Arrays]]:
     """A family's criteria and, with leading axis F, the measurements of many replications of it.
 
-    Both arms are simulated: a plain one, and one that differs by effect and scatter.
-
-    Args:
-        draw: scatter of the paired differences, mean zero; an entry of ``SEEDS``.
-        null: which word is false by the smallest step.
-        families: F, number of replications.
-        claims: C, claims of the family.
-        rng: what all is drawn from.
-
-    Returns:
-        C criteria, and for each one arrays of shape (F, T, S) with S the last planned look.
-
-    Source: docs/verdicts.md, "How often the judge is wrong".
-
-    >>> criteria, arrays = simulate(
-    ...     SEEDS["normal"], "zero", families=4, claims=2, rng=np.random.default_rng(0))
-    >>> [claim.effects.shape for claim in arrays]
-    [(4, 1, 10), (4, 2, 10)]
+    Both arms are simulated: a plain one, and one that differs by effect and scatter. Arrays are of
+    shape (F, T, S) with S the last planned look.
     """
     criteria = _null_family(claims, null)
     seeds = max(Plan().looks)
@@ -216,23 +193,7 @@ def simulate(
 
 
 def calibrate_row(seeds: str, null: Null, *, families: int, claims: int, seed: int) -> Row:
-    """Judge many families of null claims with ``family_p_values`` and ``settle``, as ``judge`` does.
-
-    Args:
-        seeds: a key of ``SEEDS``.
-        null: a key of ``NULLS``.
-        families: number of simulated families.
-        claims: claims per family.
-        seed: of the simulation; each row draws from its own stream.
-
-    Returns:
-        Shares of families with a false word, and of claims that are INVALID or UNDECIDED.
-
-    Source: docs/verdicts.md, "How often the judge is wrong".
-
-    >>> calibrate_row("identical differences", "zero", families=3, claims=2, seed=0).invalid
-    1.0
-    """
+    """Judge many families of null claims with ``family_p_values`` and ``settle``, as ``judge`` does."""
     rng = np.random.default_rng([seed, list(SEEDS).index(seeds), list(NULLS).index(null)])
     criteria, arrays = simulate(SEEDS[seeds], null, families=families, claims=claims, rng=rng)
     words_FC = settle(family_p_values(criteria, arrays), criteria[0].plan).words
@@ -255,24 +216,7 @@ def calibrate_row(seeds: str, null: Null, *, families: int, claims: int, seed: i
 
 
 def calibrate(*, families: int, claims: int, seed: int) -> Iterator[Row]:
-    """All rows of the table, one after the other.
-
-    Args:
-        families: number of simulated families of a row.
-        claims: claims per family.
-        seed: of the simulation, 0 or more.
-
-    Returns:
-        One row for each pair of ``SEEDS`` and ``NULLS``, computed as it is asked for.
-
-    Raises:
-        InputError: fewer than one family or claim, or a negative seed.
-
-    Source: the table in docs/verdicts.md.
-
-    >>> next(calibrate(families=2, claims=1, seed=0)).null
-    'effect 0, margin 0'
-    """
+    """All rows of the table, one after the other."""
     if families < 1 or claims < 1 or seed < 0:
         raise InputError(
             "calibrate",
@@ -288,11 +232,5 @@ def calibrate(*, families: int, claims: int, seed: int) -> Iterator[Row]:
 
 
 def number_of_rows() -> int:
-    """How many rows ``calibrate`` yields.
-
-    Source: none.
-
-    >>> number_of_rows()
-    40
-    """
+    """How many rows ``calibrate`` yields."""
     return len(SEEDS) * len(NULLS)

@@ -93,7 +93,7 @@ class Criterion:
 
     >>> criterion = Criterion(
     ...     claim="ls_raises_entropy", contrast="entropy(LS) - entropy(ERM)", unit="nats",
-    ...     margin=0.05, because="the smallest gap in the tables is six times as large",
+    ...     margin=0.05, because="the smallest gap in print is six times as large",
     ...     tasks=("tweets", "snippets"))
     >>> criterion.needed, Criterion.from_dict(criterion.to_dict()) == criterion
     (2, True)

@@ -37,12 +37,12 @@ def judge(
     Source: docs/verdicts.md, "How it is decided".
 
     >>> from kdcheck.verdict import TaskEffects
-    >>> criterion = Criterion(claim="ls_raises_entropy", tasks=("mrpc",), margin=0.05, unit="nats",
+    >>> criterion = Criterion(claim="ls_raises_entropy", tasks=("reviews",), margin=0.05, unit="nats",
     ...                       because="the paper's smallest gap is six times as large")
     >>> effects = TaskEffects(seeds=(0, 1, 2, 3, 4), effects=(0.46, 0.49, 0.48, 0.50, 0.47))
-    >>> print(judge(criterion, Measured(tasks={"mrpc": effects})))
+    >>> print(judge(criterion, Measured(tasks={"reviews": effects})))
     ls_raises_entropy: SUPPORTED, +0.48 [+0.46, +0.5] nats. The effect is above +0.05 nats \
-on 'mrpc' (adjusted p = 0.00085 at the look of 3 seeds).
+on 'reviews' (adjusted p = 0.00085 at the look of 3 seeds).
     """
     return judge_family(
         [criterion],
@@ -77,11 +77,11 @@ def judge_family(
     Source: docs/verdicts.md, "How it is decided"; decision 0041.
 
     >>> one, other = (
-    ...     Criterion(claim=claim, tasks=("mrpc",), margin=0.05, unit="nats", because="x")
+    ...     Criterion(claim=claim, tasks=("reviews",), margin=0.05, unit="nats", because="x")
     ...     for claim in ("ls_raises_entropy", "kd_raises_entropy"))
     >>> from kdcheck.verdict import TaskEffects
     >>> effects = TaskEffects(seeds=(0, 1, 2), effects=(0.46, 0.49, 0.48))
-    >>> found = judge_family([one, other], {one.claim: Measured(tasks={"mrpc": effects})})
+    >>> found = judge_family([one, other], {one.claim: Measured(tasks={"reviews": effects})})
     >>> {claim: verdict.word.value for claim, verdict in found.items()}
     {'ls_raises_entropy': 'SUPPORTED', 'kd_raises_entropy': 'NOT_RUN'}
     """
@@ -117,19 +117,6 @@ def family_p_values(criteria: Sequence[Criterion], arrays: Sequence[Arrays | Non
     """Sequential p values of a family, shape (..., C, L, W); 1 for claims that cannot be judged.
 
     Leading axes of the arrays, if any, are replications of the whole family (``calibrate``).
-
-    Args:
-        criteria: C of them, with one plan.
-        arrays: measurements of each, effects of shape (..., T, S); None where there are none.
-
-    Returns:
-        Shape (..., C, L, W).
-
-    Source: decision 0041, looks first, then Holm.
-
-    >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
-    >>> family_p_values([one], [Arrays(np.array([[0.4, 0.5, 0.6]]))])[0, 0].round(3)
-    array([0.026, 1.   , 1.   ])
     """
     shape = next((a.effects.shape[:-2] for a in arrays if a is not None), ())
     p_CXLW = []

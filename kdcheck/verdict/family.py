@@ -21,25 +21,16 @@ _SUPPORTED, _REFUTED, _EQUIVALENT = range(len(DECIDING))
 
 @dataclass(frozen=True)
 class Settled:
-    """What a family comes to.
-
-    Args:
-        words: shape (..., C), index into ``DECIDING``, or ``NONE_YET``.
-        looks: shape (..., C), index of the look that decided, or of the last one.
-        adjusted_p: shape (..., C, W), adjusted for looks and family, frozen at that look.
-        rivals: shape (..., W), claims among which Holm still divides each error rate.
-
-    Source: decision 0041, looks first, then Holm.
-
-    >>> nothing = settle(np.ones((2, 4, 3)), Plan())
-    >>> nothing.words.tolist(), nothing.rivals.tolist()
-    ([-1, -1], [2, 2, 2])
-    """
+    """What a family comes to (decision 0041)."""
 
     words: Ints
+    """Shape (..., C), index into ``DECIDING``, or ``NONE_YET``."""
     looks: Ints
+    """Shape (..., C), index of the look that decided, or of the last one."""
     adjusted_p: Floats
+    """Shape (..., C, W), adjusted for looks and family, frozen at that look."""
     rivals: Ints
+    """Shape (..., W), claims among which Holm still divides each error rate."""
 
 
 def settle(p_XCLW: Floats, plan: Plan) -> Settled:
@@ -47,19 +38,6 @@ def settle(p_XCLW: Floats, plan: Plan) -> Settled:
 
     A sequential p never rises from look to look and Holm is monotone, so what is rejected once
     stays rejected: the chance of any false word over all looks is that of one Holm on the last.
-
-    Args:
-        p_XCLW: shape (..., C, L, W), from ``sequential_p_values``; 1 for claims that cannot be judged.
-        plan: the family's error rates.
-
-    Returns:
-        Words, deciding looks, adjusted p values and what Holm still divides by.
-
-    Source: decision 0041; Holm 1979.
-
-    >>> p = np.ones((2, 4, 3)); p[0, 1:, 0] = 0.001
-    >>> settled = settle(p, Plan()); settled.words.tolist(), settled.looks.tolist()
-    ([0, -1], [1, 3])
     """
     claims_XC = p_XCLW.shape[:-2]
     rates_W = np.array([plan.rate(word) for word in DECIDING])
@@ -92,11 +70,5 @@ def _word(shown_XCW: Bools, adjusted_XCW: Floats) -> Ints:
 
 
 def word_at(index: int) -> Word:
-    """The word of an index in ``Settled.words``.
-
-    Source: none.
-
-    >>> word_at(NONE_YET), word_at(0)
-    (<Word.UNDECIDED: 'UNDECIDED'>, <Word.SUPPORTED: 'SUPPORTED'>)
-    """
+    """The word of an index in ``Settled.words``."""
     return Word.UNDECIDED if index == NONE_YET else DECIDING[index]

@@ -22,7 +22,7 @@ class Fault:
 
     Source: docs/verdicts.md, "What is INVALID".
 
-    >>> fault = FewerRuns("no runs on ['mrpc']")
+    >>> fault = FewerRuns("no runs on ['reviews']")
     >>> fault.kind, fault.advice.splitlines()[0]
     ('FewerRuns', 'Runs that were registered are missing.')
     """
@@ -117,32 +117,18 @@ FAULTS: dict[str, type[Fault]] = {cls.__name__: cls for cls in Fault.__subclasse
 
 
 def fault_from_dict(stored: Mapping[str, Any]) -> Fault:
-    """The fault stored as ``{"kind": ..., "detail": ...}``.
-
-    Source: none.
-
-    >>> fault_from_dict({"kind": "FewerRuns", "detail": "task 'mrpc' is missing"}).kind
-    'FewerRuns'
-    """
+    """The fault stored as ``{"kind": ..., "detail": ...}``."""
     return FAULTS[stored["kind"]](stored["detail"])
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """One claim's measurements as arrays, seeds in registered order.
-
-    Args:
-        effects: shape (..., T, S).
-        arms: raw values of both sides of the contrast, each (..., T, S); may be empty.
-
-    Source: none.
-
-    >>> Arrays(np.array([[0.5, -0.25]]), (np.array([[1.5, 0.75]]), np.array([[1.0, 1.0]]))).size
-    array([1.5])
-    """
+    """One claim's measurements as arrays, seeds in registered order."""
 
     effects: Floats
+    """Shape (..., T, S)."""
     arms: tuple[Floats, ...] = ()
+    """Raw values of both sides of the contrast, each (..., T, S); may be empty."""
 
     @property
     def size(self) -> Floats:
@@ -176,19 +162,7 @@ _ARRAY_GUARDS: tuple[tuple[type[Fault], Callable[[Arrays], Bools], str], ...] = 
 
 
 def unfit(arrays: Arrays) -> Bools:
-    """Claims that an array guard turns INVALID.
-
-    Args:
-        arrays: of one claim, with any leading axes.
-
-    Returns:
-        A truth value of shape X: the leading axes, without tasks and seeds.
-
-    Source: docs/verdicts.md, "What is INVALID".
-
-    >>> unfit(Arrays(np.array([[0.5, 0.25]]))).item(), unfit(Arrays(np.array([[0.5, 0.5]]))).item()
-    (False, True)
-    """
+    """Claims that an array guard turns INVALID: shape X, without the axes of tasks and seeds."""
     with np.errstate(invalid="ignore"):  # inf - inf is one of the things looked for
         return np.asarray(np.any([guard(arrays) for _, guard, _ in _ARRAY_GUARDS], axis=(0, -1)))
 
@@ -196,24 +170,7 @@ def unfit(arrays: Arrays) -> Bools:
 def find_fault(
     criterion: Criterion, measured: Measured, registered_digest: str | None = None
 ) -> Fault | None:
-    """The first fault of a claim's evidence, or None.
-
-    Args:
-        criterion: as it stands now.
-        measured: not empty.
-        registered_digest: the criterion's digest as stored before the first run.
-
-    Returns:
-        The criterion's own fault first, then missing or surplus runs, then what the values show.
-
-    Source: docs/verdicts.md, "What is INVALID".
-
-    >>> from kdcheck.verdict.measured import TaskEffects
-    >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
-    >>> same = TaskEffects(seeds=(0, 1, 2), effects=(0.5, 0.5, 0.5))
-    >>> print(find_fault(one, Measured(tasks={"a": same})).detail)
-    all paired differences are equal on 'a' (3 seeds)
-    """
+    """The criterion's own fault first, then missing or surplus runs, then what the values show."""
     if registered_digest is not None and registered_digest != criterion.digest:
         return CriterionChanged(
             f"the criterion changed after the first run: registered {registered_digest[:12]}, "
@@ -263,23 +220,7 @@ def _array_fault(criterion: Criterion, measured: Measured) -> Fault | None:
 
 
 def as_arrays(criterion: Criterion, measured: Measured) -> Arrays:
-    """Measurements without structural faults as arrays: tasks and seeds in registered order.
-
-    Args:
-        criterion: gives the order.
-        measured: every task of the criterion, all with the same seeds.
-
-    Returns:
-        Effects and arms, each of shape (T, S).
-
-    Source: none.
-
-    >>> from kdcheck.verdict.measured import TaskEffects
-    >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
-    >>> backwards = TaskEffects(seeds=(1, 0), effects=(0.1, 0.0))
-    >>> as_arrays(one, Measured(tasks={"a": backwards})).effects
-    array([[0. , 0.1]])
-    """
+    """Measurements without structural faults as arrays: tasks and seeds in registered order."""
     tasks = [measured.tasks[name] for name in criterion.tasks]
     seeds = [seed for seed in criterion.seeds if seed in tasks[0].seeds]
     rows_T = [[task.seeds.index(seed) for seed in seeds] for task in tasks]

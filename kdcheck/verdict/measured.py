@@ -80,9 +80,7 @@ class Measured:
     Raises:
         InputError: tasks whose arms have different names.
 
-    Source: none.
-
-    >>> one = Measured(tasks={"mrpc": TaskEffects(seeds=(0, 1), effects=(0.4, float("nan")))})
+    >>> one = Measured(tasks={"reviews": TaskEffects(seeds=(0, 1), effects=(0.4, float("nan")))})
     >>> str(Measured.from_dict(one.to_dict())) == str(one)
     True
     """

@@ -32,7 +32,7 @@ def spread_is_rounding(values_XS: Floats, size_X: Floats) -> Bools:
     Returns:
         Shape (...).
 
-    Source: none; floating point.
+    Source: Higham 2002, chapter 4, on the rounding of sums.
 
     >>> spread_is_rounding(np.array([0.1, 0.1 + 1e-17, 0.1]), np.array(0.1)).item()
     True

@@ -29,7 +29,7 @@ class TaskResult:
 
     Source: decision 0042, what a verdict counts and shows.
 
-    >>> TaskResult("mrpc", 0.48, Interval(0.46, 0.5), {Word.SUPPORTED: 0.0001}).interval.low
+    >>> TaskResult("reviews", 0.48, Interval(0.46, 0.5), {Word.SUPPORTED: 0.0001}).interval.low
     0.46
     """
 

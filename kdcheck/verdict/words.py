@@ -35,20 +35,12 @@ DECIDING = (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT)
 
 @dataclass(frozen=True)
 class Region:
-    """A set of effects, as half-lines ``sign * (effect - multiple * margin) > 0``.
-
-    Args:
-        halves: pairs (sign, multiple).
-        joined: "and" for their intersection, "or" for their union.
-
-    Source: decision 0040.
-
-    >>> Region(((1, -1), (-1, 1)), "and").text(0.05, "nats")
-    'above -0.05 nats and below +0.05 nats'
-    """
+    """A set of effects, as half-lines ``sign * (effect - multiple * margin) > 0``."""
 
     halves: tuple[tuple[int, int], ...]
+    """Pairs (sign, multiple)."""
     joined: Literal["and", "or"] = "and"
+    """Whether it is their intersection or their union."""
 
     def text(self, margin: float, unit: str) -> str:
         """The region in words, with its margin and unit."""
@@ -75,11 +67,5 @@ REGIONS: dict[Direction, dict[Word, Region]] = {
 
 
 def signed(value: float) -> str:
-    """A figure with its sign and three significant digits; zero has none.
-
-    Source: none.
-
-    >>> signed(0.4812), signed(-0.05), signed(0.0)
-    ('+0.481', '-0.05', '0')
-    """
+    """A figure with its sign and three significant digits; zero has none."""
     return f"{value:+.3g}" if value else "0"

@@ -13,19 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kdcheck.evidence.samples import sample_recipe
-from kdcheck.study.record import stored_claims
 
 from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.layout import TRAININGS
 from kdcheck.evidence.store import Store
-from kdcheck.testing import tiny_encoder, tiny_task
+from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 
 CLAIMS = """
 from kdcheck.claims import claim, nats
-from kdcheck.study.arms import ERM, LS, STANDARD_KD
+from kdcheck.paper.arms import ERM, LS, STANDARD_KD
 
 @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
        holds="on every task", margin=nats({margin}), because="a test")
@@ -168,13 +166,15 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     assert "he criterion changed after the first run" in moved.stdout
     assert {digest: store.run_url(digest) for digest in store.digests()} == before
     assert store._runs.look(left).info.status == "KILLED"
-    assert {each.verdict.family_size for each in stored_claims(store)} == {2}
+    assert {each.verdict.family_size for each in store.claims()} == {2}
     assert main(["verify", "--store", str(study_folder / "store")]) == 0
 
 
 def _left_by_a_dead_process(store: Store) -> str:
     """Id of a RUNNING run whose owner no longer lives."""
-    begun = store.begin(sample_recipe(), role="x", claims=[], worker="doomed")
+    begun = store.begin(
+        tiny_recipe(tiny_task(), tiny_encoder()), role="x", claims=[], worker="doomed"
+    )
     store._runs.tag(begun.run_id, "kdcheck.started", "1")  # this process, but an earlier one
     return begun.run_id
 
@@ -248,7 +248,7 @@ def _found(folder: Path) -> tuple[dict[str, str], dict[str, object], list[tuple[
     """What a study found: weights of each finished run, each verdict, and the state of every run."""
     store = Store.open(folder)
     weights = {digest: store.get(digest).weights_digest for digest in store.digests()}
-    claims = {each.claim.id: each.verdict.to_dict() for each in stored_claims(store)}
+    claims = {each.claim.id: each.verdict.to_dict() for each in store.claims()}
     runs = store._runs.search(TRAININGS, "")
     return weights, claims, sorted((run.data.tags["digest"], run.info.status) for run in runs)
 

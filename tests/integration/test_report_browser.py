@@ -71,7 +71,7 @@ def test_nothing_is_wider_than_the_screen_and_a_filter_filters(
 ) -> None:
     wide, view, shown, red = said_of(probed, tmp_path, width, dark=dark)
     assert wide <= view == width
-    assert shown == "kd_raises_entropy"
+    assert shown == "teaching_makes_less_sure"
     assert (red < 128) is dark
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from kdcheck.evidence import database
 from kdcheck.evidence.store import Store
+from kdcheck.places import Places
+from kdcheck.study import session as room
 from tests.evidence_doubles import add, sample_evidence, sample_recipe
+from tests.study_doubles import ERM_SMALL, LS_SMALL, NamedDigests, entropy_gap, scale
 
 PROCESSES, RUNS = 4, 5
 
@@ -88,13 +91,12 @@ def test_a_killed_process_is_reaped_and_its_training_taken_up(store, doomed):
 
 def test_a_session_marks_what_the_dead_left_but_its_workers_do_not(store, doomed, monkeypatch):
     doomed, run_id = doomed
-    monkeypatch.setattr(room, "ScaleDigests", lambda *_: SampleDigests())
+    monkeypatch.setattr(room, "ScaleDigests", lambda *_: NamedDigests())
+    places = Places.resolve(store=store.location.folder)
 
     def status_after_a_look_of(*, is_worker):
-        folder = store.location.folder
-        ask = [question(lambda study: study.entropy(ERM("smaller")) - study.entropy(ERM("larger")))]
-        where = room.Where(str(folder), folder)
-        assert room.Session(ask, scale(), "1", where, is_worker=is_worker).missing() == 4
+        claims = [entropy_gap(LS_SMALL, ERM_SMALL)]
+        assert room.Session(claims, scale(), "1", places, is_worker=is_worker).missing() == 4
         return store._runs.look(run_id).info.status
 
     assert status_after_a_look_of(is_worker=False) == "RUNNING", "it lives"

@@ -7,8 +7,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.location import Location
 from kdcheck.evidence.store import Store
+from kdcheck.places import Location
 from tests.evidence_doubles import (
     OTHER,
     TEACHER,

@@ -13,7 +13,7 @@ import pytest
 
 from kdcheck.cli import main, ui
 from kdcheck.errors import EvidenceError, OptionError
-from kdcheck.evidence.location import Location
+from kdcheck.places import Location
 
 # Stands for 'mlflow server': takes its time to come up and has a child of its own.
 SERVER = """#!{python} -S

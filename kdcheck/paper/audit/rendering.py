@@ -16,14 +16,7 @@ INDENT = "    "
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """A line per finding, then every flagged one with its comparisons and cells in full.
-
-    Source: none.
-
-    >>> from kdcheck.paper.audit import run_audit
-    >>> max(map(len, as_text(run_audit()).splitlines())) <= 100
-    True
-    """
+    """A line per finding, then every flagged one with its comparisons and cells in full."""
     width = max(len(finding.id) for finding in findings)
     lines = [_summary(findings), "", f"{'outcome':17}  {'statement':{width}}  margin"]
     lines += [f"{f.outcome:17}  {f.id:{width}}  {_margin(f)}".rstrip() for f in findings]
@@ -34,14 +27,7 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """All fields of all findings, the counts, and the settings that the paper leaves open.
-
-    Source: none.
-
-    >>> from kdcheck.paper.audit import run_audit
-    >>> sorted(json.loads(as_json(run_audit())))
-    ['counts', 'findings', 'open_settings']
-    """
+    """All fields of all findings, the counts, and the settings that the paper leaves open."""
     content = {
         "counts": {outcome: _count(findings)[outcome] for outcome in OUTCOMES},
         "findings": [asdict(finding) for finding in findings],
@@ -51,14 +37,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_markdown(findings: Sequence[Finding]) -> str:
-    """A document: what was found, in a table and one section per finding.
-
-    Source: none.
-
-    >>> from kdcheck.paper.audit import run_audit
-    >>> as_markdown(run_audit()).splitlines()[0]
-    '# Audit of the paper'
-    """
+    """A document: what was found, in a table and one section per finding."""
     lines = ["# Audit of the paper", "", *INTRODUCTION, "", _summary(findings), ""]
     lines += ["| outcome | statement | where | margin |", "| --- | --- | --- | --- |"]
     lines += [f"| {f.outcome} | [{f.id}](#{f.id}) | {f.where} | {_margin(f)} |" for f in findings]

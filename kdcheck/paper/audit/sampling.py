@@ -8,16 +8,13 @@ and McNemar's exact test if not one example went against the gain, which no pair
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from kdcheck.paper.audit.finding import (
-    HOLDS,
-    SUSPICIOUS,
-    Gap,
-    Judgement,
-    cells_of,
-    decides,
-)
-from kdcheck.paper.tables import TASKS, Tables
+from kdcheck.paper.audit.comparing import Comparison, Source, cells_of, compare
+from kdcheck.paper.audit.finding import FAILS, HOLDS, SUSPICIOUS, Outcome
+from kdcheck.paper.statements.accuracies import reverse_kd_clearly_beats_ls
+from kdcheck.paper.statements.statement import Statement
+from kdcheck.paper.tables import Tables
 
 Z_95 = 1.959964
 """Two-sided 95 % point of the normal."""
@@ -25,113 +22,63 @@ LEAST_DISCORDANT = 6
 """Fewest discordant examples, all one way, with an exact two-sided p below .05: 2 / 2^6 = .031."""
 
 
-def unpaired_half_width(gap: Gap, tables: Tables) -> float:
+def unpaired_half_width(seen: Comparison, tables: Tables) -> float:
     """95 % half-width of a difference of accuracies, as if from two test sets, in points.
 
-    1.96 sqrt((a (1 - a) + b (1 - b)) / n).
-
-    Source: binomial; n from Table 6.
-
-    >>> from kdcheck.paper import load_tables
-    >>> a, b = (load_tables().accuracy("mrpc", m, "larger", tuned=True) for m in ("reverse_kd", "ls"))
-    >>> round(unpaired_half_width(Gap(first=a, second=b), load_tables()), 2)
-    2.44
+    1.96 sqrt((a (1 - a) + b (1 - b)) / n), with n from Table 6.
     """
-    variance = sum(cell.value / 100 * (1 - cell.value / 100) for cell in gap.cells)
-    return 100 * Z_95 * math.sqrt(variance / _examples(gap, tables))
+    variance = sum(cell.value / 100 * (1 - cell.value / 100) for cell in seen.cells)
+    return 100 * Z_95 * math.sqrt(variance / _examples(seen, tables))
 
 
-def paired_least(gap: Gap, tables: Tables) -> float:
-    """Smallest gain that McNemar's exact test could call significant at all, in points: 6 / n.
-
-    Source: McNemar 1947, discordant examples all one way; n from Table 6.
-
-    >>> from kdcheck.paper import load_tables
-    >>> a, b = (load_tables().accuracy("mrpc", m, "larger", tuned=True) for m in ("reverse_kd", "ls"))
-    >>> round(paired_least(Gap(first=a, second=b), load_tables()), 2)
-    0.35
-    """
-    return 100 * LEAST_DISCORDANT / _examples(gap, tables)
+def paired_least(seen: Comparison, tables: Tables) -> float:
+    """Smallest gain that McNemar's exact test could call significant at all, in points: 6 / n."""
+    return 100 * LEAST_DISCORDANT / _examples(seen, tables)
 
 
-def beyond_unpaired(gap: Gap, tables: Tables) -> bool:
-    """Whether a gap exceeds the unpaired half-width: significant in all likelihood.
-
-    The smallest gap that prints like this one counts.
-
-    Source: see :func:`unpaired_half_width`.
-
-    >>> from kdcheck.paper import load_tables
-    >>> a, b = (load_tables().accuracy("qnli", m, "larger") for m in ("reverse_kd", "ls"))
-    >>> beyond_unpaired(Gap(first=a, second=b), load_tables())
-    True
-    """
-    return abs(gap.value) - gap.rounding > unpaired_half_width(gap, tables)
+def beyond_unpaired(seen: Comparison, tables: Tables) -> bool:
+    """Whether even the smallest gap that prints like this one exceeds the unpaired half-width."""
+    return abs(seen.value) - _rounding(seen) > unpaired_half_width(seen, tables)
 
 
-def beyond_paired_least(gap: Gap, tables: Tables) -> bool:
-    """Whether a gap can be significant under some pairing; otherwise it is under none.
-
-    The largest gap that prints like this one counts.
-
-    Source: see :func:`paired_least`.
-
-    >>> from kdcheck.paper import load_tables
-    >>> a, b = (load_tables().accuracy("qnli", m, "smaller") for m in ("erm", "ls"))
-    >>> beyond_paired_least(Gap(first=a, second=b), load_tables())
-    True
-    """
-    return abs(gap.value) + gap.rounding >= paired_least(gap, tables)
+def beyond_paired_least(seen: Comparison, tables: Tables) -> bool:
+    """Whether the largest gap that prints like this one can be significant under some pairing."""
+    return abs(seen.value) + _rounding(seen) >= paired_least(seen, tables)
 
 
-def _examples(gap: Gap, tables: Tables) -> float:
-    return tables.table(6).cell(gap.first.column, "test").value
+def _rounding(seen: Comparison) -> float:
+    return (seen.high - seen.low) / 2
 
 
-def _gaps(tables: Tables, pairs: list[tuple[str, str, str]]) -> list[Gap]:
-    return [
-        Gap(
-            first=tables.accuracy(task, first, size, tuned=tuned),
-            second=tables.accuracy(task, second, size, tuned=tuned),
-        )
-        for tuned in (False, True)
-        for first, second, size in pairs
-        for task in TASKS
-    ]
+def _examples(seen: Comparison, tables: Tables) -> float:
+    return tables.table(6).cell(seen.task, "test").value
 
 
-def _judge(gaps: list[Gap], tables: Tables) -> Judgement:
-    clear = [g for g in gaps if beyond_unpaired(g, tables)]
-    never = [g for g in gaps if not beyond_paired_least(g, tables)]
-    between = [g for g in gaps if g not in clear and g not in never]
-    return Judgement(
-        outcome=HOLDS if len(clear) == len(gaps) else SUSPICIOUS,
-        by_how_much=f"{len(clear)} of {len(gaps)} exceed the unpaired 95 % half-width, "
+def beyond_sampling(said: Statement, source: Source) -> Outcome:
+    """Does every difference of a statement exceed the sampling error of its test set?"""
+    tables = source.tables
+    seen = [c for each in said.contrasts().values() for c in compare(each, source, said.unit)]
+    clear = [c for c in seen if beyond_unpaired(c, tables)]
+    never = [c for c in seen if not beyond_paired_least(c, tables)]
+    between = [c for c in seen if c not in clear and c not in never]
+    return Outcome(
+        outcome=HOLDS if len(clear) == len(seen) else SUSPICIOUS,
+        by_how_much=f"{len(clear)} of {len(seen)} exceed the unpaired 95 % half-width, "
         f"{len(between)} would need a favourable pairing, {len(never)} are significant under none",
-        margin=float(len(clear) - len(gaps)),
+        margin=float(len(clear) - len(seen)),
         unit="differences short of all",
-        cells=cells_of(g for g in gaps if g not in clear),
+        cells=cells_of(c for c in seen if c not in clear),
         details=tuple(
-            f"{word}: Table {g.first.table} {g} (unpaired ±{unpaired_half_width(g, tables):.1f}, "
-            f"paired at least {paired_least(g, tables):.2f})"
+            f"{word}: {c}, unpaired ±{unpaired_half_width(c, tables):.1f}, paired at least "
+            f"{paired_least(c, tables):.2f}"
             for word, some in (("exceeds", clear), ("may", between), ("cannot", never))
-            for g in some
+            for c in some
         ),
     )
 
 
-@decides("kd_over_erm_beyond_sampling")
-def _kd_over_erm(tables: Tables) -> Judgement:
-    pairs = [("standard_kd", "smaller"), ("self_kd", "smaller"), ("reverse_kd", "larger")]
-    return _judge(_gaps(tables, [(kd, "erm", size) for kd, size in pairs]), tables)
-
-
-@decides("kd_over_ls_beyond_sampling")
-def _kd_over_ls(tables: Tables) -> Judgement:
-    pairs = [("standard_kd", "smaller"), ("self_kd", "smaller"), ("reverse_kd", "larger")]
-    return _judge(_gaps(tables, [(kd, "ls", size) for kd, size in pairs]), tables)
-
-
-@decides("self_over_standard_beyond_sampling")
-def _self_over_standard(tables: Tables) -> Judgement:
-    return _judge(_gaps(tables, [("self_kd", "standard_kd", "smaller")]), tables)
+def clearly_beats_ls(source: Source) -> Outcome:
+    """Is reverse KD ahead on every task, and beyond its sampling error?"""
+    ahead = all(c.value > 0 for c in compare(reverse_kd_clearly_beats_ls(), source, "points"))
+    found = beyond_sampling(reverse_kd_clearly_beats_ls, source)
+    return found if ahead else replace(found, outcome=FAILS)

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from itertools import combinations, product
 
 from kdcheck.paper import grids
+from kdcheck.paper.audit.comparing import Source
 from kdcheck.paper.audit.finding import (
     FAILS,
     HOLDS,
     SUSPICIOUS,
-    Gap,
-    Judgement,
-    cells_of,
-    decides,
+    Outcome,
     listed,
 )
 from kdcheck.paper.tables import (
@@ -51,11 +49,13 @@ def _distance(tables: Tables, cell: Cell) -> float:
     return min(abs(cell.value - value) for value in _domain(tables, cell))
 
 
-def _on_grid(tables: Tables, number: int) -> Judgement:
+def on_grid(source: Source, number: int) -> Outcome:
+    """Does every selected setting of a table lie on its grid?"""
+    tables = source.tables
     cells = _selected(tables.table(number))
     off = [c for c in cells if _distance(tables, c) > c.half_width + 1e-9]
     worst = max(_distance(tables, c) for c in cells)
-    return Judgement(
+    return Outcome(
         outcome=FAILS if off else HOLDS,
         by_how_much=f"{len(cells) - len(off)} of {len(cells)} values; off the grid: {listed(off)}",
         margin=0.0 - worst if off else 0.0,
@@ -64,18 +64,9 @@ def _on_grid(tables: Tables, number: int) -> Judgement:
     )
 
 
-@decides("table_7_on_grid")
-def _table_7_on_grid(tables: Tables) -> Judgement:
-    return _on_grid(tables, 7)
-
-
-@decides("table_12_on_grid")
-def _table_12_on_grid(tables: Tables) -> Judgement:
-    return _on_grid(tables, 12)
-
-
-@decides("selected_inside_grid")
-def _selected_inside_grid(tables: Tables) -> Judgement:
+def selected_inside_grid(source: Source) -> Outcome:
+    """Does any setting lie at an end that could have been extended?"""
+    tables = source.tables
     cells = [*_selected(tables.table(7)), *_selected(tables.table(12))]
     edge = [
         c
@@ -89,7 +80,7 @@ def _selected_inside_grid(tables: Tables) -> Judgement:
         )
         for name, value in sorted({(c.column, c.value) for c in edge})
     }
-    return Judgement(
+    return Outcome(
         outcome=SUSPICIOUS if edge else HOLDS,
         by_how_much=f"{len(edge)} of {len(cells)} values lie at an end that could have been "
         "extended",
@@ -100,8 +91,9 @@ def _selected_inside_grid(tables: Tables) -> Judgement:
     )
 
 
-@decides("erm_settings_agree")
-def _erm_settings_agree(tables: Tables) -> Judgement:
+def erm_settings_agree(source: Source) -> Outcome:
+    """Has ERM the same settings in both experiments?"""
+    tables = source.tables
     pairs = [
         (tables.table(7).cell(row, name), tables.table(12).cell(row, name))
         for row in tables.table(7).cells
@@ -109,7 +101,7 @@ def _erm_settings_agree(tables: Tables) -> Judgement:
         for name in ("learning_rate", "epochs")
     ]
     differ = [(a, b) for a, b in pairs if a.value != b.value]
-    return Judgement(
+    return Outcome(
         outcome=SUSPICIOUS if differ else HOLDS,
         by_how_much=f"{len(pairs) - len(differ)} of {len(pairs)} pairs agree; "
         f"others: {listed(f'{a}, {b}' for a, b in differ)}",
@@ -133,34 +125,32 @@ def _settings(table: Table, row: str) -> tuple[float, ...]:
     )
 
 
-def _twins(tables: Tables) -> Iterable[Gap]:
+def _twins(tables: Tables) -> Iterable[tuple[Cell, Cell]]:
     """Figures of models that both experiments trained with one and the same setting."""
     before, after = tables.table(7), tables.table(12)
     for row in before.cells:
         if row in after.cells and _settings(before, row) == _settings(after, row):
             task, size, method = row.split("/")
             for figure in (tables.entropy, tables.accuracy):
-                yield Gap(
-                    first=figure(task, method, size, tuned=True),
-                    second=figure(task, method, size),
-                )
+                yield figure(task, method, size, tuned=True), figure(task, method, size)
 
 
-@decides("same_settings_same_figures")
-def _same_settings_same_figures(tables: Tables) -> Judgement:
-    gaps = list(_twins(tables))
-    differ = [g for g in gaps if g.value != 0]
-    texts = (f"{a.second} but {a.first}" for a in differ)
-    return Judgement(
+def same_settings_same_figures(source: Source) -> Outcome:
+    """Do models of one setting have one figure?"""
+    tables = source.tables
+    pairs = list(_twins(tables))
+    differ = [(after, before) for after, before in pairs if after.value != before.value]
+    texts = (f"{before} but {after}" for after, before in differ)
+    return Outcome(
         outcome=SUSPICIOUS if differ else HOLDS,
-        by_how_much=f"{len(gaps) - len(differ)} of {len(gaps)} pairs are equal; "
+        by_how_much=f"{len(pairs) - len(differ)} of {len(pairs)} pairs are equal; "
         f"others: {listed(texts)}. One figure rounded once cannot print as two: those models were "
         "trained or evaluated twice, so repeated runs need not agree, or a digit was mistyped"
         if differ
-        else f"{len(gaps)} of {len(gaps)} pairs are equal",
-        margin=0.0 - max((abs(g.value) for g in differ), default=0.0),
+        else f"{len(pairs)} of {len(pairs)} pairs are equal",
+        margin=0.0 - max((abs(a.value - b.value) for a, b in differ), default=0.0),
         unit="nats or points",
-        cells=cells_of(differ),
+        cells=tuple(cell for pair in differ for cell in pair),
     )
 
 
@@ -178,30 +168,32 @@ def _entropies_of_unlike_models(tables: Tables) -> Iterable[Cell]:
     return found.values()
 
 
-@decides("unlike_models_differ")
-def _unlike_models_differ(tables: Tables) -> Judgement:
+def unlike_models_differ(source: Source) -> Outcome:
+    """Do models of unlike settings have unlike entropies?"""
+    tables = source.tables
     cells = list(_entropies_of_unlike_models(tables))
-    pairs = [Gap(first=a, second=b) for a, b in combinations(cells, 2)]
-    same = [p for p in pairs if p.value == 0]
+    pairs = list(combinations(cells, 2))
+    same = [(a, b) for a, b in pairs if a.value == b.value]
     # A pair at most NEAR_NATS apart prints alike in 1 of that many steps of the last digit, so
     # the number of such pairs says how many repeats chance alone would bring.
     steps = 2 * NEAR_NATS / (2 * cells[0].half_width) + 1
-    near = [p for p in pairs if abs(p.value) <= NEAR_NATS]
-    rows = [p for p in near if p.first.row == p.second.row and p.first.table == p.second.table]
-    return Judgement(
+    near = [(a, b) for a, b in pairs if abs(round(a.value - b.value, 6)) <= NEAR_NATS]
+    rows = [(a, b) for a, b in near if (a.row, a.table) == (b.row, b.table)]
+    return Outcome(
         outcome=SUSPICIOUS if same else HOLDS,
         by_how_much=f"{len(same)} of {len(pairs)} pairs are equal: "
-        f"{listed(f'{p.first} and {p.second}' for p in same)}. Chance alone would bring "
+        f"{listed(f'{a} and {b}' for a, b in same)}. Chance alone would bring "
         f"{len(near) / steps:.2f} over all tables and {len(rows) / steps:.2f} within a row (from "
         f"the pairs within {NEAR_NATS} nats), so it may be chance or a figure copied by mistake",
         margin=float(-len(same)),
         unit="pairs that are equal",
-        cells=cells_of(same),
+        cells=tuple(dict.fromkeys(cell for pair in same for cell in pair)),
     )
 
 
-@decides("budgets_match")
-def _budgets_match(tables: Tables) -> Judgement:
+def budgets_match(source: Source) -> Outcome:
+    """Is KD trained for as many epochs as ERM?"""
+    tables = source.tables
     texts, cells, longer = [], [], 0
     for number in (7, 12):
         table = tables.table(number)
@@ -218,7 +210,7 @@ def _budgets_match(tables: Tables) -> Judgement:
             f"fewer in {len(fewer)} (in all {sum(a.value for a, _ in pairs):.0f} against "
             f"{sum(b.value for _, b in pairs):.0f})"
         )
-    return Judgement(
+    return Outcome(
         outcome=SUSPICIOUS if cells else HOLDS,
         by_how_much=f"{'. '.join(texts)}. More epochs tend to lower entropy by themselves, so part "
         "of KD's fall may be theirs",

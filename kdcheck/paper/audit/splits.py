@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kdcheck.paper import grids
-from kdcheck.paper.audit.finding import FAILS, HOLDS, Judgement, decides, listed
-from kdcheck.paper.tables import LABELS, Tables
+from kdcheck.paper.audit.comparing import Source
+from kdcheck.paper.audit.finding import FAILS, HOLDS, Outcome, listed
+from kdcheck.paper.tables import LABELS
 
 GLUE = {
     "mrpc": {"train": 3668, "validation": 408, "test": 1725},
@@ -26,9 +27,9 @@ MADE_OF: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-@decides("table_6_fits_glue")
-def _table_6_fits_glue(tables: Tables) -> Judgement:
-    table, texts, wrong, off = tables.table(6), [], [], 0.0
+def table_6_fits_glue(source: Source) -> Outcome:
+    """Do the published splits add up from the paper's?"""
+    table, texts, wrong, off = source.tables.table(6), [], [], 0.0
     for task, published in MADE_OF.items():
         for split, ours in published.items():
             cells = [table.cell(task, name) for name in ours]
@@ -39,7 +40,7 @@ def _table_6_fits_glue(tables: Tables) -> Judgement:
             if gap:
                 wrong += cells
                 off = max(off, abs(gap))
-    return Judgement(
+    return Outcome(
         outcome=FAILS if wrong else HOLDS,
         by_how_much=f"{listed(texts)}. MNLI's test has the size of the published matched "
         "validation set (9,815), not of the unlabelled matched test set (9,796)",
@@ -49,9 +50,9 @@ def _table_6_fits_glue(tables: Tables) -> Judgement:
     )
 
 
-@decides("grid_sizes")
-def _grid_sizes(tables: Tables) -> Judgement:
-    alphas = grids.tuned_ls_alphas()
+def grid_sizes(source: Source) -> Outcome:
+    """Have the grids as many points as the paper says?"""
+    tables, alphas = source.tables, grids.tuned_ls_alphas()
     counted = {
         "ERM": (len(list(grids.erm_grid(tables))), grids.ERM_POINTS),
         "LS and KD at temperature 1": (len(list(grids.soft_grid(tables))), grids.SOFT_POINTS),
@@ -60,7 +61,7 @@ def _grid_sizes(tables: Tables) -> Judgement:
     }
     wrong = {name: pair for name, pair in counted.items() if pair[0] != pair[1]}
     texts = [f"{name} {got:,}" for name, (got, _) in counted.items()]
-    return Judgement(
+    return Outcome(
         outcome=FAILS if wrong else HOLDS,
         by_how_much=f"{listed(texts)}; {len(alphas)} alphas from {alphas[0]} to {alphas[-1]}, "
         f"step {grids.TUNED_LS_STEP}; other than stated: {listed(wrong)}",

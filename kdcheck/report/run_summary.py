@@ -9,6 +9,7 @@ from typing import Any
 
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.source import EvidenceSource
+from kdcheck.metrics import summary
 from kdcheck.recipe import Recipe
 
 SETTINGS = (
@@ -18,28 +19,19 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A run without its posteriors.
-
-    Source: none.
-
-    >>> Run.__dataclass_fields__["points"].type
-    'tuple[tuple[float, Mapping[str, float]], ...]'
-    """
+class RunSummary:
+    """A run without its posteriors."""
 
     recipe: Recipe
     classes: int
     """K of its task."""
+    final: Mapping[str, float]
+    """Metrics of the finished model on test text, from its logits, by name in the table."""
     points: tuple[tuple[float, Mapping[str, float]], ...]
-    """Epoch and metrics at each evaluation point; the last is the finished model."""
+    """Epoch and metrics at each evaluation point, as ``test/accuracy``."""
     cost: Mapping[str, float]
     environment: Mapping[str, str]
     notes: tuple[str, ...]
-
-    @property
-    def final(self) -> Mapping[str, float]:
-        """Metrics of the finished model."""
-        return self.points[-1][1]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -49,44 +41,28 @@ class Run:
         return chosen | {"objective": self.recipe.objective.as_dict()}
 
 
-def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, Run]:
-    """The runs of these digests, and their teachers as far as the source has them.
-
-    Args:
-        digests: of recipes.
-        source: a store or a bundle; each run is read once.
-
-    Returns:
-        By digest.
-
-    Raises:
-        EvidenceError: a run is missing or damaged.
-
-    Source: none.
-
-    >>> from kdcheck.study.samples import SampleStore, sample_graph
-    >>> digest = sample_graph().digest("ls/smaller", "invented", 0)
-    >>> collect([digest], SampleStore())[digest].settings["objective"]
-    {'name': 'ls', 'alpha': 0.3}
-    """
+def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSummary]:
+    """The runs of these digests, by digest, and their teachers as far as the source has them."""
     held = cache(source.digests)  # all teachers are nearly always among those asked for
-    runs: dict[str, Run] = {}
+    runs: dict[str, RunSummary] = {}
     waiting = sorted(set(digests))
     while waiting:
         digest = waiting.pop()
         if digest in runs:
             continue
-        runs[digest] = _run(source.get(digest))
+        runs[digest] = _summary_of(source.get(digest))
         teacher = runs[digest].recipe.teacher
         if teacher is not None and teacher.digest not in runs and teacher.digest in held():
             waiting.append(teacher.digest)
     return runs
 
 
-def _run(evidence: Evidence) -> Run:
-    return Run(
+def _summary_of(evidence: Evidence) -> RunSummary:
+    test = evidence.final.predictions["test"]
+    return RunSummary(
         recipe=evidence.recipe,
-        classes=evidence.final.predictions["test"].logits_NK.shape[1],
+        classes=test.logits_NK.shape[1],
+        final=summary(test.logits_NK, test.labels_N),
         points=tuple((point.epoch, dict(point.values)) for point in evidence.points),
         cost=dict(evidence.cost),
         environment=dict(evidence.environment),

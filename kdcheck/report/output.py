@@ -9,9 +9,9 @@ from typing import Any
 
 from kdcheck.errors import OptionError
 from kdcheck.report.badge import badge
+from kdcheck.report.contents import to_json
 from kdcheck.report.markdown import markdown
 from kdcheck.report.page import html
-from kdcheck.report.record import to_json
 
 FORMATS = {".html": html, ".md": markdown, ".json": to_json, ".svg": badge}
 """Suffix of each file, and what makes its text from the record."""
@@ -21,7 +21,7 @@ def write(record: Mapping[str, Any], page: Path) -> list[Path]:
     """Write the page, and Markdown, JSON and the badge beside it.
 
     Args:
-        record: from :func:`kdcheck.report.record.build`.
+        record: from :func:`kdcheck.report.build`.
         page: where the page goes; its name ends in ``.html``.
 
     Returns:
@@ -30,7 +30,7 @@ def write(record: Mapping[str, Any], page: Path) -> list[Path]:
     Raises:
         OptionError: another ending, or a folder that cannot be written to.
 
-    Source: none.
+    Source: docs/guides/report.md.
 
     >>> write({}, Path("page.pdf"))
     Traceback (most recent call last):

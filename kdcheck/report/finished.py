@@ -1,61 +1,36 @@
-"""Tables of entropy and accuracy per arm and task, with the paper's figures where it has them."""
+"""Tables of the finished models per arm and task, with the paper's figures where it has them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdcheck.claims import SIZES
 from kdcheck.report import wording
-from kdcheck.report.markup import Markup, tag
-from kdcheck.report.table import grid
+from kdcheck.report.markup import Markup, grid, tag
 
 Record = Mapping[str, Any]
-SIZES = ("smaller", "larger")
-TITLES = {
-    ("test/mean_entropy_nats", "smaller"): "Test entropy of the smaller model, nats",
-    ("test/mean_entropy_nats", "larger"): "Test entropy of the larger model, nats",
-    ("test/accuracy", "smaller"): "Test accuracy of the smaller model, %",
-    ("test/accuracy", "larger"): "Test accuracy of the larger model, %",
-}
 
 
-def finals(record: Record) -> Markup:
-    """All tables of finished models.
-
-    Args:
-        record: of the report.
-
-    Returns:
-        Per metric and size one table of the paper's own arms, and one of all others to unfold.
-
-    Source: Tables 2 to 5 and 8 to 11.
-
-    >>> str(finals({"tasks": [], "arms": [], "finals": []}))
-    '<div class="tables"></div>'
-    """
+def tables(record: Record) -> Markup:
+    """Per metric and size one table of the paper's own arms, and one of all others to unfold."""
     cells = {(f["arm"], f["task"], f["metric"]): f for f in record["finals"]}
     wide = len(record["tasks"]) > 2 or any(cell["paper"] for cell in record["finals"])
-    shown = [_tables(record, cells, *key) for key in TITLES]
+    shown = [_tables(record, cells, metric, size) for metric in record["metrics"] for size in SIZES]
     return tag("div", shown, class_="tables wide" if wide else "tables")
 
 
 def _tables(record: Record, cells: Mapping[Any, Record], metric: str, size: str) -> Markup | None:
     arms = [arm for arm in record["arms"] if arm["size"] == size]
-    plain = sorted((arm for arm in arms if arm["plain"]), key=_order)
-    others = sorted((arm for arm in arms if not arm["plain"]), key=_order)
-    title = TITLES[metric, size]
-    found = [_table(record, cells, metric, plain, title)] if plain else []
+    own, others = ([arm for arm in arms if arm["plain"] is plain] for plain in (True, False))
+    name, *unit = wording.metric(metric).split(", ")
+    title = ", ".join([f"Test {name} of the {size} model", *unit])
+    found = [_table(record, cells, metric, own, title)] if own else []
     if others:
         table = _table(record, cells, metric, others, f"{title}: other ways of training")
-        found.append(
-            tag("details", tag("summary", f"Other ways of training: {len(others)}"), table)
-        )
+        summary = tag("summary", f"Other ways of training: {len(others)}")
+        found.append(tag("details", summary, table))
     return tag("div", found) if found else None
-
-
-def _order(arm: Record) -> tuple[int, str]:
-    known = list(wording.METHODS)
-    return (known.index(arm["method"]) if arm["method"] in known else len(known), arm["key"])
 
 
 def _table(
@@ -67,9 +42,7 @@ def _table(
 ) -> Markup:
     """Mean ± sd over seeds; a task of the paper has a second column with the printed figure."""
     names = [task["name"] for task in record["tasks"]]
-    by_task = {
-        name: [cells.get((arm["key"], name, metric)) for arm in arms] for name in names
-    }  # fmt: skip
+    by_task = {name: [cells.get((arm["key"], name, metric)) for arm in arms] for name in names}
     in_paper = {name for name in names if any(cell and cell["paper"] for cell in by_task[name])}
     head: list[str] = ["method"]
     for name in names:

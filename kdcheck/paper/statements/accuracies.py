@@ -1,0 +1,117 @@
+"""What the paper says of its accuracy tables, and how far one test set can carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kdcheck.claims.arm import Arm
+from kdcheck.claims.contrast import Contrast
+from kdcheck.paper.arms import (
+    ERM,
+    LS,
+    REVERSE_KD,
+    SELF_KD,
+    STANDARD_KD,
+    accuracy,
+    tuned,
+)
+from kdcheck.paper.statements.entropies import STUDENTS, TWICE
+from kdcheck.paper.statements.statement import expected, stated
+
+INTO_SMALLER = ("standard", "self")
+SAMPLING = "Tables 3, 5, 9, 11 with the sizes of Table 6"
+
+
+@stated("section 4, Table 3", holds="on most tasks", over=INTO_SMALLER, unit="points")
+def kd_beats_ls(student: str) -> Contrast:
+    """Distilled students are mostly more accurate than smoothed ones."""
+    return accuracy(STUDENTS[student]) - accuracy(LS("smaller"))
+
+
+@stated("appendix A.3, Table 9", holds="on most tasks", over=INTO_SMALLER, unit="points")
+def tuned_kd_beats_ls(student: str) -> Contrast:
+    """When temperature is tuned, they are mostly more accurate too."""
+    return tuned(kd_beats_ls(student))
+
+
+@stated("section 1; Table 3", over=INTO_SMALLER, unit="points")
+def kd_beats_erm(student: str) -> Contrast:
+    """Distilled students are more accurate than plainly trained ones."""
+    return accuracy(STUDENTS[student]) - accuracy(ERM("smaller"))
+
+
+@stated("section 4, Table 3", holds="on most tasks", tasks=3, unit="points")
+def ls_lags_erm() -> Contrast:
+    """For the smaller model, label smoothing is mostly less accurate than plain training."""
+    return accuracy(ERM("smaller")) - accuracy(LS("smaller"))
+
+
+@stated("section 4, Table 3", holds="on most tasks", unit="points")
+def self_kd_beats_standard_kd() -> Contrast:
+    """A student of its own kind is mostly more accurate than a student of the larger model."""
+    return accuracy(SELF_KD) - accuracy(STANDARD_KD)
+
+
+@stated(
+    "introduction and section 4, Tables 3 and 5",
+    holds="on average over tasks",
+    over=tuple(f"{student} over {plain}" for student in INTO_SMALLER for plain in ("erm", "ls")),
+    unit="points",
+)
+def reverse_gain_is_smaller(case: str) -> Contrast:
+    """Reverse KD gains less accuracy overall, over ERM and over label smoothing, than KD did before."""
+    student, _, baseline = case.partition(" over ")
+    plain = {"erm": ERM, "ls": LS}[baseline]
+    before = accuracy(STUDENTS[student]) - accuracy(plain("smaller"))
+    return before - (accuracy(REVERSE_KD) - accuracy(plain("larger")))
+
+
+@stated(
+    "section 4, Table 5 beside Table 3",
+    unit="points",
+    note="BERT without a teacher beats it too, so the size may explain it",
+)
+def reverse_student_beats_its_teacher() -> Contrast:
+    """A larger student is more accurate than the smaller model that taught it."""
+    return accuracy(REVERSE_KD) - accuracy(ERM("smaller"))
+
+
+@stated("appendix A.3, Table 11 beside Table 9", unit="points")
+def tuned_reverse_student_beats_its_teacher() -> Contrast:
+    """At a tuned temperature too, a larger student is more accurate than its teacher."""
+    return tuned(reverse_student_beats_its_teacher())
+
+
+@stated("appendix A.3, caption of Table 11", unit="points")
+def reverse_kd_clearly_beats_ls() -> Contrast:
+    """With a tuned temperature, reverse KD is clearly more accurate than label smoothing."""
+    return tuned(accuracy(REVERSE_KD) - accuracy(LS("larger")))
+
+
+@expected(SAMPLING, over=TWICE, unit="points")
+def kd_over_erm_beyond_sampling(student: str) -> Contrast:
+    """Differences in accuracy between KD and ERM exceed the sampling error of the test set."""
+    return _over(student, ERM)
+
+
+@expected(SAMPLING, over=TWICE, unit="points")
+def kd_over_ls_beyond_sampling(student: str) -> Contrast:
+    """Differences in accuracy between KD and label smoothing exceed the sampling error of the test
+    set.
+    """
+    return _over(student, LS)
+
+
+@expected("Tables 3 and 9 with the sizes of Table 6", over=("at 1", "tuned"), unit="points")
+def self_over_standard_beyond_sampling(temperature: str) -> Contrast:
+    """Differences in accuracy between self-KD and standard KD exceed the sampling error of the test
+    set.
+    """
+    found = self_kd_beats_standard_kd()
+    return tuned(found) if temperature == "tuned" else found
+
+
+def _over(student: str, plain: Callable[[str], Arm]) -> Contrast:
+    taught = STUDENTS[student.removeprefix("tuned ")]
+    found = accuracy(taught) - accuracy(plain(taught.size))
+    return tuned(found) if student.startswith("tuned ") else found

@@ -1,0 +1,58 @@
+"""What a run of pytest was asked for, and what its hooks hand to each other in its stash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdcheck.errors import KdcheckError
+from kdcheck.places import Places
+
+SESSION = pytest.StashKey["Session"]()
+EXECUTOR = pytest.StashKey["LocalExecutor"]()
+WORD = pytest.StashKey[str]()
+NO_PAGE = pytest.StashKey[bool]()
+LEFT_OUT = pytest.StashKey[bool]()
+"""Set where a claim was deselected, by -k, -m, --deselect or --lf."""
+REFUSED = pytest.StashKey[str]()
+"""Why a worker of pytest-xdist could not plan or train."""
+PROPERTY = "kdcheck"
+"""Names the row of the verdict table among the properties of a report."""
+
+
+def places_of(config: pytest.Config) -> Places:
+    """Where everything is: as the options say, else the environment, else pytest's root folder."""
+    return Places.resolve(
+        store=config.getoption("--store"),
+        data_dir=config.getoption("--data-dir"),
+        model_dir=config.getoption("--model-dir"),
+        root=config.rootpath,
+    )
+
+
+def page_of(config: pytest.Config) -> Path:
+    """The page of the report."""
+    page: Path = config.getoption("--report") or config.rootpath / "kdcheck-report.html"
+    return page
+
+
+def xdist_worker(config: pytest.Config) -> str | None:
+    """Name of this worker of pytest-xdist; none in its controller and without it."""
+    # Not from the environment: a pytest that a worker's test starts is no worker itself.
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    return workerinput["workerid"] if workerinput else None
+
+
+def is_claim(item: Any) -> bool:
+    """Whether a test declares a claim."""
+    return hasattr(getattr(item, "obj", None), "__kdcheck_claim__")
+
+
+def or_usage_error(make: Any, *arguments: Any) -> Any:
+    """What a call gives; an error of ours is one of the command line's use."""
+    try:
+        return make(*arguments)
+    except KdcheckError as error:
+        raise pytest.UsageError(f"kdcheck: {error}") from error
