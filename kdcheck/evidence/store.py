@@ -321,7 +321,8 @@ class Store:
 
     def _current_claims(self, judged: Judged | None = None) -> list[Run]:
         """Runs of current claims, or of one, the newest first."""
-        condition = f"{FINISHED} AND tags.{CURRENT} = 'true'"
+        # Records of format 1 have no paper: their claims are judged anew.
+        condition = f"{FINISHED} AND tags.{CURRENT} = 'true' AND tags.paper LIKE '%'"
         if judged is not None:
             paper, scale = judged.family
             condition += f" AND tags.claim = '{judged.claim.id}' AND tags.paper = '{paper}'"
