@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,74 +34,57 @@ def labels(values, *, examples=2, classes=3):
     checks.check_labels(np.asarray(values), examples=examples, classes=classes, who="f")
 
 
-@pytest.mark.parametrize("alpha", [0, 1, 0.0, 0.5, 1.0, np.float32(0.25), np.int64(1)])
-def test_alpha_is_accepted_from_0_to_1_both_included(alpha):
-    checks.check_alpha(alpha, who="f")
+FLAG = "wanted True or False. Text from a file is not a truth value until it is read as one."
+NAN = float("nan")
+# (check, its argument's name, values it accepts, values it refuses as the message shows them, rest)
+SCALARS = [
+    (
+        checks.check_alpha,
+        "alpha",
+        [0, 1, 0.0, 0.5, 1.0, np.float32(0.25), np.int64(1)],
+        {-0.1: "-0.1", 1.5: "1.5", NAN: "nan", True: "True (bool)", "0.5": "'0.5' (str)"},
+        ALPHA,
+    ),
+    (
+        checks.check_temperature,
+        "temperature",
+        [1e-6, 1, 4.0, 1e6, np.float32(2)],
+        {0.0: "0.0", -1: "-1", 1e6 + 0.5: "1000000.5", NAN: "nan", None: "None (NoneType)"},
+        TEMPERATURE,
+    ),
+    (
+        checks.check_classes,
+        "classes",
+        [2, 3, 64.0, np.int64(5)],
+        {1: "1", 2.5: "2.5", False: "False (bool)"},
+        CLASSES,
+    ),
+    (
+        partial(checks.check_probability, name="a"),
+        "a",
+        [0, 0.99, 1],
+        {99: "99", -0.5: "-0.5", "1": "'1' (str)"},
+        FRACTION,
+    ),
+    (
+        partial(checks.check_flag, name="tau_squared"),
+        "tau_squared",
+        [True, False],
+        {"false": "'false' (str)", 1: "1 (int)"},
+        FLAG,
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("alpha", "got"),
-    [
-        (-0.1, "-0.1"),
-        (1.5, "1.5"),
-        (float("nan"), "nan"),
-        (True, "True (bool)"),
-        ("0.5", "'0.5' (str)"),
-        (None, "None (NoneType)"),
-    ],
-)
-def test_any_other_alpha_is_refused_with_its_meaning(alpha, got):
-    with says(ParameterError, f"f, alpha: got {got}; {ALPHA}"):
-        checks.check_alpha(alpha, who="f")
-
-
-@pytest.mark.parametrize("temperature", [1e-6, 1, 4.0, 1e6, np.float32(2)])
-def test_a_temperature_is_accepted_up_to_a_million(temperature):
-    checks.check_temperature(temperature, who="f")
-
-
-@pytest.mark.parametrize(
-    ("temperature", "got"),
-    [(0.0, "0.0"), (-1, "-1"), (1e6 + 0.5, "1000000.5"), (float("nan"), "nan"), ("4", "'4' (str)")],
-)
-def test_any_other_temperature_is_refused(temperature, got):
-    with says(ParameterError, f"f, temperature: got {got}; {TEMPERATURE}"):
-        checks.check_temperature(temperature, who="f")
-
-
-@pytest.mark.parametrize("classes", [2, 3, 64.0, np.int64(5)])
-def test_two_classes_or_more_are_accepted(classes):
-    checks.check_classes(classes, who="f")
-
-
-@pytest.mark.parametrize(
-    ("classes", "got"), [(1, "1"), (2.5, "2.5"), (1.0, "1.0"), (False, "False (bool)")]
-)
-def test_fewer_classes_or_a_fraction_are_refused(classes, got):
-    with says(ParameterError, f"f, classes: got {got}; {CLASSES}"):
-        checks.check_classes(classes, who="f")
-
-
-def test_a_flag_is_true_or_false_and_nothing_that_merely_counts_as_true():
-    checks.check_flag(True, who="f", name="tau_squared")
-    checks.check_flag(False, who="f", name="tau_squared")
-    with says(
-        ParameterError,
-        "f, tau_squared: got 'false' (str); wanted True or False. Text from a file is not a truth "
-        "value until it is read as one.",
-    ):
-        checks.check_flag("false", who="f", name="tau_squared")
-
-
-@pytest.mark.parametrize("value", [0, 0.99, 1])
-def test_a_probability_is_accepted_from_0_to_1(value):
-    checks.check_probability(value, who="f", name="a")
-
-
-@pytest.mark.parametrize(("value", "got"), [(99, "99"), (-0.5, "-0.5"), ("1", "'1' (str)")])
-def test_any_other_probability_is_refused_by_name(value, got):
-    with says(ParameterError, f"f, a: got {got}; {FRACTION}"):
-        checks.check_probability(value, who="f", name="a")
+@pytest.mark.parametrize(("check", "name", "accepted", "refused", "rest"), SCALARS)
+def test_a_parameter_is_accepted_in_its_domain_and_refused_by_name_outside(
+    check, name, accepted, refused, rest
+):
+    for value in accepted:
+        check(value, who="f")
+    for value, got in refused.items():
+        with says(ParameterError, f"f, {name}: got {got}; {rest}"):
+            check(value, who="f")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_an_effect_near_its_margin_is_undecided():
         ("most", (0.4, 0.5, -0.4), Word.SUPPORTED),
         ("most", (0.4, -0.5, -0.4), Word.REFUTED),
         ("most", (0.4, 0.0, 0.0), Word.EQUIVALENT),
+        ("most", (0.4, 0.5, -0.4, -0.5), Word.REFUTED),
         ("some", (0.4, -0.5, -0.4), Word.SUPPORTED),
         ("some", (-0.4, -0.5, -0.4), Word.REFUTED),
         ("some", (-0.4, -0.5, 0.0), Word.UNDECIDED),
@@ -160,11 +161,14 @@ def test_the_interval_and_the_test_of_a_quantified_claim_agree():
     assert verdict.interval(1 - 2 * p).low == pytest.approx(criterion.margin)
 
 
-def test_a_claim_within_shows_the_interval_of_its_turning_task_for_all_tasks_at_once():
+@pytest.mark.parametrize(("centres", "turning"), [((0.01, -0.03), "b"), ((0.03, -0.01), "a")])
+def test_a_claim_within_shows_the_interval_of_its_turning_task_for_all_at_once(centres, turning):
     criterion = replace(CRITERION, tasks=("a", "b"), direction="within")
-    measured = effects(0.01, -0.03)
-    theirs = stats.ttest_1samp(measured.tasks["b"].effects, 0).confidence_interval(0.975)
-    assert judge(criterion, measured).interval() == pytest.approx((theirs.low, theirs.high))
+    measured = effects(*centres)
+    theirs = stats.ttest_1samp(measured.tasks[turning].effects, 0).confidence_interval(0.975)
+    verdict = judge(criterion, measured)
+    assert verdict.interval() == pytest.approx((theirs.low, theirs.high))
+    assert verdict.effect == pytest.approx(np.mean(measured.tasks[turning].effects))
 
 
 def test_intervals_that_cannot_be_given_name_the_reason():
@@ -329,9 +333,13 @@ def test_a_family_that_is_no_family_is_refused():
         judge_family([CRITERION, CRITERION], {})
     with pytest.raises(ClaimError, match=r"evidence for \['x'\]"):
         judge_family([CRITERION], {"x": None})
-    other = replace(CRITERION, claim="other", plan=Plan(looks=(3, 5)))
-    with pytest.raises(ClaimError, match="2 different plans"):
-        judge_family([CRITERION, other], {})
+    for change, fact in (
+        ({"plan": Plan(looks=(3, 5))}, "2 different plans"),
+        ({"paper": "another"}, "claims of 2 papers or scales: .*'another', 'embedded'"),
+        ({"scale": "mini"}, "claims of 2 papers or scales: .*'', 'mini'"),
+    ):
+        with pytest.raises(ClaimError, match=fact):
+            judge_family([CRITERION, replace(CRITERION, claim="other", **change)], {})
 
 
 def test_a_published_number_is_compared_with_where_one_more_seed_would_fall():

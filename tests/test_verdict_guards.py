@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kdcheck.errors import InputError
-from kdcheck.verdict import Criterion, Measured, TaskEffects, Word, judge
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, Word, judge
 from kdcheck.verdict.guards import FAULTS
 
 CRITERION = Criterion(
@@ -95,10 +95,14 @@ def test_a_value_that_is_not_finite_is_not_judged(wrong, where):
     assert "'sst2'" in reason
 
 
-def test_a_run_at_the_majority_class_is_named():
-    kind, reason = fault_of(measured(degenerate_runs=("erm seed 3",)))
+@pytest.mark.parametrize("task", CRITERION.tasks)
+def test_a_run_at_the_majority_class_is_named_whatever_its_task(task):
+    degenerate = replace(SOUND, degenerate_runs=("erm seed 3",))
+    kind, reason = fault_of(
+        Measured(tasks=dict.fromkeys(CRITERION.tasks, SOUND) | {task: degenerate})
+    )
     assert kind == "DegenerateRun"
-    assert "erm seed 3" in reason
+    assert f"{task!r}: erm seed 3" in reason
 
 
 def test_a_registered_task_without_runs_is_missing():
@@ -153,6 +157,7 @@ def test_tasks_and_seeds_outside_those_registered_are_not_judged():
         {"unit": "bits"},
         {"scale": "mini"},
         {"paper": "another"},
+        {"plan": Plan(looks=(3, 5))},
     ],
 )
 def test_a_criterion_that_changed_after_the_first_run_is_caught(moved):

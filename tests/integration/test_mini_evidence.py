@@ -56,9 +56,7 @@ def another_effect(body):
 
 
 @pytest.mark.parametrize("change", [another_word, another_effect])
-def test_a_verdict_that_was_altered_and_sealed_again_is_reported_and_fails(
-    altered, capsys, change
-):
+def test_a_verdict_that_was_altered_and_sealed_again_is_reported_and_fails(altered, capsys, change):
     alter(altered, CLAIM, change)
     assert main(["verify", str(altered)]) == 1
     printed = capsys.readouterr().out
