@@ -20,8 +20,6 @@ HELP = "test the paper's statements against its own tables, without training"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb.
 
-    Source: none.
-
     >>> parser = argparse.ArgumentParser()
     >>> add_arguments(parser)
     >>> parser.parse_args([]).format
@@ -41,8 +39,6 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         OptionError: the output file cannot be written.
-
-    Source: none.
 
     >>> run(argparse.Namespace(format="json", output=Path("/no/such/folder/a.json"), strict=False))
     Traceback (most recent call last):

@@ -218,8 +218,6 @@ class Tables:
         Raises:
             InputError: there is no such cell.
 
-        Source: none.
-
         >>> load_tables().changed(2, "ls", "mrpc", 0.01).entropy("mrpc", "ls", "smaller").value
         0.01
         """
