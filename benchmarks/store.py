@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from kdcheck.evidence.samples import sample_evidence
+
 from kdcheck.evidence.bundle import Bundle, export_bundle
 from kdcheck.evidence.evidence import Evidence
-from kdcheck.evidence.samples import sample_evidence
 from kdcheck.evidence.source import ClaimRecord
 from kdcheck.evidence.store import Store
 

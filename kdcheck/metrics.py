@@ -11,7 +11,7 @@ new metric is a function and a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ __all__ = [
     "Metric",
     "Seen",
     "accuracy",
+    "add",
     "agreement",
     "brier",
     "expected_calibration_error",
@@ -287,7 +288,7 @@ class Metric:
     """Whether a seed can change it; a closed form is the same for all."""
 
 
-METRICS: Mapping[str, Metric] = {
+METRICS: dict[str, Metric] = {
     "mean_entropy_nats": Metric(
         of=lambda seen: float(-(np.exp(seen.log_p_NK) * seen.log_p_NK).sum(axis=1).mean()),
         unit="nats", high=math.log, better="neither", source="Shannon 1948, section 6",
@@ -329,6 +330,30 @@ METRICS: Mapping[str, Metric] = {
     ),
 }  # fmt: skip
 """Every metric that a claim can read, by name."""
+SHIPPED = frozenset(METRICS)
+
+
+def add(name: str, metric: Metric) -> None:
+    """Add a metric of your own to the table, from a file of claims, say.
+
+    Args:
+        name: what claims read it by.
+        metric: its row; :class:`Seen` says what it may see.
+
+    Raises:
+        InputError: the name of a metric that kdcheck has.
+
+    Source: docs/guides/add-a-claim.md.
+
+    >>> add("confidence", Metric(of=lambda seen: float(np.exp(seen.log_p_NK).max(axis=1).mean()),
+    ...     unit="fraction", high=lambda classes: 1.0, better="neither", source="max p"))
+    >>> METRICS.pop("confidence").of(Seen(logits_NK=np.zeros((1, 4)), labels_N=np.array([0])))
+    0.25
+    """
+    if name in SHIPPED:
+        step = "Pick another: verdicts on stored runs rest on it."
+        raise InputError("metrics.add", f"the name {name!r}, which is taken", "a new name", step)
+    METRICS[name] = metric
 
 
 def summary(logits_NK: npt.ArrayLike, labels_N: npt.ArrayLike) -> dict[str, float]:

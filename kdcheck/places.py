@@ -40,7 +40,7 @@ class Location:
         """
         text = str(place)
         if text.startswith(SQLITE):
-            database = Path(text.removeprefix(SQLITE)).absolute()
+            database = _absolute(text.removeprefix(SQLITE))
         elif text.startswith(("http://", "https://")):
             if not _names_a_server(text):
                 # The address is not repeated: what stands for its port may be half a password.
@@ -59,7 +59,7 @@ class Location:
                 "For another database start 'mlflow server' on it and give its http address.",
             )
         else:
-            database = Path(text).expanduser().absolute() / DATABASE
+            database = _absolute(Path(text).expanduser()) / DATABASE
         return cls(uri=f"{SQLITE}{database}", database=database, origin=origin)
 
     @property
@@ -180,6 +180,11 @@ def _work_beside(store: Location, root: Path) -> Path:
 def without_credentials(text: str) -> str:
     """The text without the user and password of the addresses in it."""
     return re.sub(r"://[^/\s]*@", "://", text)
+
+
+def _absolute(path: Path | str) -> Path:
+    """Without .. in it: MLflow keeps the text, which must be the same from every folder."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - pathlib's keeps .. or follows links
 
 
 def _names_a_server(text: str) -> bool:

@@ -9,6 +9,8 @@ import pytest
 
 from kdcheck.claims import claim, claim_of, nats
 from kdcheck.errors import ClaimError
+from kdcheck.paper import PAPER, statement
+from kdcheck.paper.margins import smallest_gap
 
 FOLDER = Path(__file__).parent.parent / "claims"
 GOOD = {
@@ -28,10 +30,37 @@ def declared():
         spec.loader.exec_module(module)
         for name, value in vars(module).items():
             if claim_of(value):
-                yield path.name, name, claim_of(value)
+                yield name, value, claim_of(value)
 
 
 CLAIMS = list(declared())
+# Claims whose margin another claim gave: the same sentence under other conditions.
+SAME_MARGIN = {
+    "ls_raises_entropy_at_equal_budget": "ls_raises_entropy",
+    "standard_kd_lowers_entropy_at_equal_budget": "standard_kd_lowers_entropy",
+    "self_kd_lowers_entropy_at_equal_budget": "self_kd_lowers_entropy",
+    "reverse_kd_raises_entropy_at_equal_budget": "reverse_kd_raises_entropy",
+    "smoothing_shows_on_seen_text": "ls_raises_entropy",
+    "distillation_shows_on_seen_text": "standard_kd_lowers_entropy",
+    "kd_drops_entropy_early": "standard_kd_lowers_entropy",
+    "virtual_teacher_raises_entropy": "ls_raises_entropy",
+}
+
+
+class Recorder:
+    """A study that keeps what it is given to judge."""
+
+    def __init__(self):
+        self.contrasts = []
+
+    def judge(self, contrast):
+        self.contrasts.append(contrast)
+
+
+def cases(test):
+    """The arguments of a test's parametrisation."""
+    marks = [mark.args for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    return [{name: value} for name, values in marks for value in values] or [{}]
 
 
 def test_a_test_that_is_declared_stays_the_test_it_was():
@@ -60,11 +89,62 @@ def test_a_claim_that_says_too_little_is_refused(change, fact):
 def test_ids_are_unique_and_name_their_tests():
     ids = [each.id for _, _, each in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert [f"test_{each.id}" for _, _, each in CLAIMS] == [name for _, name, _ in CLAIMS]
+    assert [f"test_{each.id}" for _, _, each in CLAIMS] == [name for name, _, _ in CLAIMS]
 
 
-@pytest.mark.parametrize(("file", "name", "each"), CLAIMS, ids=[name for _, name, _ in CLAIMS])
-def test_a_claim_is_a_sentence_with_a_place_in_the_paper(file, name, each):
+@pytest.mark.parametrize(("name", "test", "each"), CLAIMS, ids=[name for name, _, _ in CLAIMS])
+def test_a_claim_judges_its_statement_case_by_case(name, test, each):
+    said = statement(each.id)
+    assert (each.says, each.where, each.direction) == (said.says, said.where, said.direction)
+    assert said.holds.startswith(f"on {each.holds} task")
+    assert each.paper is PAPER
+    for arguments in cases(test):
+        study = Recorder()
+        test(study, **arguments)
+        assert study.contrasts == [said(*arguments.values())]
+    assert [tuple(a.values()) for a in cases(test)] == [(c,) for c in said.over] or cases(test) == [
+        {}
+    ]
+    assert bool(said.over) == (cases(test) != [{}])
+
+
+@pytest.mark.parametrize(("name", "test", "each"), CLAIMS, ids=[name for name, _, _ in CLAIMS])
+def test_a_claim_is_a_sentence_with_a_place_in_the_paper(name, test, each):
     assert each.says.endswith(".")
     assert any(word in each.where for word in ("section", "appendix", "abstract", "closed form"))
     assert each.because
+
+
+def test_a_margin_does_not_exceed_the_smallest_gap_that_it_is_a_share_of():
+    shares = {each.id: each for _, _, each in CLAIMS if "% of the smallest gap" in each.because}
+    assert len(shares) == 11
+    for each in shares.values():
+        assert 0 < each.margin.size <= smallest_gap([statement(each.id)]).size, each.id
+
+
+def test_margins_of_accuracy_are_half_a_printed_digit():
+    digits = [each for _, _, each in CLAIMS if each.margin.unit == "points"]
+    assert len(digits) == 5
+    digit = {cell.half_width for cell in PAPER.printed if cell.metric == "accuracy"}.pop()
+    for each in digits:
+        assert each.margin.size == pytest.approx(100 * digit), each.id
+        assert each.margin.size < smallest_gap([statement(each.id)]).size, each.id
+
+
+def test_margins_taken_from_another_claim_are_that_claims():
+    margins = {each.id: each.margin for _, _, each in CLAIMS}
+    for name, other in SAME_MARGIN.items():
+        assert margins[name] == margins[other], name
+
+
+def test_a_claim_of_about_is_judged_by_the_allowance_that_the_audit_gives_it():
+    margins = {each.id: each.margin.size for _, _, each in CLAIMS}
+    for name in ("ls_triples_entropy", "reverse_kd_stays_far_below_ls"):
+        assert abs(statement(name).beyond) == margins[name]
+
+
+def test_the_margin_of_self_training_exceeds_the_one_rise_that_the_paper_calls_very_slight():
+    margins = {each.id: each.margin.size for _, _, each in CLAIMS}
+    falls = PAPER.values(statement("self_kd_lowers_entropy")())
+    assert [round(-fall, 4) for fall in falls.values() if fall < 0] == [0.006]
+    assert margins["self_training_does_not_raise_entropy"] > 0.006

@@ -306,3 +306,16 @@ def test_a_metric_that_needs_more_than_posteriors_says_what_is_missing(name, lac
     seen = metrics.Seen(logits_NK=np.zeros((2, 2)), labels_N=np.array([0, 1]))
     with pytest.raises(InputError, match=f"got a run without {lacks}"):
         metrics.METRICS[name].of(seen)
+
+
+def test_a_metric_of_ones_own_is_a_row_and_takes_no_name_of_ours():
+    row = metrics.METRICS["accuracy"]
+    with pytest.raises(InputError, match="'accuracy', which is taken"):
+        metrics.add("accuracy", row)
+    try:
+        metrics.add("right", row)
+        metrics.add("right", row)  # a notebook cell that is run again
+        assert metrics.METRICS["right"] is row
+        assert "right" in metrics.summary([[0.0, 1.0]], [1])
+    finally:
+        metrics.METRICS.pop("right")

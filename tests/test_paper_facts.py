@@ -8,7 +8,6 @@ import pytest
 
 from kdcheck.errors import InputError
 from kdcheck.paper import (
-    all_statements,
     erm_grid,
     open_settings,
     soft_grid,
@@ -17,7 +16,6 @@ from kdcheck.paper import (
     tuned_ls_alphas,
     tuned_ls_grid,
 )
-from kdcheck.paper.statements import KINDS
 from kdcheck.recipe import Recipe
 
 RATES = [rate * 1e-5 for rate in range(1, 8)]
@@ -54,13 +52,6 @@ def test_tuned_alphas_of_label_smoothing_are_equally_spaced_between_the_stated_e
     assert steps == pytest.approx([(0.9991 - 0.1) / 27] * 27, abs=1e-12)
 
 
-def test_statements_say_what_where_and_of_which_kind():
-    for said in all_statements():
-        assert said.says.endswith("."), said.id
-        assert said.where, said.id
-        assert said.kind in KINDS, said.id
-
-
 def test_an_unknown_statement_is_refused():
     with pytest.raises(InputError) as error:
         statement("everything_is_fine")
@@ -93,7 +84,7 @@ def test_defaults_of_open_settings_are_those_of_a_recipe():
     assert defaults["dropout"].startswith(f"{fields['dropout']:g}".lstrip("0"))
 
 
-@pytest.mark.parametrize("name", ["tables", "statements", "open_settings"])
+@pytest.mark.parametrize("name", ["tables", "open_settings"])
 def test_data_files_are_part_of_the_package_and_readable(name):
     text = resources.files("kdcheck.paper").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text)

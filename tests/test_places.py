@@ -41,6 +41,14 @@ def test_all_who_train_for_a_store_share_a_work_folder_that_is_in_no_store(
     assert resolve(store=store, root=tmp_path / "root", work=Path("w")).work == Path("w")
 
 
+def test_a_store_named_from_another_folder_is_one_store(tmp_path, monkeypatch):
+    (tmp_path / "claims").mkdir()
+    monkeypatch.chdir(tmp_path / "claims")
+    from_there = [resolve(store=store).store.uri for store in ("../s", "sqlite:///../s/mlflow.db")]
+    monkeypatch.chdir(tmp_path)
+    assert {resolve(store="s").store.uri} == set(from_there)
+
+
 def test_without_a_word_the_store_is_in_the_root_folder(tmp_path):
     assert resolve(root=tmp_path).store == Location.parse(
         tmp_path / ".kdcheck/store", origin="default"

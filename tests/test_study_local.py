@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import pytest
 
 from kdcheck.errors import TrainingError
-from kdcheck.evidence.samples import sample_recipe
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import local, worker
 from kdcheck.study.local import LocalExecutor
 from kdcheck.study.progress import Display
 from kdcheck.study.work import Job, Worker
+from tests.evidence_doubles import sample_recipe
 
 WRITES_WHAT_IT_IS_TOLD = "import sys; print(sys.stdin.readline().strip())"
 FAILS = "import sys; sys.stdin.readline(); sys.exit('store: got no database')"

@@ -9,16 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kdcheck.study.samples import SampleDigests
 
 from kdcheck.engine import loop
 from kdcheck.errors import EvidenceError, TrainingError
-from kdcheck.paper.arms import ERM, SELF_KD, STANDARD_KD
 from kdcheck.places import Places
 from kdcheck.study import work as room
 from kdcheck.study.graph import build
 from kdcheck.study.work import Job, Worker, work
-from tests.study_doubles import MemoryStore, evidence, question, scale
+from tests.study_doubles import (
+    ERM_LARGE,
+    ERM_SMALL,
+    KD,
+    SELF,
+    MemoryStore,
+    NamedDigests,
+    entropy_gap,
+    evidence,
+    scale,
+)
 
 ADDRESS = "http://me:secret@tracker:5000"
 
@@ -26,11 +34,7 @@ ADDRESS = "http://me:secret@tracker:5000"
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """Two students and their teachers on two tasks with two seeds, trained by a double."""
-
-    def contrast(study):
-        return study.entropy(STANDARD_KD) - study.entropy(SELF_KD)
-
-    graph = build([question(contrast)], scale(), (0, 1), SampleDigests())
+    graph = build([entropy_gap(KD, SELF)], scale(), (0, 1), NamedDigests())
     monkeypatch.setattr(room.Resources, "inputs_of", lambda self, recipe: None)
 
     def train(recipe, inputs, *, teacher, **_):
@@ -194,4 +198,4 @@ def test_a_teacher_without_logits_on_the_training_split_is_refused(job):
 
 def test_arms_that_teach_are_named_by_the_arm_that_asked_for_them(job):
     roles = {order.role for order in job.orders if order.teaches}
-    assert roles == {ERM("larger").key, ERM("smaller").key}
+    assert roles == {ERM_LARGE.key, ERM_SMALL.key}

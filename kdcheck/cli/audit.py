@@ -18,13 +18,7 @@ HELP = "test the paper's statements against its own tables, without training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the verb.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args([]).format
-    'table'
-    """
+    """Options of the verb."""
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
     )
@@ -39,12 +33,6 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         OptionError: the output file cannot be written.
-
-    >>> run(argparse.Namespace(format="json", output=Path("/no/such/folder/a.json"), strict=False))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.OptionError: --output: got '/no/such/folder/a.json' (No such file or directory); \
-wanted a file that can be written. Create its folder, or choose another place.
     """
     from kdcheck.paper.audit import FAILS, rendering, run_audit
 

@@ -91,7 +91,7 @@ class Job:
                 claims=tuple(sorted(graph.claims[digest])),
                 teaches=digest in graph.teachers,
             )
-            for digest in sorted(graph.recipes, key=lambda digest: digest not in graph.teachers)
+            for digest in graph.teachers_first()
         )
         own = objectives.modules_of(order.recipe.objective for order in orders)
         return cls(orders, places, tuple(dict.fromkeys((*modules, *own))))

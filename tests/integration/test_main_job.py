@@ -20,6 +20,7 @@ from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.layout import TRAININGS
 from kdcheck.evidence.store import Store
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
+from tests.tiny_files import write_encoder, write_task
 
 CLAIMS = """
 from kdcheck.claims import claim, nats
@@ -63,34 +64,6 @@ epochs = {epochs}
 """
 
 
-def _write_task(folder: Path) -> None:
-    task = tiny_task(train=64, validation=16, test=60)
-    folder.mkdir(parents=True)
-    for name in ("train", "validation", "test"):
-        split = task.split(name)
-        rows = [
-            f"{text}\t{label}" for (text,), label in zip(split.texts, split.labels, strict=True)
-        ]
-        (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
-    facts = {"source": "a test", "licence": "CC0", "citation": "none"}
-    lines = [f"{key} = {value!r}" for key, value in facts.items()]
-    (folder / "task.toml").write_text(
-        "\n".join([f"classes = {list(task.classes)}", "text_columns = ['text']", *lines]) + "\n"
-    )
-
-
-def _write_encoder(folder: Path, layers: int) -> None:
-    import safetensors.torch
-
-    encoder = tiny_encoder(layers=layers)
-    model = encoder.build(num_classes=2, seed=0)
-    folder.mkdir(parents=True)
-    weights = {name: value.contiguous() for name, value in model.base_model.state_dict().items()}
-    safetensors.torch.save_file(weights, folder / "model.safetensors")
-    encoder.config.to_json_file(folder / "config.json")
-    encoder.tokenizer.save(str(folder / "tokenizer.json"))
-
-
 slow = pytest.mark.skipif(
     not os.environ.get("KDCHECK_SLOW"), reason="starts pytest anew, 10 to 100 s; set KDCHECK_SLOW=1"
 )
@@ -100,9 +73,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def study_folder(tmp_path: Path) -> Path:
     """Data, encoders, claims and a scale, all tiny and none fetched."""
-    _write_task(tmp_path / "data" / "words")
+    write_task(tmp_path / "data" / "words")
     for name, layers in (("my-bert", 2), ("my-small-bert", 1)):
-        _write_encoder(tmp_path / "models" / name, layers)
+        write_encoder(tmp_path / "models" / name, layers)
     (tmp_path / "test_claims.py").write_text(CLAIMS.format(margin=0.05))
     (tmp_path / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=20))
     return tmp_path

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kdcheck.study.record import FILE, stored_claims
-from kdcheck.study.verify import verify
 
+from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
-from kdcheck.evidence.files import MANIFEST, seal, write_json
+from kdcheck.evidence.files import CLAIM, MANIFEST, seal, write_json
+from kdcheck.paper import PAPER
+from kdcheck.paper.arms import ERM
+from kdcheck.study.recheck import verify
 from kdcheck.study.scale import load
 
 EVIDENCE = Path(__file__).parents[2] / "evidence" / "mini"
@@ -25,22 +27,50 @@ def altered(tmp_path):
     return Path(shutil.copytree(EVIDENCE, tmp_path / "mini"))
 
 
+def alter(bundle, part, change):
+    """Change a file of the first claim or of the first training, and seal all again."""
+    contents = json.loads((bundle / MANIFEST).read_text())
+    entry = contents["claims"][0] if part == CLAIM else next(iter(contents["trainings"].values()))
+    folder = bundle / entry["folder"]
+    body = json.loads((folder / part).read_text())
+    change(body)
+    write_json(folder / part, body)
+    entry["manifest"] = seal(folder)
+    write_json(bundle / MANIFEST, contents)
+
+
 def test_every_verdict_comes_out_again_from_the_stored_posteriors():
     checks = list(verify(Bundle(EVIDENCE)))
     assert len(checks) == 14
     assert [check.stored.criterion.claim for check in checks if not check.same] == []
-    assert {check.scale for check in checks} == {"mini"}
+    assert {(check.paper, check.scale) for check in checks} == {(PAPER.name, "mini")}
 
 
-def test_a_verdict_that_was_altered_and_sealed_again_is_found(altered):
-    folder = altered / "claims" / "000"
-    body = json.loads((folder / FILE).read_text())
-    body["verdict"]["word"] = "UNDECIDED" if body["verdict"]["word"] != "UNDECIDED" else "REFUTED"
-    write_json(folder / FILE, body)
-    contents = json.loads((altered / MANIFEST).read_text())
-    contents["claims"][0]["manifest"] = seal(folder)
-    write_json(altered / MANIFEST, contents)
-    assert [check.same for check in verify(Bundle(altered))].count(False) == 1
+def another_word(body):
+    body["verdict"]["word"] = "REFUTED"
+
+
+def another_effect(body):
+    task = next(iter(body["verdict"]["measured"]["tasks"].values()))
+    task["effects"][1] += 1e-4
+
+
+@pytest.mark.parametrize("change", [another_word, another_effect])
+def test_a_verdict_that_was_altered_and_sealed_again_is_reported_and_fails(altered, capsys, change):
+    alter(altered, CLAIM, change)
+    assert main(["verify", str(altered)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("DIFFERENT: ") == 1
+    assert printed.endswith("1 verdicts differ\n")
+
+
+def test_a_metric_that_was_altered_and_sealed_again_is_refused(altered, capsys):
+    def better(body):
+        body["points"][-1]["values"]["test/accuracy"] += 0.01
+
+    alter(altered, "points.json", better)
+    assert main(["verify", str(altered)]) == 2
+    assert "test/accuracy at step" in capsys.readouterr().err
 
 
 def test_a_posterior_that_was_altered_is_refused(altered):
@@ -57,10 +87,10 @@ def test_a_posterior_that_was_altered_is_refused(altered):
 def test_plain_training_is_well_above_the_majority_rate(task, size):
     bundle = Bundle(EVIDENCE)
     runs = {}
-    for claim in stored_claims(bundle):
-        runs |= claim.runs.runs.get(f"erm/{size}", {}).get(task, {})
-    assert len(runs) == load("mini").seeds
-    finals = [bundle.get(digest).final for digest in runs.values()]
-    labels_N = finals[0].predictions["test"].labels_N
-    majority = np.bincount(labels_N).max() / len(labels_N)
-    assert np.mean([final.values["test/accuracy"] for final in finals]) > majority + 0.05
+    for judged in bundle.claims():
+        runs |= judged.table.runs.get(ERM(size), {}).get(task, {})
+    assert len(runs) == load("mini", PAPER).seeds
+    parts = [bundle.get(digest).final.predictions["test"] for digest in runs.values()]
+    majority = np.bincount(parts[0].labels_N).max() / len(parts[0].labels_N)
+    right = [(part.logits_NK.argmax(axis=1) == part.labels_N).mean() for part in parts]
+    assert np.mean(right) > majority + 0.05

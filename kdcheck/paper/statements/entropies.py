@@ -106,7 +106,7 @@ def reverse_kd_raises_entropy() -> Contrast:
 
 @stated("appendix A.3, Table 10", holds="on most tasks", tasks=3)
 def tuned_reverse_kd_raises_entropy() -> Contrast:
-    """Taught at a tuned temperature by a smaller model, a larger student is mostly less sure."""
+    """Taught at a tuned temperature by a smaller model, a student is mostly less sure."""
     return tuned(reverse_kd_raises_entropy())
 
 
