@@ -293,10 +293,18 @@ def test_a_verdict_reads_as_a_sentence_with_its_scale_margin_and_tasks():
 
 def test_a_verdict_survives_json_with_its_faults_and_nan():
     nan = TaskEffects(seeds=(0, 1, 2), effects=(0.1, float("nan"), float("inf")))
-    for measured in (effects(0.4), None, Measured(tasks={"mrpc": nan})):
+    arms = {"erm": (0.1, 0.2, 0.3), "ls": (0.5, 0.7, 0.6)}
+    known = TaskEffects(
+        seeds=(2, 0, 1), effects=(0.4, 0.5, 0.3), arms=arms, degenerate_runs=("erm seed 2",)
+    )
+    for measured in (
+        *(effects(0.4), None, Measured(tasks={"mrpc": nan})),
+        Measured(tasks={"mrpc": known}, seeds_expected=3),
+    ):
         verdict = judge(CRITERION, measured)
         back = Verdict.from_dict(json.loads(verdict.to_json()))
         assert back.to_json() == verdict.to_json()
+        assert str(back.measured) == str(measured)  # as text, where NaN is itself
         assert (back.word, back.reason, back.fault) == (verdict.word, verdict.reason, verdict.fault)
         assert judge(back.criterion, back.measured).word is verdict.word
 
