@@ -396,7 +396,8 @@ def _xlogy(weights_NK: Floats, p_NK: Floats) -> Floats:
 
 
 def _of_label(values_NK: Floats, labels_N: npt.NDArray[Any]) -> Floats:
-    return values_NK[np.arange(len(labels_N)), labels_N]
+    values_N: Floats = values_NK[np.arange(len(labels_N)), labels_N]
+    return values_N
 
 
 def _needed(value: Any, what: str) -> Any:

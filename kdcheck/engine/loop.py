@@ -75,6 +75,9 @@ def train(
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
 
+    Returns:
+        Evidence with one point per evaluation of the recipe.
+
     Raises:
         RecipeError: inputs or teacher are not those of the recipe.
         TrainingError: a loss that is not finite, or too little memory for one example.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kdcheck.errors import KdcheckError
 from kdcheck.places import Places
+
+if TYPE_CHECKING:
+    from kdcheck.study.local import LocalExecutor
+    from kdcheck.study.session import Session
 
 SESSION = pytest.StashKey["Session"]()
 EXECUTOR = pytest.StashKey["LocalExecutor"]()
