@@ -233,7 +233,12 @@ def _check(
 
 
 def claim_of(test: object, parameters: str = "") -> Claim | None:
-    """The claim that a test declares, if any; the id of a parametrised one carries its parameters."""
+    """The claim that a test declares, if any; the id of a parametrised one carries its parameters.
+
+    >>> def test_of_no_claim(study): ...
+    >>> claim_of(test_of_no_claim) is None
+    True
+    """
     declared = getattr(test, ATTRIBUTE, None)
     if not isinstance(declared, Claim):
         return None

@@ -62,7 +62,7 @@ def train(
     model_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
-    """Train one recipe and return what it leaves behind.
+    """Train one recipe and return what it leaves behind; docs/engine.md has an example.
 
     Args:
         recipe: decides the outcome.
