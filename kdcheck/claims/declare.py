@@ -175,8 +175,7 @@ def claim(
         A decorator that leaves the test as it is, but for the declaration.
 
     Raises:
-        ClaimError: an unknown quantifier or direction, a margin without a unit, or a reason left
-            empty.
+        ClaimError: an unknown quantifier or direction, a margin without a unit, or an empty reason.
 
     Source: docs/guides/add-a-claim.md.
 

@@ -40,7 +40,7 @@ class Break:
     new: str
 
 
-INFORMATION, METRICS, THEORY = "information.py", "metrics.py", "theory.py"
+INFORMATION, METRICS, THEORY = "information.py", "metrics/posteriors.py", "theory.py"
 MEMBERS, TARGETS = "objectives/members.py", "objectives/targets.py"
 SOFT = "soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)"
 MIXED = "return (1.0 - self.alpha) * hard_N + self.alpha * scale * soft_N"
