@@ -10,9 +10,8 @@ import pytest
 
 from kdcheck.cli import main
 from kdcheck.evidence import bundle
-from kdcheck.evidence.judged import Judged
+from kdcheck.evidence.judged import Judged, selected
 from kdcheck.report import build, to_json
-from kdcheck.study import record as stored
 from tests import report_doubles as doubles
 
 
@@ -24,12 +23,13 @@ def pocket(monkeypatch: pytest.MonkeyPatch) -> list[Judged]:
     rose = replace(doubles.SURER, id="rose", paper=replace(doubles.PAPER, name="rose"))
     held = [*claims, *mini, *doubles.study([rose])]
     source = doubles.source()
-    monkeypatch.setattr(bundle, "Bundle", lambda _: source)
     monkeypatch.setattr(
-        stored,
-        "stored_claims",
-        lambda _, scale=None: [each for each in held if scale in (None, each.scale)],
+        source,
+        "claims",
+        lambda paper=None, scale=None: selected(held, paper, scale),
+        raising=False,
     )
+    monkeypatch.setattr(bundle, "Bundle", lambda _: source)
     return claims
 
 

@@ -10,8 +10,8 @@ from kdcheck.paper.grids import (
     tuned_ls_alphas,
     tuned_ls_grid,
 )
+from kdcheck.paper.left_open import OpenSetting, open_settings
 from kdcheck.paper.margins import claim
-from kdcheck.paper.open_settings import OpenSetting, open_settings
 from kdcheck.paper.publication import PAPER
 from kdcheck.paper.statements import Statement, all_statements, statement
 from kdcheck.paper.tables import Cell, Table, Tables, load_tables, table
