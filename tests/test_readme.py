@@ -103,3 +103,13 @@ def test_every_decision_is_in_the_index() -> None:
     index = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"\]\((\d{4}-[^)]+\.md)\)", index)
     assert linked == sorted(path.name for path in DOCS.glob("decisions/[0-9]*.md"))
+
+
+def test_every_test_that_a_planted_fault_was_noticed_by_is_there():
+    text = (DOCS / "mutation-testing.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+\.py)::(\w+)`", text))
+    sources = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py")}
+    assert len(named) > 100
+    assert [
+        each for each in sorted(named) if f"def {each[1]}(" not in sources.get(each[0], "")
+    ] == []
