@@ -10,9 +10,8 @@ import pytest
 
 from kdcheck.cli import main
 from kdcheck.evidence import bundle
-from kdcheck.evidence.judged import Judged
+from kdcheck.evidence.judged import Judged, selected
 from kdcheck.report import build, to_json
-from kdcheck.study import record as stored
 from tests import report_doubles as doubles
 
 
@@ -25,11 +24,7 @@ def pocket(monkeypatch: pytest.MonkeyPatch) -> list[Judged]:
     held = [*claims, *mini, *doubles.study([rose])]
     source = doubles.source()
     monkeypatch.setattr(bundle, "Bundle", lambda _: source)
-    monkeypatch.setattr(
-        stored,
-        "stored_claims",
-        lambda _, scale=None: [each for each in held if scale in (None, each.scale)],
-    )
+    source.claims = lambda *, paper, scale: selected(held, paper, scale)  # type: ignore[attr-defined]
     return claims
 
 
