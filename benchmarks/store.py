@@ -1,6 +1,6 @@
 """What evidence costs: making a store, recording a run, reading it back, four processes at once.
 
-Run with ``python benchmarks/store.py [RUNS]``; it works in a temporary folder. The runs are of the
+Run with ``python -m benchmarks.store [RUNS]``; it works in a temporary folder. The runs are of the
 embedded scale's size: 400 examples per split, 3 classes, 10 evaluation points.
 """
 
@@ -13,20 +13,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-
-from kdcheck.evidence.samples import sample_evidence
 
 from kdcheck.evidence.bundle import Bundle, export_bundle
 from kdcheck.evidence.evidence import Evidence
-from kdcheck.evidence.source import ClaimRecord
+from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.evidence.store import Store
+from tests.evidence_doubles import ROWS, SMOOTHED, sample_evidence, sample_judged, sample_recipe
 
 EXAMPLES, POINTS, PROCESSES = 400, 10, 4
 
 
 def evidence(seed: int) -> Evidence:
-    return sample_evidence(seed, examples=EXAMPLES, points=POINTS)
+    rows = dict.fromkeys(ROWS, EXAMPLES)
+    return sample_evidence(seed, rows=rows, steps=range(10, 10 * POINTS + 1, 10))
 
 
 def timed(label: str, action: Callable[[], object], *, per: int = 1) -> None:
@@ -86,9 +87,8 @@ def main(runs: int) -> None:
         timed("get, per run", lambda: [reader.get(d) for d in digests], per=runs)
         whole = lambda: [reader.get(d, trajectory=True) for d in digests]  # noqa: E731
         timed("get with the trajectory, per run", whole, per=runs)
-        timed(f"metrics of {runs} runs", lambda: reader.metrics(digests))
         timed("tag all trainings with 3 claims, per run", lambda: tag(store, digests), per=runs)
-        claim = ClaimRecord(claim_id="c", scale="s", evidence=tuple(sorted(digests)), note="# c")
+        claim = judged(range(runs))
         timed("record a claim", lambda: store.record_claim(claim))
         timed("record it again", lambda: store.record_claim(claim))
         timed("export, per run", lambda: export_bundle(store, folder / "bundle"), per=runs)
@@ -99,6 +99,12 @@ def main(runs: int) -> None:
         timed("open and list in a new process", lambda: open_in_a_new_process(folder))
         timed(f"{PROCESSES} processes x {runs} runs", lambda: record_at_once(folder, runs))
         print(f"  finished {len(store.digests()) - runs} of {PROCESSES * runs}")
+
+
+def judged(seeds: range) -> Judged:
+    """A claim that rests on all the runs."""
+    runs = {SMOOTHED: {"letters": {seed: sample_recipe(seed).digest for seed in seeds}}}
+    return replace(sample_judged(), table=RunTable(("letters",), tuple(seeds), runs))
 
 
 def tag(store: Store, digests: set[str]) -> None:

@@ -201,12 +201,13 @@ class MemoryTracking:
     tags: dict[str, str] = field(default_factory=dict)
 
     def search(self, name: str, condition: str) -> list[Any]:
-        wanted = re.findall(r"([\w.]+) = '([^']*)'", condition)
-        assert len(wanted) == condition.count("="), condition
+        wanted = re.findall(r"([\w.]+) (?:=|LIKE) '([^']*)'", condition)
+        assert len(wanted) == len(condition.split(" AND ")) * bool(condition), condition
 
         def meets(run: Any, key: str, value: str) -> bool:
             kind, _, name = key.partition(".")
-            return (run.info.status if kind == "attributes" else run.data.tags.get(name)) == value
+            found = run.info.status if kind == "attributes" else run.data.tags.get(name)
+            return found is not None and value in ("%", found)
 
         mine = [run for run in self.runs if run.experiment == name]
         return [run for run in mine if all(meets(run, *each) for each in wanted)]
@@ -266,9 +267,15 @@ def add(store: Store, recipe: Recipe | int = 0, **options: Any) -> str:
 
 def record(store: Store, judged: Judged) -> str:
     """Store a claim, after the runs that it rests on."""
+    roles = {
+        digest: arm.key
+        for arm, tasks in judged.table.runs.items()
+        for seeds in tasks.values()
+        for digest in seeds.values()
+    }
     for digest, recipe in recipes_of(judged).items():
         if digest not in store.digests():
-            add(store, recipe, claims=[])
+            add(store, recipe, role=roles.get(digest, "teacher"), claims=[])
     return store.record_claim(judged)
 
 

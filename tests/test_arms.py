@@ -45,8 +45,9 @@ BACK = Arm("back", "larger", teacher=Arm("erm", "smaller"))
         (KD.taught_by(KD.taught_by(ERM, temperature=2)), KD.taught_by(KD, temperature=2)),
         (ERM.on_budget_of(KD.on_budget_of(BACK)), ERM.on_budget_of(KD).on_budget_of(BACK)),
         (KD.taught_by(ERM, temperature=1.0000001), KD),
+        (KD.taught_by(ERM, temperature=2), KD.taught_by(ERM, temperature=2 + 1e-15)),
     ],
-    ids=["whose budget", "whose temperature", "which budget", "close temperatures"],
+    ids=["whose budget", "whose temperature", "which budget", "near 1", "near 2"],
 )
 def test_nestings_that_read_alike_are_told_apart(one, other):
     assert one != other

@@ -46,6 +46,17 @@ SAME_MARGIN = {
     "virtual_teacher_raises_entropy": "ls_raises_entropy",
 }
 
+# As they were registered; all others are "on every task" and "above".
+ON_MOST_TASKS = {
+    *("self_kd_lowers_entropy", "self_kd_lowers_entropy_at_equal_budget"),
+    *("reverse_kd_raises_entropy", "reverse_kd_raises_entropy_at_equal_budget"),
+    *("tuned_reverse_kd_raises_entropy", "self_training_does_not_raise_entropy"),
+    *("kd_beats_ls", "ls_lags_erm", "self_kd_beats_standard_kd"),
+}
+NOT_BELOW = {
+    *("ls_triples_entropy", "fitted_ls_keeps_its_floor", "self_training_does_not_raise_entropy"),
+}
+
 
 class Recorder:
     """A study that keeps what it is given to judge."""
@@ -120,6 +131,23 @@ def test_a_margin_does_not_exceed_the_smallest_gap_that_it_is_a_share_of():
     assert len(shares) == 11
     for each in shares.values():
         assert 0 < each.margin.size <= smallest_gap([statement(each.id)]).size, each.id
+
+
+def test_quantifiers_and_directions_are_those_that_were_registered():
+    found = {each.id: (each.holds, each.direction) for _, _, each in CLAIMS}
+    assert found == {
+        name: (
+            "most" if name in ON_MOST_TASKS else "every",
+            "not_below" if name in NOT_BELOW else "above",
+        )
+        for name in found
+    }
+    assert set(found) >= ON_MOST_TASKS | NOT_BELOW
+
+
+def test_the_margin_of_label_smoothing_lies_below_its_gaps_in_both_experiments():
+    because = {each.id: each.because for _, _, each in CLAIMS}
+    assert because["ls_raises_entropy"].endswith("(0.153 nats, QNLI, Table 8)")
 
 
 def test_margins_of_accuracy_are_half_a_printed_digit():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,18 @@ import kdcheck.encoders
 import kdcheck.study.resources
 from kdcheck import places
 from kdcheck.cli import build_parser, main, train
+from kdcheck.cli._recipe import fields_of, resolve
+from kdcheck.engine import loop as engine
 from kdcheck.errors import RecipeError
 from kdcheck.evidence import bundle
 from kdcheck.evidence.bundle import Bundle
+from kdcheck.evidence.store import Store
+from kdcheck.metrics import METRICS
+from kdcheck.places import Places
 from kdcheck.recipe import Recipe
 from kdcheck.study.resources import Resources
 from kdcheck.testing import tiny_encoder, tiny_task
+from tests.evidence_doubles import memory_store
 
 NAMES = {"small": ("bert", 1), "large": ("bert", 2), "other": ("distilbert", 1)}
 FLAGS = ("--task", "tiny", "--encoder", "small", "--epochs", "2", "--learning-rate", "0.01")
@@ -38,9 +43,15 @@ def command(monkeypatch, tmp_path, capsys):
     )
     monkeypatch.setattr(kdcheck.encoders, "load_encoder", load_encoder)
 
+    stores = {}
+    monkeypatch.setattr(
+        Store, "create", lambda place: stores.setdefault(place, memory_store(place.folder))
+    )
+
     def run(*arguments):
-        where = ("--device", "cpu", "--workdir", str(tmp_path / "work"))
+        where = ("--device", "cpu", "--store", str(tmp_path / "store"))
         status = main(["train", *where, *map(str, arguments)])
+        run.stores = {place.folder.name: store for place, store in stores.items()}
         return status, capsys.readouterr()
 
     return run
@@ -48,7 +59,11 @@ def command(monkeypatch, tmp_path, capsys):
 
 def recipe_of(*arguments) -> Recipe:
     args = build_parser().parse_args(["train", *map(str, arguments)])
-    return train.resolve(train.fields_of(args), Resources())
+    return resolve(fields_of(args), Resources(Places.resolve(environment={})))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    return list((folder / "work" / "runs").glob("*/*"))
 
 
 def write(path: Path, text: str) -> Path:
@@ -66,24 +81,60 @@ def test_what_decides_the_run_is_printed_before_it_and_the_metrics_after(command
         *("1 thread", "deterministic"),
     ):
         assert fact in before
-    for fact in ("epoch", "accuracy", "entropy", "nll", "brier", "ece", "training rows a second"):
-        assert fact in after
-    assert len([line for line in after.splitlines() if line[:7].strip() in {"1", "2"}]) == 2
+    head, *rows = [line.split() for line in after.splitlines() if line]
+    names = [name for name, metric in METRICS.items() if not metric.needs]
+    assert head == ["epoch", "loss_nats", *names, "accuracy"]
+    (digest,) = command.stores["store"].digests()
+    for row, point in zip(rows, command.stores["store"].get(digest).points, strict=False):
+        values = [point.values[f"test/{name}"] for name in names]
+        values = [point.values["train/loss_nats"], *values, point.values["validation/accuracy"]]
+        assert row == [f"{point.epoch:g}", *(f"{value:.4f}" for value in values)]
+    assert "training rows a second" in after
 
 
-def test_a_teacher_is_trained_first_and_its_logits_are_kept_for_the_next_student(command, tmp_path):
+def test_a_teacher_is_trained_first_and_the_store_keeps_it_for_the_next_student(command, tmp_path):
     taught = ("--objective", "kd", "--alpha", "0.5", "--teacher-encoder", "large")
     _, printed = command(*FLAGS, *SHORT, *taught)
     first, second = (printed.out.index(text) for text in ("tiny large erm", "tiny small kd"))
     assert first < second
     assert "trained before" not in printed.out
-    kept = list((tmp_path / "work").iterdir())
-    assert [path.name[:8] for path in kept] == ["teacher-"]  # no checkpoints are left
-    evidence = Bundle(kept[0]).get(next(iter(Bundle(kept[0]).digests())))
-    assert len(evidence.final.predictions["train"].ids) == 40
-    _, printed = command(*FLAGS, *SHORT, *taught, "--set", "objective.alpha=0.9")
+    assert not checkpoints(tmp_path)
+    kept = command.stores["store"]
+    teacher, student = sorted(map(kept.get, kept.digests()), key=lambda run: run.recipe.encoder)
+    assert (teacher.recipe.encoder, student.recipe.teacher) == ("large", teacher.recipe)
+    assert len(teacher.final.predictions["train"].ids) == 40
+    other = ("--set", "objective.alpha=0.9", "--output", tmp_path / "out")
+    _, printed = command(*FLAGS, *SHORT, *taught, *other)
     assert printed.out.count("trained before") == 1
+    (exported,) = map(Bundle(tmp_path / "out").get, Bundle(tmp_path / "out").digests())
+    assert exported.recipe.objective.alpha == 0.9
     assert "kd alpha=0.9" in printed.out
+    assert len(kept.digests()) == 3
+
+
+def test_a_recipe_in_the_store_is_not_trained_again_but_its_metrics_are_printed(
+    command, monkeypatch, tmp_path
+):
+    _, first = command(*FLAGS, *SHORT)
+    monkeypatch.setattr(engine, "train", None)
+    status, second = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
+    assert status == 0
+    assert second.out.split("validation\n")[1].startswith(first.out.split("validation\n")[1])
+    assert f"trained before: store {tmp_path / 'store'}" in second.out
+    assert len(Bundle(tmp_path / "out").digests()) == 1
+
+
+def test_a_model_whose_run_is_in_the_store_cannot_be_exported_and_the_message_says_what_can(
+    command, tmp_path
+):
+    command(*FLAGS, *SHORT)
+    status, printed = command(*FLAGS, *SHORT, "--export", tmp_path / "model")
+    assert (status, printed.out) == (2, "")
+    assert "has without its weights" in printed.err
+    status, _ = command(*FLAGS, *SHORT, "--export", tmp_path / "model", "--store", tmp_path / "new")
+    assert status == 0
+    assert (tmp_path / "model" / "model.safetensors").exists()
+    assert set(command.stores) == {"store", "new"}
 
 
 def test_output_is_a_bundle_with_metrics_and_logits_and_export_a_model(command, tmp_path):
@@ -92,9 +143,9 @@ def test_output_is_a_bundle_with_metrics_and_logits_and_export_a_model(command, 
     assert status == 0
     assert f"metrics and logits: {tmp_path / 'out'}" in printed.out
     left = Bundle(tmp_path / "out")
-    evidence = left.get(*left.digests(), trajectory=True)
+    evidence = left.get(*left.digests())
     assert evidence.recipe.learning_rate == 0.01
-    assert [len(point.predictions["test"].ids) for point in evidence.points] == [24, 24]
+    assert len(evidence.final.predictions["test"].ids) == 24
     assert f"{evidence.final.values['test/accuracy']:.4f}" in printed.out
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
     status, _ = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
@@ -133,25 +184,18 @@ def raising(error: Exception):
     return stand_in
 
 
-def test_results_that_cannot_be_written_leave_the_checkpoints_and_the_same_command_goes_on(
+def test_results_that_cannot_be_written_are_in_the_store_and_the_same_command_writes_them(
     command, tmp_path, monkeypatch
 ):
-    import kdcheck.engine.loop as engine
-
-    checkpointed = partial(engine.train, checkpoint_seconds=0.0)
-    monkeypatch.setattr(engine, "train", checkpointed)
     with monkeypatch.context() as patch:
         patch.setattr(bundle, "write_evidence", raising(OSError(28, "No space left on device")))
         status, printed = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
     assert status == 2
     assert "No space left on device" in printed.err
-    assert "accuracy" not in printed.out, "metrics that are nowhere"
-    assert [path.name[:4] for path in (tmp_path / "work").iterdir()] == ["run-"]
-    status, printed = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
+    monkeypatch.setattr(engine, "train", None)
+    status, _ = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
     assert status == 0
-    assert "note: resumed at step 10" in printed.out
     assert len(Bundle(tmp_path / "out").digests()) == 1
-    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_file_names_the_recipe_and_flags_change_single_fields(command, tmp_path):
@@ -188,7 +232,8 @@ def test_a_file_names_the_recipe_and_flags_change_single_fields(command, tmp_pat
 
 def test_what_a_recipe_writes_of_itself_names_the_same_recipe(command):
     made = recipe_of(*FLAGS, "--objective", "kd", "--alpha", 0.5, "--teacher-encoder", "large")
-    assert train.resolve(made.to_dict(), Resources()).digest == made.digest
+    resources = Resources(Places.resolve(environment={}))
+    assert resolve(made.to_dict(), resources).digest == made.digest
 
 
 @pytest.mark.parametrize(
@@ -227,8 +272,6 @@ def test_a_pair_that_tells_texts_apart_differently_is_noted(command):
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_resumes(command, monkeypatch, tmp_path):
-    import kdcheck.engine.loop as engine
-
     real, calls = engine.train, []
 
     def interrupted(*args, progress, **kwargs):
@@ -238,16 +281,17 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_resumes(command, monkeypa
                 calls.append(step)
                 raise KeyboardInterrupt
 
-        return real(*args, progress=stop, checkpoint_seconds=0.0, **kwargs)
+        return real(*args, progress=stop, **kwargs | {"checkpoint_seconds": 0.0})
 
     monkeypatch.setattr(engine, "train", interrupted)
     status, printed = command(*FLAGS, *SHORT)
     assert status == 130
     assert f"the same command resumes from {tmp_path / 'work'}" in printed.err
+    assert checkpoints(tmp_path)
     status, printed = command(*FLAGS, *SHORT)
     assert status == 0
     assert "note: resumed at step 6" in printed.out
-    assert list((tmp_path / "work").iterdir()) == []
+    assert not checkpoints(tmp_path)
 
 
 def test_the_help_names_every_field_of_a_recipe_and_no_other():

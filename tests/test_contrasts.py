@@ -122,16 +122,18 @@ def test_curves_of_other_lengths_are_refused_with_the_cure():
 
 
 @pytest.mark.parametrize(
-    "stored",
+    ("stored", "fact"),
     [
-        {"integral": []},
-        {"operation": "integral", "of": []},
-        {"operation": "reading", "of": [{"metric": "charm"}]},
+        ({"integral": []}, "integral"),
+        ({"operation": "integral", "of": []}, "the operation 'integral'"),
+        ({"operation": "reading", "of": [{"metric": "brier"}]}, "'brier'"),
+        (A.to_dict() | {"of": [A.of[0].to_dict() | {"metric": "charm"}]}, "kdcheck --load FILE"),
     ],
 )
-def test_an_expression_of_another_version_is_refused(stored):
-    with pytest.raises(EvidenceError, match="newer kdcheck"):
+def test_an_expression_of_another_version_is_refused(stored, fact):
+    with pytest.raises(EvidenceError, match="newer kdcheck") as caught:
         Contrast.from_dict(stored)
+    assert fact in str(caught.value)
 
 
 def both(study, **options):

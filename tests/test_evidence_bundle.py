@@ -170,7 +170,10 @@ def test_a_file_is_neither_a_bundle_nor_replaced_by_one(tmp_path):
 @pytest.mark.parametrize(
     ("claims", "facts"),
     [
-        ((ENDS,), ("no judged claim at scale 'mini'", "one of small", "Correct --scale")),
+        (
+            (ENDS,),
+            ("no judged claim at scale 'mini'", "one of one at scale small", "Correct the option"),
+        ),
         ((), ("no judged claim in the store", "Run pytest claims/ first")),
     ],
 )

@@ -272,14 +272,6 @@ def test_a_recipe_of_another_version_is_an_evidence_error(tmp_path):
         read_checked(sealed, sample_recipe().digest, trajectory=False)
 
 
-def test_a_manifest_is_checked_against_its_seal_too(tmp_path):
-    written(tmp_path, sample_evidence())
-    (tmp_path / "cost.json").write_text("{}")
-    seal(tmp_path)
-    with pytest.raises(EvidenceError, match=r"manifest\.json with sha256"):
-        SealedFiles(lambda name: (tmp_path / name).read_bytes(), "0" * 64, "run x")
-
-
 def test_a_judged_claim_comes_back_with_its_paper(tmp_path):
     judged = sample_judged(holds="most")
     write_claim(tmp_path, judged)

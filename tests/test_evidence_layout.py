@@ -85,7 +85,6 @@ def test_a_judged_claim_is_tagged_by_its_own_paper_and_scale():
     ("holds", "shown"),
     [
         *(("every", "on every task"), ("most", "on most tasks"), ("some", "on some task")),
-        (2, "on at least 2 tasks"),
     ],
 )
 def test_the_criterion_is_shown_with_its_quantifier_and_the_unit_of_its_margin(holds, shown):

@@ -173,13 +173,25 @@ def test_an_import_inside_a_function_would_be_noticed(tmp_path: Path) -> None:
     assert imports_in_functions(tmp_path) == [("theory.py", "json"), ("theory.py", "os")]
 
 
+def modules_imported(path: Path, known: set[str]) -> set[str]:
+    """Modules of the package that a file imports; ``from folder import module`` is that module."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in known else str(node.module) for name in inner}
+    return found & known
+
+
 def circles(package: Path) -> list[list[str]]:
     """Modules that import each other, in whatever roundabout way; for type checkers alone counts."""
     names = {}
     for path in package.rglob("*.py"):
         dotted = ".".join(("kdcheck", *path.relative_to(package).with_suffix("").parts))
         names[dotted.removesuffix(".__init__")] = path
-    graph = {name: (imports_of(path) & names.keys()) - {name} for name, path in names.items()}
+    graph = {name: modules_imported(path, set(names)) - {name} for name, path in names.items()}
 
     def reached(start: str) -> set[str]:
         seen: set[str] = set()

@@ -9,16 +9,43 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
-from kdcheck.study.samples import sample_judged
 
-from kdcheck import plugin
-from kdcheck.claims import claim, claim_of, nats
-from kdcheck.paper.arms import ERM, LS
-from kdcheck.plugin import outcome, training
+from kdcheck import plugin, report
+from kdcheck.claims import Arm, Paper, claim, claim_of, nats
+from kdcheck.errors import TrainingError
+from kdcheck.evidence.store import Store
+from kdcheck.plugin import config as keys
+from kdcheck.plugin import outcome, planning, training
 from kdcheck.study import local
+from kdcheck.study.work import Job
+from tests.evidence_doubles import sample_judged
+
+ERM, LS = Arm("erm", "smaller"), Arm("ls", "smaller")
+SCALE = """name = "{name}"
+pair = "tiny"
+tasks = ["a"]
+seeds = 4
+needs_cuda = {needs_cuda}
+[training]
+[methods.erm.smaller]
+objective = {{ name = "erm" }}
+"""
+PAPER = Paper(name="invented", title="I", default_scale="usual", gpu_scale="large")
+FIELDS = {
+    "says": "S.", "where": "W", "holds": "on every task", "margin": nats(0.1), "because": "a test"
+}  # fmt: skip
 
 
-@claim("c", says="S.", where="Table 2", holds="on every task", margin=nats(0.1), because="a test")
+@pytest.fixture(scope="module", autouse=True)
+def scales(tmp_path_factory):
+    """The scale files of an invented paper, whose claims the tests declare."""
+    folder = tmp_path_factory.mktemp("scales")
+    for name, needs_cuda in (("little", "false"), ("large", "true"), ("usual", "false")):
+        (folder / f"{name}.toml").write_text(SCALE.format(name=name, needs_cuda=needs_cuda))
+    object.__setattr__(PAPER, "scales", str(folder))
+
+
+@claim("c", paper=PAPER, **FIELDS)
 def declared(study):
     study.judge(study.entropy(None))
 
@@ -31,7 +58,7 @@ class Item(SimpleNamespace):
 
 
 def session(**options) -> SimpleNamespace:
-    given = {"--scale": None, "-m": "", "--require-gpu": False} | options
+    given = {"--scale": None, "-m": "", "--require-gpu": False, "--workers": 0} | options
     option = SimpleNamespace(collectonly=False, continue_on_collection_errors=False)
     config = SimpleNamespace(getoption=given.get, option=option, stash={})
     items = [Item(obj=declared, markers=[], config=config)]
@@ -56,9 +83,9 @@ def said_of_stale(tmp_path):
         )  # fmt: skip
         plugin.pytest_deselected([Item(obj=each, config=config) for each in deselected])
         scale = SimpleNamespace(name="embedded", seeds=5)
-        plugin._say_what_is_stale(
+        planning._say_what_is_stale(
             SimpleNamespace(config=config, testsfailed=testsfailed),
-            SimpleNamespace(counts=(5,), scale=scale, questions=[]),
+            SimpleNamespace(counts=(5,), scale=scale, claims=[]),
         )
         return lines
 
@@ -95,10 +122,10 @@ def test_fewer_than_no_workers_are_refused_at_once():
 
 def test_an_unknown_scale_is_a_usage_error_in_each_hook_that_may_meet_it_first():
     asked = session(**{"--scale": "huge"})
-    with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of embedded, mini, paper"):
+    with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of large, little, usual"):
         plugin.pytest_collection_modifyitems(asked.config, asked.items)
     # pytest goes on to this hook after the error of the other, and shows the later one.
-    with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of embedded, mini, paper"):
+    with pytest.raises(pytest.UsageError, match="got 'huge'; wanted one of large, little, usual"):
         plugin.pytest_collection_finish(asked)
 
 
@@ -108,7 +135,7 @@ def test_a_worker_of_xdist_keeps_its_usage_error_for_the_claims_to_fail_with():
     plugin.pytest_collection_modifyitems(asked.config, asked.items)
     plugin.pytest_collection_finish(asked)
     request = SimpleNamespace(node=asked.items[0])
-    with pytest.raises(pytest.fail.Exception, match="got 'huge'; wanted one of embedded"):
+    with pytest.raises(pytest.fail.Exception, match="got 'huge'; wanted one of large"):
         plugin.study.__wrapped__(request)
 
 
@@ -134,23 +161,120 @@ def planned(body):
     item = Item(
         obj=body, nodeid="test_x.py::test_c", path=__file__, location=(__file__, first - 1, "c")
     )
-    return plugin._plan(item)
+    return planning.plan(item)
 
 
 def test_a_claim_is_planned_once_it_hands_over_its_contrast():
-    question = planned(lambda study: study.judge(1.0 - study.entropy(ERM("smaller"))))
-    assert question.contrast.text == "1 - mean_entropy_nats(erm/smaller)"
+    called = []
+
+    def body(study):
+        called.append(study.claim.id)
+        study.judge(1.0 - study.entropy(ERM))
+
+    claim = planned(body)
+    assert claim.measures.text == "1 - mean_entropy_nats(erm/smaller)"
+    assert (claim.id, claim.paper.name, called) == ("c", "invented", ["c"])
+
+
+def test_a_parametrised_claim_is_planned_with_its_parameters_and_has_them_in_its_id():
+    def body(study, size):
+        study.judge(study.entropy(Arm("erm", size)))
+
+    body.__kdcheck_claim__ = claim_of(declared)
+    call = SimpleNamespace(id="large-one", params={"size": "larger"})
+    claim = planning.plan(Item(obj=body, nodeid="test_c[large-one]", callspec=call))
+    assert claim.id == "c[large-one]"
+    assert claim.measures.text == "mean_entropy_nats(erm/larger)"
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "usual"),
+        ({"--scale": "little"}, "little"),
+        ({"-m": "gpu"}, "large"),
+        ({"-m": "gpu", "--scale": "little"}, "little"),
+        ({"-m": "not gpu"}, "usual"),
+    ],
+)
+def test_the_scale_is_the_one_asked_for_or_the_papers_own(options, name):
+    assert planning.scale_of(session(**options).config, PAPER).name == name
+
+
+def test_claims_of_a_paper_without_scales_need_one_to_be_named(tmp_path):
+    bare = Paper(name="bare", title="B")
+    with pytest.raises(pytest.UsageError, match=r"claims of 'bare': got no scale.*FILE.toml"):
+        keys.or_usage_error(planning.scale_of, session().config, bare)
+    (tmp_path / "mine.toml").write_text(SCALE.format(name="mine", needs_cuda="false"))
+    asked = session(**{"--scale": str(tmp_path / "mine.toml")})
+    assert planning.scale_of(asked.config, bare).name == "mine"
+
+
+@claim("d", paper=Paper(name="another", title="A"), **FIELDS)
+def of_another_paper(study):
+    study.judge(study.entropy(ERM))
+
+
+def test_claims_of_two_papers_in_one_run_are_a_usage_error_that_names_both():
+    asked = session()
+    asked.items.append(Item(obj=of_another_paper, markers=[], config=asked.config))
+    with pytest.raises(pytest.UsageError, match=r"got claims of another and invented.*by itself"):
+        plugin.pytest_collection_finish(asked)
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds", "is_worker"),
+    [
+        ({}, "4", False),
+        ({"--seeds": "7"}, "7", False),
+        ({"--seeds": "until-decided", "workerinput": {"workerid": "gw1"}}, "until-decided", True),
+    ],
+)
+def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
+    monkeypatch, tmp_path, options, seeds, is_worker
+):
+    monkeypatch.setattr(planning, "Session", lambda *args, **kwargs: (args, kwargs))
+    named = {"--store": tmp_path / "s", "--data-dir": tmp_path / "d", "--model-dir": tmp_path / "m"}
+    config = session(**named, **options).config
+    config.rootpath = tmp_path
+    config.__dict__.update({k: v for k, v in options.items() if not k.startswith("-")})
+    claims, scale = [claim_of(declared)], planning.scale_of(config, PAPER)
+    (*made_of, places), kwargs = planning._make_session(config, claims, scale)
+    assert made_of == [claims, scale, seeds]
+    assert kwargs == {"is_worker": is_worker}
+    assert (places.store.folder, places.data_dir, places.model_dir) == tuple(named.values())
+    assert places.work == tmp_path / "work"
+    assert keys.EXECUTOR not in config.stash, "--workers 0 trains here"
+
+
+@pytest.mark.parametrize("is_worker", [True, False])
+def test_workers_are_started_ahead_where_there_is_no_store_yet_but_never_by_a_worker_of_xdist(
+    monkeypatch, tmp_path, is_worker
+):
+    started = []
+    monkeypatch.setattr(planning, "Session", lambda *_, **__: None)
+    monkeypatch.setattr(
+        local.LocalExecutor, "start", lambda self, threads: started.append(self._folder)
+    )
+    config = session(**{"--store": tmp_path / "s", "--workers": 2}).config
+    config.rootpath = tmp_path
+    if is_worker:
+        config.workerinput = {"workerid": "gw0"}
+    scale = planning.scale_of(config, PAPER)
+    planning._make_session(config, [], scale)
+    assert started == ([] if is_worker else [tmp_path / "work"])
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "mlflow.db").touch()
+    planning._make_session(config, [], scale)
+    assert len(started) == (not is_worker)
 
 
 @pytest.mark.parametrize(
     ("contrast", "fact"),
     [
-        (lambda study: study.number(3), "claim 'c': got the contrast 3; wanted a contrast that"),
-        (
-            lambda study: study.entropy(ERM("smaller"), split="train"),
-            "claim 'c': got split='train'",
-        ),
-        (lambda study: study.entropy(LS("smaller")) > 1.0, "TypeError: '>' not supported between"),
+        (lambda study: 3.0, "claim 'c': got the contrast 3.0; wanted a contrast that"),
+        (lambda study: study.entropy(ERM, split="train"), "got split='train'; wanted one of"),
+        (lambda study: study.entropy(LS) > 1.0, "TypeError: '>' not supported between"),
         (lambda study: study.entropy("erm"), "AttributeError: 'str' object has no attribute"),
         (lambda study: pytest.skip("later"), "Skipped: later"),
     ],
@@ -164,7 +288,7 @@ def test_a_slip_in_a_claim_is_a_usage_error_with_the_node_id(contrast, fact):
 
 def test_a_slip_in_a_claim_is_a_usage_error_with_its_line():
     def slip(study):
-        gap = study.entropy(LS("smaller")) - study.entropy(ERM("smaller"))
+        gap = study.entropy(LS) - study.entropy(ERM)
         study.judge(gap < 0)
 
     line = slip.__code__.co_firstlineno + 2
@@ -174,7 +298,7 @@ def test_a_slip_in_a_claim_is_a_usage_error_with_its_line():
 
 def test_a_claim_that_asks_for_another_fixture_is_a_usage_error_with_its_line():
     def asks(study, tmp_path):
-        study.judge(study.entropy(ERM("smaller")))
+        study.judge(study.entropy(ERM))
 
     line = asks.__code__.co_firstlineno
     with pytest.raises(pytest.UsageError, match=f"{__file__}:{line}: TypeError: .*'tmp_path'"):
@@ -182,9 +306,9 @@ def test_a_claim_that_asks_for_another_fixture_is_a_usage_error_with_its_line():
 
 
 def test_a_test_that_asks_for_a_study_and_is_no_claim_fails():
-    plugin._require_claim(Item(obj=declared, nodeid="test_a"))
+    planning.require_claim(Item(obj=declared, nodeid="test_a"))
     with pytest.raises(pytest.fail.Exception, match="test_b: got a test that is no claim"):
-        plugin._require_claim(Item(obj=session, nodeid="test_b"))
+        planning.require_claim(Item(obj=session, nodeid="test_b"))
 
 
 def test_without_cuda_the_papers_claims_are_marked_and_skipped_with_the_reason(monkeypatch, capsys):
@@ -222,9 +346,9 @@ def of_the_hub(*_args):
 def test_a_warning_while_the_study_is_planned_is_shown_and_ends_nothing(
     monkeypatch, shown, tmp_path
 ):
-    monkeypatch.setattr(plugin, "_plan", of_the_hub)
-    monkeypatch.setattr(plugin, "_make_session", lambda *_: None)
-    monkeypatch.setattr(plugin, "_say_what_is_stale", lambda *_: None)
+    monkeypatch.setattr(planning, "plan", of_the_hub)
+    monkeypatch.setattr(planning, "_make_session", lambda *_: None)
+    monkeypatch.setattr(planning, "_say_what_is_stale", lambda *_: None)
     asked = session()
     asked.config.rootpath = tmp_path
     plugin.pytest_collection_finish(asked)
@@ -236,7 +360,7 @@ def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
     monkeypatch, shown, workerinput
 ):
     monkeypatch.setattr(training, "announce", lambda _: None)
-    stash = {plugin.SESSION: SimpleNamespace(train=of_the_hub)}
+    stash = {keys.SESSION: SimpleNamespace(train=of_the_hub)}
     hook = plugin.pytest_runtestloop(
         SimpleNamespace(config=SimpleNamespace(stash=stash, **workerinput))
     )
@@ -245,6 +369,153 @@ def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
     with pytest.raises(DeprecationWarning):  # the tests of the session have their own filters
         of_the_hub()
     hook.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome", "shown_as"),
+    [
+        ("UNDECIDED", "passed", ("undecided", "u", ("UNDECIDED", {"yellow": True}))),
+        ("INVALID", "failed", ("error", "E", ("INVALID", {"red": True}))),
+        ("UNDECIDED", "failed", None),  # --undecided-fails, or another verdict was expected
+        ("INVALID", "passed", None),  # expected
+        ("SUPPORTED", "passed", None),
+        ("REFUTED", "failed", None),
+        (None, "passed", None),  # no claim
+    ],
+)
+def test_an_undecided_claim_counts_neither_as_passed_nor_as_failed(word, outcome, shown_as):
+    report = SimpleNamespace(when="call", passed=outcome == "passed", failed=outcome == "failed")
+    if word:
+        report.kdcheck_word = word
+    assert plugin.pytest_report_teststatus(report) == shown_as
+    report.when = "teardown"
+    assert plugin.pytest_report_teststatus(report) is None
+
+
+def test_the_word_of_a_verdict_travels_on_the_report_of_the_test_itself():
+    item = SimpleNamespace(stash={keys.WORD: "REFUTED"})
+    for when, word in (("setup", None), ("call", "REFUTED")):
+        hook = plugin.pytest_runtest_makereport(item, SimpleNamespace(when=when))
+        next(hook)
+        with pytest.raises(StopIteration) as ended:
+            hook.send(SimpleNamespace())
+        assert getattr(ended.value.value, "kdcheck_word", None) == word
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Who trained for a run of pytest, and what it said before."""
+    monkeypatch.setattr(training, "announce", lambda session: done.append("announced"))
+    monkeypatch.setattr(training, "cuda_devices", lambda: ("cuda:0", "cuda:1", "cuda:2"))
+    monkeypatch.setattr(
+        training, "work", lambda job, store, who, **_: done.append((who.name, who.device))
+    )
+    done: list = []
+
+    def run(executor=None, **config):
+        done.clear()
+        places = SimpleNamespace(work=SimpleNamespace(glob=lambda _: ()))
+        job = Job(orders=(), places=places)
+        store = SimpleNamespace(digests=set)
+        stash = {keys.SESSION: SimpleNamespace(train=lambda train: train(job, store))}
+        if executor:
+            stash[keys.EXECUTOR] = SimpleNamespace(run=lambda job, _: done.append(executor))
+        training.train(SimpleNamespace(stash=stash, **config))
+        return done
+
+    return run
+
+
+def test_this_process_trains_or_its_workers_or_those_of_xdist_each_on_its_device(trained):
+    assert trained() == ["announced", ("main", None)]
+    assert trained(executor="processes") == ["announced", "processes"]
+    assert trained(workerinput={"workerid": "gw4"}) == [("gw4", "cuda:1")]
+    assert trained(workerinput={"workerid": "gw2"}) == [("gw2", "cuda:2")]
+
+
+def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdist_keeps(
+    monkeypatch,
+):
+    monkeypatch.setattr(training, "announce", lambda _: None)
+
+    def fails(_):
+        raise TrainingError("step 3", "a loss that is not finite", "finite ones", "Stop.")
+
+    def hook(**config):
+        stash = {keys.SESSION: SimpleNamespace(train=fails)}
+        session = SimpleNamespace(config=SimpleNamespace(stash=stash, **config))
+        next(plugin.pytest_runtestloop(session))
+        return stash
+
+    with pytest.raises(pytest.UsageError, match="kdcheck: step 3: got a loss"):
+        hook()
+    assert "step 3: got a loss" in hook(workerinput={"workerid": "gw0"})[keys.REFUSED]
+
+
+def announced(**changes) -> str:
+    session = SimpleNamespace(
+        graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,),
+        scale=SimpleNamespace(name="usual", tasks=("x", "y", "z")), claims=[1, 2], others=[],
+    )  # fmt: skip
+    session.__dict__.update(changes)
+    training.announce(session)
+    return session
+
+
+def test_what_is_about_to_be_trained_is_said_before(capsys):
+    announced()
+    told = "kdcheck: usual scale, 3 tasks, 5 seeds; 2 claims; 6 runs (4 in the store)\n"
+    assert capsys.readouterr().out.lstrip() == told
+    announced(counts=(3, 5), others=[1, 2, 3])
+    printed = capsys.readouterr().out
+    assert "3 tasks, until decided; 2 claims" in printed
+    assert "judged together with 3 more claims" in printed
+
+
+class Terminal:
+    """What pytest's terminal reporter was told to write."""
+
+    def __init__(self):
+        self.text = ""
+
+    def section(self, title, sep):
+        self.text += f"{title}\n"
+
+    def write(self, text, **colour):
+        self.text += text
+
+    def write_line(self, text, **colour):
+        self.text += f"{text}\n"
+
+
+@pytest.mark.parametrize("has_session", [True, False], ids=["session", "controller of xdist"])
+def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was_named(
+    monkeypatch, tmp_path, has_session
+):
+    written, opened, reaped = [], [], []
+    families = {("one", "small"): ("a", "b"), ("one", "large"): "c", ("other", "small"): "d"}
+    store = SimpleNamespace(
+        claims=lambda *, paper, scale: families[paper, scale], reap=lambda: reaped.append(1)
+    )
+    monkeypatch.setattr(Store, "open", lambda place: opened.append(place) or store)
+    monkeypatch.setattr(report, "build", lambda claims, source: (claims, source))
+    monkeypatch.setattr(report, "write", lambda record, page: written.append((record, page)))
+    options = {"--store": str(tmp_path / "named"), "--report": tmp_path / "my.html"}
+    stash = {keys.SESSION: SimpleNamespace(store=store)} if has_session else {}
+    config = SimpleNamespace(rootpath=tmp_path, getoption=options.get, stash=stash)
+    rows = [json.dumps(outcome.row(sample_judged(each).verdict)) for each in ("b", "a")]
+    terminal = Terminal()
+    outcome.summarise(terminal, rows, config)
+    assert written == [((("a", "b"), store), tmp_path / "my.html")]
+    assert [place.folder for place in opened] == [tmp_path / "named"] * (not has_session)
+    assert len(reaped) == len(opened)
+    title, _, first, second, page, evidence = terminal.text.splitlines()
+    assert title == "verdicts at small scale"
+    assert [line.split()[:2] for line in (first, second)] == [
+        ["a", "SUPPORTED"],
+        ["b", "SUPPORTED"],
+    ]
+    assert (page, evidence) == ("page: my.html", "evidence: kdcheck ui --store named")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +531,7 @@ def test_a_page_that_could_not_be_written_is_a_usage_error_before_anything_is_pl
 ):
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(plugin, "_plan", None)
+    monkeypatch.setattr(planning, "plan", None)
     asked = session(**{"--report": tmp_path / page})
     # The first hook alone is called in the controller of pytest-xdist.
     for hook in (plugin.pytest_collection, plugin.pytest_collection_finish):
@@ -269,7 +540,7 @@ def test_a_page_that_could_not_be_written_is_a_usage_error_before_anything_is_pl
 
 
 def test_a_root_folder_that_takes_no_page_is_a_usage_error_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugin, "_plan", None)
+    monkeypatch.setattr(planning, "plan", None)
     asked = session()
     asked.config.rootpath = tmp_path / "file"
     asked.config.rootpath.write_text("mine")

@@ -23,8 +23,13 @@ def pocket(monkeypatch: pytest.MonkeyPatch) -> list[Judged]:
     rose = replace(doubles.SURER, id="rose", paper=replace(doubles.PAPER, name="rose"))
     held = [*claims, *mini, *doubles.study([rose])]
     source = doubles.source()
+    monkeypatch.setattr(
+        source,
+        "claims",
+        lambda paper=None, scale=None: selected(held, paper, scale),
+        raising=False,
+    )
     monkeypatch.setattr(bundle, "Bundle", lambda _: source)
-    source.claims = lambda *, paper, scale: selected(held, paper, scale)  # type: ignore[attr-defined]
     return claims
 
 

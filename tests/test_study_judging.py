@@ -103,6 +103,32 @@ def test_the_smoothing_floor_is_that_of_the_arms_alpha_and_the_tasks_classes(tas
     assert value("smoothing_floor_nats", LS_SMALL, task) == pytest.approx(floor, abs=1e-12)
 
 
+def test_readings_of_one_run_are_remembered_apart():
+    recipe = run_of(LS_SMALL)
+    readings = Readings(lambda digest, trajectory=False: evidence(recipe))
+    parts = [
+        {},
+        {"temperature": 3.0},
+        {"split": "validation"},
+        {"split": "train_sample"},
+        {"point": "first"},
+    ]
+    found = [
+        readings.value(Reading("mean_entropy_nats", LS_SMALL, **part), recipe.digest)
+        for part in parts
+    ]
+    assert found == [value("mean_entropy_nats", LS_SMALL, **part) for part in parts]
+    assert len(set(found)) == len(parts)
+
+
+def test_what_the_engine_stored_of_a_metric_is_not_believed():
+    recipe = run_of(ERM_SMALL)
+    boasting = replace(evidence(recipe).final, values={"test/accuracy": 1.0})
+    run = replace(evidence(recipe), points=(boasting,))
+    readings = Readings(lambda digest, trajectory=False: run)
+    assert readings.value(Reading("accuracy", ERM_SMALL), recipe.digest) < 1.0
+
+
 def test_logits_that_were_not_kept_are_named():
     recipe = run_of(ERM_SMALL)
     kept = evidence(recipe)

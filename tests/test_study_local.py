@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,10 +15,12 @@ from kdcheck.errors import TrainingError
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import local, worker
+from kdcheck.study.graph import Graph
 from kdcheck.study.local import LocalExecutor
 from kdcheck.study.progress import Display
 from kdcheck.study.work import Job, Worker
 from tests.evidence_doubles import sample_recipe
+from tests.study_doubles import scale
 
 WRITES_WHAT_IT_IS_TOLD = "import sys; print(sys.stdin.readline().strip())"
 FAILS = "import sys; sys.stdin.readline(); sys.exit('store: got no database')"
@@ -159,9 +160,7 @@ def test_a_worker_loads_the_claim_file_that_defines_an_objective_before_it_reads
     (order,) = seen[0].orders
     assert type(order.recipe.objective).__module__ == "test_halved"
     # Nor does whoever wrote the job need to name the file: the objective tells where it is from.
-    graph = SimpleNamespace(
-        recipes={"d": order.recipe}, roles={"d": "r"}, claims={"d": set()}, teachers=set()
-    )
+    graph = Graph(scale(), (0,), {"d": order.recipe}, roles={"d": "r"}, claims={"d": {"c"}})
     assert Job.of(graph, places).modules == (str(defines),)
 
 

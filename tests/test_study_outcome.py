@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from kdcheck.errors import InputError
-from kdcheck.plugin.outcome import _act, expected_verdicts, row, stale_claims
+from kdcheck.plugin.config import PROPERTY, WORD
+from kdcheck.plugin.outcome import _act, expected_verdicts, judge_item, row, stale_claims
 from kdcheck.verdict import Criterion, Measured, TaskEffects, judge
 
 CRITERION = Criterion(
@@ -28,34 +30,9 @@ INVALID = verdict(0.5, 0.5, 0.5)
 NOT_RUN = verdict()
 
 
-@pytest.mark.parametrize("each", [SUPPORTED, UNDECIDED], ids=lambda v: v.word)
-def test_supported_and_undecided_pass(each):
-    _act(each, None, undecided_fails=False)
-
-
-@pytest.mark.parametrize("each", [REFUTED, EQUIVALENT, INVALID], ids=lambda v: v.word)
-def test_refuted_equivalent_and_invalid_fail(each):
-    with pytest.raises(pytest.fail.Exception, match=each.word):
-        _act(each, None, undecided_fails=False)
-
-
 def test_an_invalid_verdict_comes_with_likely_causes():
     with pytest.raises(pytest.fail.Exception, match="Likely causes"):
         _act(INVALID, None, undecided_fails=False)
-
-
-def test_not_run_is_skipped():
-    with pytest.raises(pytest.skip.Exception):
-        _act(NOT_RUN, None, undecided_fails=False)
-
-
-def test_undecided_fails_when_asked_to():
-    with pytest.raises(pytest.fail.Exception, match="--undecided-fails"):
-        _act(UNDECIDED, None, undecided_fails=True)
-
-
-def test_an_expected_refutation_passes():
-    _act(REFUTED, {"verdict": "REFUTED", "because": "known"}, undecided_fails=False)
 
 
 @pytest.mark.parametrize("each", [SUPPORTED, UNDECIDED, INVALID], ids=lambda v: v.word)
@@ -75,10 +52,9 @@ def test_the_row_of_the_table_holds_the_verdicts_own_figures():
 
 def session_with(*ids, seeds=5):
     """What the readers of the expected file need of a session."""
-    questions = [SimpleNamespace(claim=SimpleNamespace(id=each)) for each in ids]
-    return SimpleNamespace(
-        questions=questions, counts=(seeds,), scale=SimpleNamespace(name="embedded", seeds=5)
-    )
+    claims = [SimpleNamespace(id=each) for each in ids]
+    scale = SimpleNamespace(name="embedded", seeds=5)
+    return SimpleNamespace(claims=claims, counts=(seeds,), scale=scale)
 
 
 @pytest.fixture
@@ -86,6 +62,7 @@ def config(tmp_path):
     """A configuration whose root folder has claims/expected.toml."""
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims" / "expected.toml").write_text(
+        '[mini.c]\nverdict = "SUPPORTED"\nbecause = "larger encoders"\n'
         '[embedded.c]\nverdict = "REFUTED"\nbecause = "tiny encoders"\n'
     )
     return SimpleNamespace(rootpath=tmp_path, getoption=lambda name: None)
@@ -93,6 +70,55 @@ def config(tmp_path):
 
 def test_expected_verdicts_are_those_of_the_scale(config):
     assert expected_verdicts(config, session_with("c"))["c"]["verdict"] == "REFUTED"
+
+
+def test_another_file_of_expected_verdicts_may_be_named(config, tmp_path):
+    (tmp_path / "other.toml").write_text('[embedded.d]\nverdict = "NOT_RUN"\nbecause = "b"\n')
+    config.getoption = {"--expected": tmp_path / "other.toml"}.get
+    assert list(expected_verdicts(config, session_with("c"))) == ["d"]
+
+
+def judged_as(config, word: str, *, claim_id: str = "c", undecided_fails: bool = False):
+    """The outcome of a claim's test with that verdict, and what it left: record, word and row."""
+    verdicts = {v.word: v for v in (SUPPORTED, REFUTED, EQUIVALENT, UNDECIDED, INVALID, NOT_RUN)}
+    recorded: list[str] = []
+    session = session_with(claim_id)
+    session.verdicts = {claim_id: verdicts[word]}
+    session.judged = lambda claim: f"{claim.id} judged"
+    session.store = SimpleNamespace(record_claim=recorded.append)
+    options = {"--expected": None, "--undecided-fails": undecided_fails}
+    config = SimpleNamespace(rootpath=config.rootpath, getoption=options.get)
+    item = SimpleNamespace(stash={}, user_properties=[], config=config)
+    try:
+        judge_item(item, session, session.claims[0])
+        outcome = "passed"
+    except (pytest.fail.Exception, pytest.skip.Exception) as caught:
+        outcome = type(caught).__name__
+    ((name, row),) = item.user_properties
+    assert (name, json.loads(row)["word"], item.stash[WORD]) == (PROPERTY, word, word)
+    assert recorded == [f"{claim_id} judged"], "whatever the outcome"
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"),
+    [
+        ("SUPPORTED", "passed"),
+        ("REFUTED", "Failed"),
+        ("EQUIVALENT", "Failed"),
+        ("UNDECIDED", "passed"),
+        ("INVALID", "Failed"),
+        ("NOT_RUN", "Skipped"),
+    ],
+)
+def test_a_claim_is_recorded_and_its_test_ends_as_its_verdict_says(config, word, outcome):
+    assert judged_as(config, word, claim_id="without expectation") == outcome
+
+
+def test_a_claim_of_the_file_ends_as_is_expected_of_it(config):
+    assert judged_as(config, "REFUTED") == "passed"
+    assert judged_as(config, "SUPPORTED") == "Failed"
+    assert judged_as(config, "UNDECIDED", claim_id="d", undecided_fails=True) == "Failed"
 
 
 def test_with_another_number_of_seeds_nothing_is_expected(config):

@@ -88,12 +88,29 @@ def test_four_workers_at_once_train_each_recipe_once_and_no_student_before_its_t
             assert place[order.recipe.teacher.digest] < place[order.recipe.digest]
 
 
-def test_what_is_in_the_store_is_not_trained_again(job):
+def test_a_student_waits_for_its_teacher_in_whatever_order_the_job_names_them(job):
+    store, worker = MemoryStore(), Worker("w0")
+    work(replace(job, orders=job.orders[::-1]), store, worker)
+    place = {digest: i for i, digest in enumerate(worker.trained)}
+    students = [order.recipe for order in job.orders if order.recipe.teacher]
+    assert len(students) == 8
+    assert all(place[recipe.teacher.digest] < place[recipe.digest] for recipe in students)
+
+
+def test_what_is_in_the_store_is_neither_begun_nor_trained_again(job, monkeypatch):
     store = MemoryStore()
     work(job, store, Worker("w0"))
-    begun = list(store.begun)
+    monkeypatch.setattr(store, "begin", None)
     work(job, store, Worker("w1"))
-    assert store.begun == begun
+
+
+def test_what_another_finished_since_the_store_was_asked_is_not_trained_again(job, monkeypatch):
+    store, late = MemoryStore(), Worker("w1")
+    work(job, store, Worker("w0"))
+    monkeypatch.setattr(loop, "train", None)
+    monkeypatch.setattr(store, "digests", set)
+    work(job, store, late)
+    assert late.trained == []
 
 
 def test_a_recipe_that_cannot_be_trained_is_marked_and_ends_the_worker(job, monkeypatch):

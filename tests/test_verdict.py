@@ -119,6 +119,7 @@ def test_p_values_are_scipys_with_the_prices_paid():
     others = {f"absent_{k}": replace(CRITERION, claim=f"absent_{k}") for k in range(9)}
     in_company = judge_family([CRITERION, *others.values()], {CRITERION.claim: measured})
     assert in_company[CRITERION.claim].p_supported == pytest.approx(min(1, 40 * raw))
+    assert in_company[CRITERION.claim].family_size == 10  # those that were not run count
 
 
 def test_an_invalid_claim_still_counts_in_the_family():
@@ -140,6 +141,12 @@ def test_intervals_equal_scipys_at_any_level():
         theirs = stats.ttest_1samp(values, 0).confidence_interval(level)
         assert verdict.interval(level) == pytest.approx((theirs.low, theirs.high))
         assert verdict.interval(level, task="mrpc") == verdict.interval(level)
+    both = judge(replace(CRITERION, tasks=("b", "a")), effects(0.4, 0.6))
+    theirs = stats.ttest_1samp(both.measured.tasks["a"].effects, 0).confidence_interval(0.95)
+    assert both.interval(task="a") == pytest.approx((theirs.low, theirs.high))
+    assert [task.name for task in both.tasks] == ["b", "a"]
+    means = [np.mean(both.measured.tasks[name].effects) for name in ("b", "a")]
+    assert [task.effect for task in both.tasks] == pytest.approx(means)
 
 
 @pytest.mark.parametrize(("holds", "centre"), [("every", 0.2), ("most", 0.4), ("some", 0.6)])
@@ -152,13 +159,23 @@ def test_the_effect_of_many_tasks_is_that_of_the_task_on_which_the_claim_turns(h
     assert verdict.tasks_as_claimed == 3
 
 
-def test_the_interval_and_the_test_of_a_quantified_claim_agree():
-    # The lower bound at level 1 - 2 p touches the margin where p is the claim's own p at this look.
-    criterion = replace(CRITERION, tasks=("a", "b", "c"), holds="most", margin=0.5)
-    verdict = judge(criterion, effects(0.52, 0.2, 0.51, seeds=3))
-    p = verdict.p_supported / len(criterion.plan.looks)
+@pytest.mark.parametrize(
+    ("holds", "sign", "centres"),
+    [
+        ("most", 1, (0.52, 0.2, 0.51)),
+        ("some", 1, (0.2, 0.53, 0.3)),
+        ("most", -1, (-0.52, 0.2, -0.51)),
+        ("every", -1, (0.2, -0.52, 0.3)),
+    ],
+)
+def test_the_interval_and_the_test_of_a_quantified_claim_agree(holds, sign, centres):
+    # The bound at level 1 - 2 p touches the margin where p is the claim's own p at this look.
+    criterion = replace(CRITERION, tasks=("a", "b", "c"), holds=holds, margin=0.5)
+    verdict = judge(criterion, effects(*centres, seeds=3))
+    p = (verdict.p_supported if sign > 0 else verdict.p_refuted) / len(criterion.plan.looks)
     assert 0 < p < 0.25
-    assert verdict.interval(1 - 2 * p).low == pytest.approx(criterion.margin)
+    low, high = verdict.interval(1 - 2 * p)
+    assert (low if sign > 0 else high) == pytest.approx(sign * criterion.margin)
 
 
 @pytest.mark.parametrize(("centres", "turning"), [((0.01, -0.03), "b"), ((0.03, -0.01), "a")])
@@ -232,11 +249,15 @@ def test_every_task_must_have_power_before_seeds_are_promised():
     assert both.tasks_as_claimed == 1
 
 
-def test_an_undecided_verdict_says_about_how_many_more_seeds():
-    verdict = judge(CRITERION, effects(0.062))
+@pytest.mark.parametrize(
+    ("centre", "seeds", "more"),
+    [(0.064, 5, 5), (0.064, 6, 4), (0.066, 5, 2), (0.066, 6, 1)],  # to the looks at 10 and 7
+)
+def test_an_undecided_verdict_says_about_how_many_more_seeds(centre, seeds, more):
+    verdict = judge(CRITERION, effects(centre, seeds=seeds))
     assert verdict.word is Word.UNDECIDED
-    assert verdict.more_seeds == 5  # to the planned look at 10
-    assert "About 5 more seeds would decide." in verdict.reason
+    assert verdict.more_seeds == more
+    assert f"About {more} more seeds would decide." in verdict.reason
 
 
 def test_more_company_asks_for_more_seeds():
@@ -265,6 +286,8 @@ def test_a_verdict_reads_as_a_sentence_with_its_scale_margin_and_tasks():
         "at the look of 3 seeds",
     ):
         assert fact in text
+    without_margin = judge(replace(CRITERION, margin=0.0), effects(0.4)).reason
+    assert "The effect is above 0 nats on 'mrpc'" in without_margin
     broken = str(judge(replace(CRITERION, tasks=("a", "b")), effects(0.4, -0.6)))
     assert "below -0.05 nats on at least 1 of 2 tasks" in broken
     assert str(judge(CRITERION, None)).endswith(
@@ -274,17 +297,28 @@ def test_a_verdict_reads_as_a_sentence_with_its_scale_margin_and_tasks():
 
 def test_a_verdict_survives_json_with_its_faults_and_nan():
     nan = TaskEffects(seeds=(0, 1, 2), effects=(0.1, float("nan"), float("inf")))
-    for measured in (effects(0.4), None, Measured(tasks={"mrpc": nan})):
+    arms = {"erm": (0.1, 0.2, 0.3), "ls": (0.5, 0.7, 0.6)}
+    known = TaskEffects(
+        seeds=(2, 0, 1), effects=(0.4, 0.5, 0.3), arms=arms, degenerate_runs=("erm seed 2",)
+    )
+    for measured in (
+        *(effects(0.4), None, Measured(tasks={"mrpc": nan})),
+        Measured(tasks={"mrpc": known}, seeds_expected=3),
+    ):
         verdict = judge(CRITERION, measured)
         back = Verdict.from_dict(json.loads(verdict.to_json()))
         assert back.to_json() == verdict.to_json()
+        assert str(back.measured) == str(measured)  # as text, where NaN is itself
         assert (back.word, back.reason, back.fault) == (verdict.word, verdict.reason, verdict.fault)
         assert judge(back.criterion, back.measured).word is verdict.word
 
 
 def test_stored_json_names_what_a_reader_looks_for():
-    stored = json.loads(judge(CRITERION, effects(0.4)).to_json())
+    verdict = judge(CRITERION, effects(0.4))
+    stored = json.loads(verdict.to_json())
     assert stored["word"] == "SUPPORTED"
+    p = {"SUPPORTED": verdict.p_supported, "REFUTED": 1, "EQUIVALENT": 1}
+    assert stored["adjusted_p"] == p
     assert stored["criterion"]["because"] == CRITERION.because
     assert stored["criterion_digest"] == CRITERION.digest
     assert set(stored["derived"]) == {"effect", "interval_95", "more_seeds", "reason", "tasks"}

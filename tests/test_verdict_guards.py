@@ -47,6 +47,19 @@ def test_sound_evidence_passes_every_guard():
     assert (verdict.word, verdict.fault) == (Word.SUPPORTED, None)
 
 
+@pytest.mark.parametrize("task", CRITERION.tasks)
+def test_seeds_count_in_registered_order_in_whatever_order_a_task_was_measured(task):
+    order = (3, 0, 4, 2, 1)
+    shuffled = TaskEffects(
+        seeds=order,
+        effects=tuple(SOUND.effects[seed] for seed in order),
+        arms={name: tuple(arm[seed] for seed in order) for name, arm in SOUND.arms.items()},
+    )
+    tasks = dict.fromkeys(CRITERION.tasks, SOUND) | {task: shuffled}
+    found, sound = judge(CRITERION, Measured(tasks=tasks)), judge(CRITERION, measured())
+    assert (found.adjusted_p, found.tasks) == (sound.adjusted_p, sound.tasks)
+
+
 def test_a_seed_that_counts_twice_is_named():
     kind, reason = fault_of(measured(seeds=(0, 1, 2, 3, 3)))
     assert kind == "DuplicateSeeds"

@@ -138,6 +138,13 @@ def test_each_word_has_its_own_holm():
     assert settle(p, Plan()).words.tolist() == [NONE_YET, REFUTED]
 
 
+def test_each_word_has_its_own_rate():
+    plan = Plan(supported=0.01, refuted=0.03, equivalent=0.1)
+    for p, shown in ((0.02, [REFUTED, EQUIVALENT]), (0.05, [EQUIVALENT]), (0.01, range(3))):
+        found = [settle(family({word: [p] * 4}), plan).words.item() for word in range(3)]
+        assert found == [word if word in shown else NONE_YET for word in range(3)]
+
+
 def test_refuted_says_more_than_equivalent_and_the_smaller_p_wins_a_contradiction():
     both = family({REFUTED: [0.02] * 4, EQUIVALENT: [1e-6] * 4})
     assert settle(both, Plan()).words.tolist() == [REFUTED]

@@ -1,23 +1,26 @@
-"""The file tree of the README, one clause a file, from the first line of each file itself.
+"""The map of files, one clause a file, from the first line of each file itself.
 
-``python -m tests.tree`` writes it into README.md; a test compares it with what is on disk.
+``python -m tests.tree`` writes it to docs/map.md; a test compares it with what is on disk.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- tree -->\n", "<!-- end of tree -->\n"
+MAP = ROOT / "docs" / "map.md"
 CLAUSES = {
     ".ci/run": "what CI calls: the test command",
     ".gitignore": "what is not kept",
-    "CHANGELOG.md": "what users notice, by release",
+    "CHANGELOG.md": "what a release gives its users",
+    "CONTRIBUTING.md": "where things live, and how to add one",
     "LICENSE": "Apache 2.0",
-    "README.md": "this page",
+    "README.md": "the page that people meet first",
+    "docs/map.md": "this page",
     "constraints-cpu.txt": "the CPU wheel of torch that is tested",
     "pyproject.toml": "packaging, and the settings of every tool",
     "tox.ini": "the same commands through tox",
@@ -26,7 +29,7 @@ LEAVES = ("changelog.d", "docs/decisions", "docs/pictures", "evidence", "tests",
 """Folders that are told as one line: their files say the rest."""
 FOLDERS = {
     "changelog.d": "news fragments since the last release",
-    "docs/decisions": "what was decided, why, and what would change our mind",
+    "docs/decisions": "what was decided, why, and what would change our mind; README.md lists them",
     "docs/pictures": "what the page and the MLflow UI look like",
     "evidence": "bundles of evidence, for kdcheck verify",
     "tests": "one file per module, properties/, integration/; tests/README.md says where",
@@ -56,7 +59,7 @@ def clause(path: Path, name: str) -> str:
         tomllib.loads(text)
     else:
         first = ""
-    first = first.split(". ")[0].split(": one")[0].rstrip(".")
+    first = re.split(r"(?<! al)\. |: one", first)[0].rstrip(".")
     return first[:1].lower() + first[1:] if first[1:2].islower() else first
 
 
@@ -79,14 +82,11 @@ def tree(root: Path = ROOT) -> str:
     return "```\n" + "\n".join(lines) + "\n```\n"
 
 
-def parts(readme: str) -> tuple[str, str, str]:
-    """Before, inside and after the tree of a README."""
-    before, rest = readme.split(BEGIN)
-    inside, after = rest.split(END)
-    return before, inside, after
+def page() -> str:
+    """The map as it stands in docs/map.md."""
+    return f"# The map of files\n\nWritten by `python -m tests.tree`.\n\n{tree()}"
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    before, _, after = parts(path.read_text(encoding="utf-8"))
-    path.write_text(before + BEGIN + tree() + END + after, encoding="utf-8")
+    MAP.touch()  # so that the first map lists itself
+    MAP.write_text(page(), encoding="utf-8")

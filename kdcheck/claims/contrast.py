@@ -256,9 +256,13 @@ class Contrast:
             if name == "number":
                 return cls(name, (float(of[0]),))
             return cls(name, tuple(cls.from_dict(part) for part in of))
-        except (KeyError, IndexError, ValueError, TypeError, ClaimError) as error:
+        except ClaimError as error:
+            wanted = f"what this version knows, {error.wanted}"
+            step = "Load a metric of your own with kdcheck --load FILE, or use a newer kdcheck."
+            raise EvidenceError("stored contrast", error.got, wanted, step) from error
+        except (KeyError, IndexError, ValueError, TypeError) as error:
             wanted, step = "an expression of this version", "Was it written by a newer kdcheck?"
-            raise EvidenceError("contrast", f"{stored!r}", wanted, step) from error
+            raise EvidenceError("stored contrast", f"{stored!r}", wanted, step) from error
 
     def __add__(self, other: Contrast | float) -> Contrast:
         return apply("+", self, other)

@@ -175,8 +175,7 @@ def claim(
         A decorator that leaves the test as it is, but for the declaration.
 
     Raises:
-        ClaimError: an unknown quantifier or direction, a margin without a unit, or a reason left
-            empty.
+        ClaimError: an unknown quantifier or direction, a margin without a unit, or an empty reason.
 
     Source: docs/guides/add-a-claim.md.
 
@@ -233,7 +232,12 @@ def _check(
 
 
 def claim_of(test: object, parameters: str = "") -> Claim | None:
-    """The claim that a test declares, if any; the id of a parametrised one carries its parameters."""
+    """The claim that a test declares, if any; the id of a parametrised one carries its parameters.
+
+    >>> def test_of_no_claim(study): ...
+    >>> claim_of(test_of_no_claim) is None
+    True
+    """
     declared = getattr(test, ATTRIBUTE, None)
     if not isinstance(declared, Claim):
         return None

@@ -62,7 +62,7 @@ def train(
     model_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
-    """Train one recipe and return what it leaves behind.
+    """Train one recipe and return what it leaves behind; docs/engine.md has an example.
 
     Args:
         recipe: decides the outcome.
@@ -74,6 +74,9 @@ def train(
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
+
+    Returns:
+        Evidence with one point per evaluation of the recipe.
 
     Raises:
         RecipeError: inputs or teacher are not those of the recipe.

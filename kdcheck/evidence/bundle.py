@@ -37,7 +37,11 @@ NEXT_STEP = "Give the folder that holds manifest.json, or export the bundle agai
 
 
 def export_bundle(
-    source: EvidenceSource, folder: Path, digests: Iterable[str] | None = None
+    source: EvidenceSource,
+    folder: Path,
+    digests: Iterable[str] | None = None,
+    *,
+    trajectory: bool = False,
 ) -> Path:
     """Write trainings, and the claims that rest on no others, into a new bundle.
 
@@ -51,7 +55,7 @@ def export_bundle(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kdcheck-") as temporary:
             new = Path(temporary) / "new"
-            _write(source, new, wanted)
+            _write(source, new, wanted, trajectory=trajectory)
             if folder.exists():
                 folder.rename(Path(temporary) / "old")
             new.rename(folder)
@@ -78,7 +82,7 @@ def _taken(folder: Path, got: str) -> EvidenceError:
     return EvidenceError(f"bundle {folder}", got, wanted, "Name another folder.")
 
 
-def _write(source: EvidenceSource, new: Path, digests: list[str]) -> None:
+def _write(source: EvidenceSource, new: Path, digests: list[str], *, trajectory: bool) -> None:
     covered = [each for each in source.claims() if set(digests).issuperset(each.table.digests())]
     with_curves = curves_read(covered)
     digests = sorted({*digests, *_teachers_read(covered, source)})
@@ -87,9 +91,8 @@ def _write(source: EvidenceSource, new: Path, digests: list[str]) -> None:
     new.mkdir(mode=0o755)
     for digest in digests:
         # Sixteen digits are unique enough for a name and short enough for any file system.
-        place, trajectory = f"trainings/{digest[:16]}", digest in with_curves
-        evidence = source.get(digest, trajectory=trajectory)
-        write_evidence(new / place, evidence, trajectory=trajectory)
+        place, whole = f"trainings/{digest[:16]}", trajectory or digest in with_curves
+        write_evidence(new / place, source.get(digest, trajectory=whole), trajectory=whole)
         trainings[digest] = {"folder": place, "manifest": seal(new / place)}
     for number, judged in enumerate(covered):
         place = f"claims/{number:03d}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,8 +117,6 @@ def no_answer(location: Location, got: str) -> EvidenceError:
 
 def _raised_by_stores() -> tuple[type[BaseException], ...]:
     # Evaluated only once something was raised; before MLflow is loaded it cannot have raised.
-    import sys
-
     types: list[type[BaseException]] = [OSError, sqlite3.Error]
     for module, name in (
         ("mlflow.exceptions", "MlflowException"),

@@ -95,10 +95,11 @@ class Store:
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
-            found = [files.read_claim(self._sealed(run)) for run in self._current_claims()]
+            runs = self._current_claims(paper=paper, scale=scale)
+            found = [files.read_claim(self._sealed(run)) for run in runs]
         # The newest of each, should two sessions on a server have raced.
         newest = {(*each.family, each.claim.id): each for each in reversed(found)}
-        return selected(newest.values(), paper, scale)
+        return selected(newest.values())
 
     # Writing
 
@@ -187,7 +188,7 @@ class Store:
             files.write_claim(folder, judged)
             sealed = files.seal(folder)
             with self._lock():
-                older = self._current_claims(judged)
+                older = self._current_claims(*judged.family, judged.claim.id)
                 if older and older[0].data.tags[SEAL] == sealed:
                     run, *older = older
                 else:
@@ -319,14 +320,14 @@ class Store:
             )
         return run
 
-    def _current_claims(self, judged: Judged | None = None) -> list[Run]:
-        """Runs of current claims, or of one, the newest first."""
+    def _current_claims(
+        self, paper: str | None = None, scale: str | None = None, claim: str | None = None
+    ) -> list[Run]:
+        """Runs of current claims, of one family or one claim on demand, the newest first."""
         # Records of format 1 have no paper: their claims are judged anew.
         condition = f"{FINISHED} AND tags.{CURRENT} = 'true' AND tags.paper LIKE '%'"
-        if judged is not None:
-            paper, scale = judged.family
-            condition += f" AND tags.claim = '{judged.claim.id}' AND tags.paper = '{paper}'"
-            condition += f" AND tags.scale = '{scale}'"
+        for tag, value in (("paper", paper), ("scale", scale), ("claim", claim)):
+            condition += "" if value is None else f" AND tags.{tag} = '{value}'"
         return self._runs.search(CLAIMS, condition)[::-1]
 
     def _add_claim(self, judged: Judged, folder: Path, tags: Mapping[str, str]) -> Run:

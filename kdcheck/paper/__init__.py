@@ -10,9 +10,9 @@ from kdcheck.paper.grids import (
     tuned_ls_alphas,
     tuned_ls_grid,
 )
+from kdcheck.paper.left_open import OpenSetting, open_settings
 from kdcheck.paper.margins import claim
 from kdcheck.paper.publication import PAPER
-from kdcheck.paper.settings import OpenSetting, open_settings
 from kdcheck.paper.statements import Statement, all_statements, statement
 from kdcheck.paper.tables import Cell, Table, Tables, load_tables, table
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kdcheck.errors import KdcheckError
 from kdcheck.places import Places
 
-SESSION = pytest.StashKey["Session"]()
-EXECUTOR = pytest.StashKey["LocalExecutor"]()
+if TYPE_CHECKING:
+    from kdcheck.study.local import LocalExecutor
+    from kdcheck.study.session import Session
+
+SESSION: pytest.StashKey[Session] = pytest.StashKey()
+EXECUTOR: pytest.StashKey[LocalExecutor] = pytest.StashKey()
 WORD = pytest.StashKey[str]()
 NO_PAGE = pytest.StashKey[bool]()
 LEFT_OUT = pytest.StashKey[bool]()

@@ -163,10 +163,10 @@ def _store_of_workers(config: pytest.Config) -> Store:
 
 
 def _write_page(config: pytest.Config, source: Store, paper: str, scale: str) -> Path:
-    from kdcheck import report
+    from kdcheck.report import build, write
 
     page = page_of(config)
-    report.write(report.build(source.claims(paper=paper, scale=scale), source), page)
+    write(build(source.claims(paper=paper, scale=scale), source), page)
     return page
 
 

@@ -9,24 +9,34 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kdcheck.cli import main
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.store import Store
 from kdcheck.metrics import METRICS
 from tests.tiny_files import write_encoder, write_task
 
+METRIC = """
+import numpy as np
+
+from kdcheck import metrics
+
+
+def mean_confidence(seen):
+    return float(np.exp(seen.log_p_NK).max(axis=1).mean())
+
+
+metrics.add("confidence", metrics.Metric(
+    of=mean_confidence, unit="fraction", high=lambda classes: 1.0, better="neither", source="max p"))
+"""
 THEIRS = '''
 """Everything that the second paper is."""
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from kdcheck import metrics
 from kdcheck.claims import Arm, Figure, Paper, Printed, claim, nats, plain
 from kdcheck.objectives import Objective
 
@@ -43,12 +53,7 @@ class Focal(Objective):
         return -((1 - log_p_N.exp()) ** self.gamma) * log_p_N
 
 
-def mean_confidence(seen):
-    return float(np.exp(seen.log_p_NK).max(axis=1).mean())
-
-
-metrics.add("confidence", metrics.Metric(
-    of=mean_confidence, unit="fraction", high=lambda classes: 1.0, better="neither", source="max p"))
+METRIC
 
 PLAIN, BIG = Arm("plain", "smaller"), Arm("plain", "larger")
 SHARP = Arm("sharp", "smaller")
@@ -146,7 +151,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (ours / "test_ours.py").write_text(OURS)
     plain, ls = ("erm", "smaller", "erm", "", 8), ("ls", "smaller", "ls", ", alpha = 0.6", 8)
     (ours / "smoke.toml").write_text(scale('"words"', plain, ls))
-    (theirs / "test_kelp.py").write_text(THEIRS)
+    (theirs / "test_kelp.py").write_text(THEIRS.replace("METRIC", METRIC))
     (theirs / "smoke.toml").write_text(
         scale(
             '"fish", "words"',
@@ -162,7 +167,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(place: Path) -> Store:
+def metric() -> Iterator[None]:
+    """The metric of the second paper's claims, as ``--load`` would bring it."""
+    found: dict[str, object] = {}
+    exec(METRIC, found)  # noqa: S102 - the text is above
+    yield
+    METRICS.pop("confidence")
+
+
+@pytest.fixture
+def store(place: Path, metric: None) -> Store:
     return Store.open(place / "store")
 
 
@@ -197,43 +211,47 @@ def test_its_claims_say_in_mlflow_whose_they_are_and_what_its_table_gives(store:
     assert "In the paper: fish +0.222 nats (Table IX)." in run_of.data.tags["mlflow.note.content"]
 
 
+def kdcheck(place: Path, *arguments: str, load: bool = True) -> tuple[int, str]:
+    """A command in a process of its own; exit code, and what it printed."""
+    own = ("--load", str(place / "theirs" / "test_kelp.py")) if load else ()
+    command = [sys.executable, "-m", "kdcheck", *own, *arguments]
+    found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    return found.returncode, found.stdout + found.stderr
+
+
 def test_its_page_shows_its_title_labels_figure_and_printed_cells_and_nothing_of_the_first(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path,
 ) -> None:
+    status, printed = kdcheck(place, "report", "--store", "store")
+    assert status == 2
+    assert "kd-ls" in printed, "two papers, and none was named"
+    named = ("--paper", "kelp-2031", "--output", "page.html")
+    assert kdcheck(place, "report", "--store", "store", *named)[0] == 0
     page = place / "page.html"
-    store = str(place / "store")
-    assert main(["report", "--store", store, "--output", str(page)]) == 2
-    assert "kd-ls" in capsys.readouterr().err, "two papers, and none was named"
-    assert main(["report", "--store", store, "--paper", "kelp-2031", "--output", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     for own in ("Do Pupils Outshine Kelp?", "Kelp&#x27;s pupil", "Plate 7", "Kelp in the dark"):
         assert own in text, own
     for other in ("Knowledge Distillation", "Figure 1", "Standard KD", "DistilBERT"):
         assert other not in text, other
     record = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    printed = {
-        (cell["arm"], cell["task"], cell["metric"]): cell["paper"]["printed"]
+    beside = {
+        (cell["arm"], cell["task"], cell["metric"].rpartition("/")[2]): cell["paper"]["printed"]
         for cell in record["finals"]
         if cell["paper"]
     }
-    assert set(printed.values()) == {"0.432", "0.654", "87.65"}
-    assert {(task, metric.rpartition("/")[2]) for _, task, metric in printed} == {
-        ("fish", "mean_entropy_nats"),
-        ("fish", "accuracy"),
+    assert beside == {
+        ("plain/smaller", "fish", "mean_entropy_nats"): "0.432",
+        ("sharp/smaller", "fish", "mean_entropy_nats"): "0.654",
+        ("pupil/smaller<-plain/larger", "fish", "accuracy"): "87.65",
     }
 
 
-def test_its_verdicts_come_out_again_elsewhere_where_its_metric_is_loaded(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle, store = str(place / "bundle"), str(place / "store")
-    METRICS.pop("confidence", None)
-    assert main(["export", bundle, "--store", store, "--paper", "kelp-2031"]) == 2
-    assert "'confidence'" in capsys.readouterr().err
-    load = ["--load", str(place / "theirs" / "test_kelp.py")]
-    try:
-        assert main([*load, "export", bundle, "--store", store, "--paper", "kelp-2031"]) == 0
-        assert main(["verify", bundle]) == 0
-        assert "every verdict is as stored" in capsys.readouterr().out
-    finally:
-        METRICS.pop("confidence", None)
+def test_its_verdicts_come_out_again_elsewhere_where_its_metric_is_loaded(place: Path) -> None:
+    export = ("export", "bundle", "--store", "store", "--paper", "kelp-2031")
+    status, printed = kdcheck(place, *export, load=False)
+    assert status == 2
+    assert "kdcheck --load FILE" in printed
+    assert kdcheck(place, *export)[0] == 0
+    status, printed = kdcheck(place, "verify", "bundle")
+    assert status == 0
+    assert "every verdict is as stored" in printed

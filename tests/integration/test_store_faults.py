@@ -17,8 +17,8 @@ from typing import ClassVar
 import pytest
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.samples import sample_evidence, sample_recipe
 from kdcheck.evidence.store import Store
+from tests.evidence_doubles import sample_evidence, sample_recipe
 
 
 def begin(store, seed=0):

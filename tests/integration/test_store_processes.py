@@ -7,14 +7,13 @@ import signal
 import time
 
 import pytest
-from kdcheck.evidence.samples import sample_evidence, sample_recipe
-from kdcheck.study.samples import SampleDigests
 
 from kdcheck.evidence import database
 from kdcheck.evidence.store import Store
-from kdcheck.paper.arms import ERM
+from kdcheck.places import Places
 from kdcheck.study import session as room
-from tests.study_doubles import question, scale
+from tests.evidence_doubles import add, sample_evidence, sample_recipe
+from tests.study_doubles import ERM_SMALL, LS_SMALL, NamedDigests, entropy_gap, scale
 
 PROCESSES, RUNS = 4, 5
 
@@ -33,10 +32,7 @@ def log_runs(folder, first_seed, started, errors):
         store = Store.open(folder)
         started.wait()
         for seed in range(first_seed, first_seed + RUNS):
-            begun = store.begin(
-                sample_recipe(seed), role="x", claims=["c"], worker=str(os.getpid())
-            )
-            store.finish(begun, sample_evidence(seed, points=20))
+            add(store, seed, worker=str(os.getpid()))
     except Exception as error:  # noqa: BLE001 - whatever it is, the test counts it
         errors.put(repr(error))
 
@@ -58,9 +54,7 @@ def test_four_processes_at_once_lose_no_run_and_lock_nobody_out(store, fresh):
     assert digests == {sample_recipe(seed).digest for seed in range(PROCESSES * RUNS)}
     assert len(digests) == 20
     for digest in digests:
-        store.get(digest)
-    metrics = store.metrics(digests)
-    assert all(len(values) == 5 for values in metrics.values())
+        assert store.get(digest).recipe.digest == digest
 
 
 def begin_and_hang(folder, begun):
@@ -97,13 +91,12 @@ def test_a_killed_process_is_reaped_and_its_training_taken_up(store, doomed):
 
 def test_a_session_marks_what_the_dead_left_but_its_workers_do_not(store, doomed, monkeypatch):
     doomed, run_id = doomed
-    monkeypatch.setattr(room, "ScaleDigests", lambda *_: SampleDigests())
+    monkeypatch.setattr(room, "ScaleDigests", lambda *_: NamedDigests())
+    places = Places.resolve(store=store.location.folder)
 
     def status_after_a_look_of(*, is_worker):
-        folder = store.location.folder
-        ask = [question(lambda study: study.entropy(ERM("smaller")) - study.entropy(ERM("larger")))]
-        where = room.Where(str(folder), folder)
-        assert room.Session(ask, scale(), "1", where, is_worker=is_worker).missing() == 4
+        claims = [entropy_gap(LS_SMALL, ERM_SMALL)]
+        assert room.Session(claims, scale(), "1", places, is_worker=is_worker).missing() == 4
         return store._runs.look(run_id).info.status
 
     assert status_after_a_look_of(is_worker=False) == "RUNNING", "it lives"

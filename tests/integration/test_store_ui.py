@@ -170,8 +170,8 @@ def test_no_store_is_one_line_with_a_next_step_and_exit_code_2(tmp_path, capsys)
     reason="starts a real MLflow server, 10 to 30 s; set KDCHECK_SLOW=1",
 )
 def test_a_real_server_serves_the_store_and_is_a_store_itself(store, capsys):
-    from kdcheck.evidence.samples import sample_evidence, sample_recipe
     from kdcheck.evidence.store import Store
+    from tests.evidence_doubles import add, sample_evidence, sample_recipe
 
     port = ui.free_port(0)
     with ui.serve(store.location, port):
@@ -179,8 +179,7 @@ def test_a_real_server_serves_the_store_and_is_a_store_itself(store, capsys):
         page = urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
         assert b"<html" in page
         remote = Store.create(address)
-        begun = remote.begin(sample_recipe(), role="x", claims=[], worker="main")
-        remote.finish(begun, sample_evidence())
+        add(remote)
         back = Store.open(address).get(sample_recipe().digest)
         assert back.final.values == sample_evidence().final.values
         assert main(["ui", "--store", address]) == 0

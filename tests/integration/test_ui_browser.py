@@ -9,20 +9,15 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from kdcheck.evidence.samples import sample_recipe
-from kdcheck.study.record import judged, store_claim
-from kdcheck.study.samples import SampleDigests
 
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.store import Store
-from kdcheck.paper.arms import ERM, LS
-from kdcheck.study.graph import build
-from kdcheck.study.judging import judge_all
 from tests.browser import browse, needs_browser
-from tests.study_doubles import evidence, question, scale
+from tests.evidence_doubles import record, sample_judged, sample_recipe
 
-CLAIM = "ls_raises_entropy[smaller]"
+JUDGED = sample_judged()
+CLAIM = JUDGED.claim.id
 pytestmark = [
     needs_browser,
     pytest.mark.skipif(
@@ -37,18 +32,8 @@ Look = Callable[[str], str]
 def judged_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A judged claim on twelve trainings with curves, and a training that has only begun."""
     store = Store.create(tmp_path_factory.mktemp("ui") / "store")
-    asked = question(
-        lambda study: study.entropy(LS("smaller")) - study.entropy(ERM("smaller")), CLAIM
-    )
-    graph = build([asked], scale(), (0, 1, 2), SampleDigests())
-    for digest, recipe in graph.recipes.items():
-        begun = store.begin(recipe, role=graph.roles[digest], claims=[CLAIM], worker="w0")
-        chance = int(digest[:2], 16) / 5000  # seeds that agree in every digit are INVALID
-        smoothed = 0.3 if recipe.objective.name == "ls" else 0.0
-        store.finish(begun, evidence(recipe, entropy=0.5 + smoothed + chance))
-    verdict = judge_all([asked], graph, store.get, registered={})[CLAIM]
-    store_claim(judged(asked, verdict, graph, [2, 2]), store)
-    store.begin(sample_recipe(), role="begun", claims=[], worker="w0")
+    record(store, JUDGED)
+    store.begin(sample_recipe(9), role="begun", claims=[], worker="w0")
     return store
 
 
@@ -100,8 +85,8 @@ def test_a_claim_is_found_by_its_tag(judged_store: Store, look: Look) -> None:
 
 def test_a_claim_that_is_not_there_is_not_found(judged_store: Store, look: Look) -> None:
     experiment = judged_store._runs.experiments[CLAIMS]
-    page = look(runs_link(experiment, search="tags.claim = 'ls_raises_entropy[larger]'"))
-    assert "tags.claim = 'ls_raises_entropy[larger]'" in page, "the page is up"
+    page = look(runs_link(experiment, search="tags.claim = 'smoothing_raises_entropy[larger]'"))
+    assert "tags.claim = 'smoothing_raises_entropy[larger]'" in page, "the page is up"
     assert rows(page) == set()
 
 
@@ -110,9 +95,9 @@ def test_the_page_of_a_claim_says_its_verdict_and_leads_to_the_curve_of_each_of_
 ) -> None:
     run_id = only(judged_store, CLAIMS, "")
     page = look(run_link(judged_store._runs.experiments[CLAIMS], run_id))
-    assert "<h2>S.</h2>" in page, "the sentence, as a heading"
-    assert "<strong>SUPPORTED at made up scale.</strong>" in page
-    assert "<td>a</td>" in page, "a row of the table of effects"
+    assert "<h2>Smoothing raises entropy.</h2>" in page, "the sentence, as a heading"
+    assert "<strong>SUPPORTED at small scale.</strong>" in page
+    assert "<td>letters</td>" in page, "a row of the table of effects"
 
     place = judged_store._runs.experiments[TRAININGS]
     linked = re.findall(rf'href="#/experiments/{place}/runs/([0-9a-f]{{32}})\?', page)
@@ -130,7 +115,8 @@ def test_the_curves_of_a_claim_begin_with_the_first_seed_of_each_of_its_arms(
     page = look(judged_store.trainings_url(CLAIM, chart=True))
     assert lines(page), "there are charts"
     names = re.findall(r">(\w+ \w+ \w+/smaller \d)</", page)
-    first = {f"{arm} {task} {arm}/smaller 0" for arm in ("erm", "ls") for task in ("a", "b")}
+    arms = ("erm {} plain/smaller 0", "ls {} smoothed/smaller 0")
+    first = {arm.format(task) for arm in arms for task in ("letters", "dozens")}
     assert set(names[:4]) == first
 
 

@@ -23,181 +23,105 @@ LABELS = torch.zeros(N, dtype=torch.long)
 few = settings(max_examples=5)  # times the functions of each table
 rows = posteriors(rows=st.just(N), classes=st.just(K))
 
-# (function, argument as the message calls it, call)
+BAD = object()
+
+
+def meets(name, function, *arguments, who="", **options):
+    """A row: who refuses, the argument as it is called there, and a call with BAD put in its place."""
+
+    def call(bad):
+        given = [bad if value is BAD else value for value in arguments]
+        return function(*given, **{k: bad if v is BAD else v for k, v in options.items()})
+
+    return who or function.__name__, name, call
+
+
 TAKE_POSTERIORS = [
-    ("entropy", "posteriors", information.entropy),
-    ("cross_entropy", "targets", lambda p: information.cross_entropy(p, POSTERIORS)),
-    ("cross_entropy", "posteriors", lambda p: information.cross_entropy(POSTERIORS, p)),
-    (
-        "cross_entropy_from_logits",
-        "targets",
-        lambda p: information.cross_entropy_from_logits(p, LOGITS),
-    ),
-    ("kl_divergence", "first", lambda p: information.kl_divergence(p, POSTERIORS)),
-    ("kl_divergence", "second", lambda p: information.kl_divergence(POSTERIORS, p)),
-    ("mean_entropy", "posteriors", metrics.mean_entropy),
-    ("accuracy", "posteriors", lambda p: metrics.accuracy(p, LABELS)),
-    ("nll", "posteriors", lambda p: metrics.nll(p, LABELS)),
-    ("brier", "posteriors", lambda p: metrics.brier(p, LABELS)),
-    (
-        "expected_calibration_error",
-        "posteriors",
-        lambda p: metrics.expected_calibration_error(p, LABELS),
-    ),
-    ("agreement", "posteriors", lambda p: metrics.agreement(p, POSTERIORS)),
-    ("agreement", "teacher", lambda p: metrics.agreement(POSTERIORS, p)),
-    ("mean_kl_from_teacher", "posteriors", lambda p: metrics.mean_kl_from_teacher(p, POSTERIORS)),
-    ("mean_kl_from_teacher", "teacher", lambda p: metrics.mean_kl_from_teacher(POSTERIORS, p)),
-    ("entropy_rate_towards_uniform", "posteriors", theory.entropy_rate_towards_uniform),
-    (
-        "entropy_rate_towards_teacher",
-        "posteriors",
-        lambda p: theory.entropy_rate_towards_teacher(p, POSTERIORS),
-    ),
-    (
-        "entropy_rate_towards_teacher",
-        "teacher",
-        lambda p: theory.entropy_rate_towards_teacher(POSTERIORS, p),
-    ),
-    (
-        "smoothing_minus_erm_rate",
-        "posteriors",
-        lambda p: theory.smoothing_minus_erm_rate(p, LABELS, alpha=0.1),
-    ),
-    (
-        "mixture_gradient",
-        "soft target",
-        lambda p: theory.mixture_gradient(LOGITS, LABELS, p, alpha=0.1),
-    ),
+    meets("posteriors", information.entropy, BAD),
+    meets("targets", information.cross_entropy, BAD, POSTERIORS),
+    meets("posteriors", information.cross_entropy, POSTERIORS, BAD),
+    meets("targets", information.cross_entropy_from_logits, BAD, LOGITS),
+    meets("first", information.kl_divergence, BAD, POSTERIORS),
+    meets("second", information.kl_divergence, POSTERIORS, BAD),
+    meets("posteriors", metrics.mean_entropy, BAD),
+    meets("posteriors", metrics.accuracy, BAD, LABELS),
+    meets("posteriors", metrics.nll, BAD, LABELS),
+    meets("posteriors", metrics.brier, BAD, LABELS),
+    meets("posteriors", metrics.expected_calibration_error, BAD, LABELS),
+    meets("posteriors", metrics.agreement, BAD, POSTERIORS),
+    meets("teacher", metrics.agreement, POSTERIORS, BAD),
+    meets("posteriors", metrics.mean_kl_from_teacher, BAD, POSTERIORS),
+    meets("teacher", metrics.mean_kl_from_teacher, POSTERIORS, BAD),
+    meets("posteriors", theory.entropy_rate_towards_uniform, BAD),
+    meets("posteriors", theory.entropy_rate_towards_teacher, BAD, POSTERIORS),
+    meets("teacher", theory.entropy_rate_towards_teacher, POSTERIORS, BAD),
+    meets("posteriors", theory.smoothing_minus_erm_rate, BAD, LABELS, alpha=0.1),
+    meets("soft target", theory.mixture_gradient, LOGITS, LABELS, BAD, alpha=0.1),
 ]
 TAKE_LOGITS = [
-    ("entropy_from_logits", "logits", information.entropy_from_logits),
-    ("log_posteriors", "logits", information.log_posteriors),
-    ("posteriors", "logits", information.posteriors),
-    (
-        "cross_entropy_from_logits",
-        "logits",
-        lambda z: information.cross_entropy_from_logits(POSTERIORS, z),
-    ),
-    (
-        "kl_divergence_from_logits",
-        "first",
-        lambda z: information.kl_divergence_from_logits(z, LOGITS),
-    ),
-    (
-        "kl_divergence_from_logits",
-        "second",
-        lambda z: information.kl_divergence_from_logits(LOGITS, z),
-    ),
-    ("summary", "logits", lambda z: metrics.summary(z, LABELS)),
-    ("erm", "logits", lambda z: objectives.erm(z, LABELS)),
-    ("label_smoothing", "logits", lambda z: objectives.label_smoothing(z, LABELS, alpha=0.1)),
-    (
-        "distillation",
-        "logits",
-        lambda z: objectives.distillation(z, LABELS, LOGITS, alpha=0.1),
-    ),
-    (
-        "distillation",
-        "teacher logits",
-        lambda z: objectives.distillation(LOGITS, LABELS, z, alpha=0.1),
-    ),
-    (
-        "self_training_distillation",
-        "teacher logits",
-        lambda z: objectives.self_training_distillation(LOGITS, LABELS, z, alpha=0.1),
-    ),
-    (
-        "virtual_teacher_distillation",
-        "logits",
-        lambda z: objectives.virtual_teacher_distillation(z, LABELS, alpha=0.1),
-    ),
-    (
-        "instance_smoothing",
-        "teacher logits",
-        lambda z: objectives.instance_smoothing(LOGITS, LABELS, z, alpha=0.1),
-    ),
-    (
-        "confidence_penalty",
-        "logits",
-        lambda z: objectives.confidence_penalty(z, LABELS, alpha=0.1),
-    ),
+    meets("logits", information.entropy_from_logits, BAD),
+    meets("logits", information.log_posteriors, BAD),
+    meets("logits", information.posteriors, BAD),
+    meets("logits", information.cross_entropy_from_logits, POSTERIORS, BAD),
+    meets("first", information.kl_divergence_from_logits, BAD, LOGITS),
+    meets("second", information.kl_divergence_from_logits, LOGITS, BAD),
+    meets("logits", metrics.summary, BAD, LABELS),
+    meets("logits", objectives.erm, BAD, LABELS),
+    meets("logits", objectives.label_smoothing, BAD, LABELS, alpha=0.1),
+    meets("logits", objectives.distillation, BAD, LABELS, LOGITS, alpha=0.1),
+    meets("teacher logits", objectives.distillation, LOGITS, LABELS, BAD, alpha=0.1),
+    meets("teacher logits", objectives.self_training_distillation, LOGITS, LABELS, BAD, alpha=0.1),
+    meets("logits", objectives.virtual_teacher_distillation, BAD, LABELS, alpha=0.1),
+    meets("teacher logits", objectives.instance_smoothing, LOGITS, LABELS, BAD, alpha=0.1),
+    meets("logits", objectives.confidence_penalty, BAD, LABELS, alpha=0.1),
 ]
 TAKE_LABELS = [
-    ("accuracy", lambda y: metrics.accuracy(POSTERIORS, y)),
-    ("nll", lambda y: metrics.nll(POSTERIORS, y)),
-    ("brier", lambda y: metrics.brier(POSTERIORS, y)),
-    (
-        "expected_calibration_error",
-        lambda y: metrics.expected_calibration_error(POSTERIORS, y),
-    ),
-    ("summary", lambda y: metrics.summary(LOGITS, y)),
-    ("erm", lambda y: objectives.erm(LOGITS, y)),
-    ("label_smoothing", lambda y: objectives.label_smoothing(LOGITS, y, alpha=0.1)),
-    (
-        "distillation",
-        lambda y: objectives.distillation(LOGITS, y, LOGITS, alpha=0.1),
-    ),
-    (
-        "mixture_gradient",
-        lambda y: theory.mixture_gradient(LOGITS, y, POSTERIORS, alpha=0.1),
-    ),
-    (
-        "confidence_penalty_gradient",
-        lambda y: theory.confidence_penalty_gradient(LOGITS, y, alpha=0.1),
-    ),
-    (
-        "smoothing_minus_erm_rate",
-        lambda y: theory.smoothing_minus_erm_rate(POSTERIORS, y, alpha=0.1),
-    ),
+    meets("labels", metrics.accuracy, POSTERIORS, BAD),
+    meets("labels", metrics.nll, POSTERIORS, BAD),
+    meets("labels", metrics.brier, POSTERIORS, BAD),
+    meets("labels", metrics.expected_calibration_error, POSTERIORS, BAD),
+    meets("labels", metrics.summary, LOGITS, BAD),
+    meets("labels", objectives.erm, LOGITS, BAD),
+    meets("labels", objectives.label_smoothing, LOGITS, BAD, alpha=0.1),
+    meets("labels", objectives.distillation, LOGITS, BAD, LOGITS, alpha=0.1),
+    meets("labels", theory.mixture_gradient, LOGITS, BAD, POSTERIORS, alpha=0.1),
+    meets("labels", theory.confidence_penalty_gradient, LOGITS, BAD, alpha=0.1),
+    meets("labels", theory.smoothing_minus_erm_rate, POSTERIORS, BAD, alpha=0.1),
 ]
 TAKE_ALPHA = [
-    ("label_smoothing", objectives.LabelSmoothing),
-    ("distillation", objectives.Distillation),
-    ("distillation", objectives.SelfTraining),
-    ("virtual_teacher", objectives.VirtualTeacher),
-    ("instance_smoothing", objectives.InstanceSmoothing),
-    ("confidence_penalty", objectives.ConfidencePenalty),
-    ("label_smoothing", lambda a: objectives.from_dict({"name": "ls", "alpha": a})),
-    ("smoothed_label", lambda a: theory.smoothed_label(a, 3)),
-    ("smoothed_label", lambda a: theory.smoothing_entropy_floor(a, 3)),
-    ("smoothing_constant", lambda a: theory.smoothing_constant(a, 3)),
-    (
-        "mixture_gradient",
-        lambda a: theory.mixture_gradient([[0.0, 0.0]], [0], [[0.5, 0.5]], alpha=a),
-    ),
-    (
-        "confidence_penalty_gradient",
-        lambda a: theory.confidence_penalty_gradient([[0.0, 0.0]], [0], alpha=a),
-    ),
-    (
-        "smoothing_minus_erm_rate",
-        lambda a: theory.smoothing_minus_erm_rate([[0.5, 0.5]], [0], alpha=a),
-    ),
-    (
-        "equivalent_smoothing_at_two_classes",
-        lambda a: theory.equivalent_smoothing_at_two_classes(a, [0.5]),
-    ),
+    meets("alpha", objectives.LabelSmoothing, BAD, who="label_smoothing"),
+    meets("alpha", objectives.Distillation, BAD, who="distillation"),
+    meets("alpha", objectives.SelfTraining, BAD, who="distillation"),
+    meets("alpha", objectives.VirtualTeacher, BAD, who="virtual_teacher"),
+    meets("alpha", objectives.InstanceSmoothing, BAD, who="instance_smoothing"),
+    meets("alpha", objectives.ConfidencePenalty, BAD, who="confidence_penalty"),
+    ("label_smoothing", "alpha", lambda a: objectives.from_dict({"name": "ls", "alpha": a})),
+    meets("alpha", theory.smoothed_label, BAD, 3),
+    meets("alpha", theory.smoothing_entropy_floor, BAD, 3, who="smoothed_label"),
+    meets("alpha", theory.smoothing_constant, BAD, 3),
+    meets("alpha", theory.mixture_gradient, LOGITS, LABELS, POSTERIORS, alpha=BAD),
+    meets("alpha", theory.confidence_penalty_gradient, LOGITS, LABELS, alpha=BAD),
+    meets("alpha", theory.smoothing_minus_erm_rate, POSTERIORS, LABELS, alpha=BAD),
+    meets("alpha", theory.equivalent_smoothing_at_two_classes, BAD, [0.5]),
 ]
 TAKE_TEMPERATURE = [
-    ("distillation", lambda t: objectives.Distillation(0.1, t)),
-    ("virtual_teacher", lambda t: objectives.VirtualTeacher(0.1, temperature=t)),
-    ("log_posteriors", lambda t: information.log_posteriors(LOGITS, temperature=t)),
-    ("posteriors", lambda t: information.posteriors(LOGITS, temperature=t)),
-    ("entropy_from_logits", lambda t: information.entropy_from_logits(LOGITS, temperature=t)),
-    (
-        "cross_entropy_from_logits",
-        lambda t: information.cross_entropy_from_logits(POSTERIORS, LOGITS, temperature=t),
+    meets("temperature", objectives.Distillation, 0.1, BAD, who="distillation"),
+    meets("temperature", objectives.VirtualTeacher, 0.1, temperature=BAD, who="virtual_teacher"),
+    meets("temperature", information.log_posteriors, LOGITS, temperature=BAD),
+    meets("temperature", information.posteriors, LOGITS, temperature=BAD),
+    meets("temperature", information.entropy_from_logits, LOGITS, temperature=BAD),
+    meets(
+        "temperature", information.cross_entropy_from_logits, POSTERIORS, LOGITS, temperature=BAD
     ),
-    (
-        "kl_divergence_from_logits",
-        lambda t: information.kl_divergence_from_logits(LOGITS, LOGITS, temperature=t),
-    ),
-    (
-        "mixture_gradient",
-        lambda t: theory.mixture_gradient(
-            [[0.0, 0.0]], [0], [[0.5, 0.5]], alpha=0.1, temperature=t
-        ),
+    meets("temperature", information.kl_divergence_from_logits, LOGITS, LOGITS, temperature=BAD),
+    meets(
+        "temperature",
+        theory.mixture_gradient,
+        LOGITS,
+        LABELS,
+        POSTERIORS,
+        alpha=0.1,
+        temperature=BAD,
     ),
 ]
 
@@ -296,45 +220,45 @@ def test_what_is_not_a_tensor_is_refused_with_its_type(who, name, call, value):
     assert "torch.as_tensor" in error.next_step
 
 
-@pytest.mark.parametrize(("who", "call"), TAKE_LABELS, ids=names(TAKE_LABELS))
+@pytest.mark.parametrize(("who", "name", "call"), TAKE_LABELS, ids=names(TAKE_LABELS))
 @few
 @given(row=st.integers(0, N - 1), label=st.integers(K, 10**6) | st.integers(-(10**6), -1))
-def test_a_label_out_of_range_is_refused_by_value_and_row(who, call, row, label):
+def test_a_label_out_of_range_is_refused_by_value_and_row(who, name, call, row, label):
     labels_N = LABELS.clone()
     labels_N[row] = label
     error = refusal(LabelError, call, labels_N)
-    assert error.who == f"{who}, labels"
+    assert error.who == f"{who}, {name}"
     assert error.got == f"{label} in row {row} of {N}"
     assert error.wanted == f"class ids from 0 to {K - 1}"
     assert "-1" in error.next_step
 
 
-@pytest.mark.parametrize(("who", "call"), TAKE_LABELS, ids=names(TAKE_LABELS))
-def test_labels_of_a_wrong_type_or_length_are_refused(who, call):
+@pytest.mark.parametrize(("who", "name", "call"), TAKE_LABELS, ids=names(TAKE_LABELS))
+def test_labels_of_a_wrong_type_or_length_are_refused(who, name, call):
     for labels_N in (LABELS.float(), LABELS.bool(), LABELS[:-1], LABELS[:, None]):
         error = refusal(LabelError, call, labels_N)
-        assert error.who == f"{who}, labels"
+        assert error.who == f"{who}, {name}"
         assert f"shape {tuple(labels_N.shape)}" in error.got
         assert str(labels_N.dtype).removeprefix("torch.") in error.got
         assert error.wanted == f"integers of shape ({N},)"
 
 
-@pytest.mark.parametrize(("who", "call"), TAKE_ALPHA, ids=names(TAKE_ALPHA))
+@pytest.mark.parametrize(("who", "name", "call"), TAKE_ALPHA, ids=names(TAKE_ALPHA))
 @few
 @given(alpha=bad_alphas | st.just(float("nan")))
-def test_an_alpha_outside_0_to_1_is_refused_with_its_value(who, call, alpha):
+def test_an_alpha_outside_0_to_1_is_refused_with_its_value(who, name, call, alpha):
     error = refusal(ParameterError, call, alpha)
-    assert (error.who, error.got) == (f"{who}, alpha", repr(alpha))
+    assert (error.who, error.got) == (f"{who}, {name}", repr(alpha))
     assert error.wanted == "a number in [0, 1]"
     assert "soft term" in error.next_step
 
 
-@pytest.mark.parametrize(("who", "call"), TAKE_TEMPERATURE, ids=names(TAKE_TEMPERATURE))
+@pytest.mark.parametrize(("who", "name", "call"), TAKE_TEMPERATURE, ids=names(TAKE_TEMPERATURE))
 @few
 @given(temperature=bad_temperatures)
-def test_a_temperature_of_0_or_less_or_without_bound_is_refused(who, call, temperature):
+def test_a_temperature_of_0_or_less_or_without_bound_is_refused(who, name, call, temperature):
     error = refusal(ParameterError, call, temperature)
-    assert (error.who, error.got) == (f"{who}, temperature", repr(temperature))
+    assert (error.who, error.got) == (f"{who}, {name}", repr(temperature))
     assert "above 0" in error.wanted
     assert "divided by it" in error.next_step
 

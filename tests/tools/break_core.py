@@ -40,7 +40,7 @@ class Break:
     new: str
 
 
-INFORMATION, METRICS, THEORY = "information.py", "metrics.py", "theory.py"
+INFORMATION, METRICS, THEORY = "information.py", "metrics/posteriors.py", "theory.py"
 MEMBERS, TARGETS = "objectives/members.py", "objectives/targets.py"
 SOFT = "soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)"
 MIXED = "return (1.0 - self.alpha) * hard_N + self.alpha * scale * soft_N"
@@ -119,8 +119,8 @@ TWELVE = [
     Break(
         "log base 2, in `nll`",
         METRICS,
-        "return float(-label_p_N.log().mean())",
-        "return float(-label_p_N.log2().mean())",
+        "return float(-np.log(_of_label(p_NK, labels_N)).mean())",
+        "return float(-np.log2(_of_label(p_NK, labels_N)).mean())",
     ),
     Break(
         "mean over K instead of sum, in the objectives",
@@ -156,8 +156,8 @@ TWELVE = [
     Break(
         "entropy of the mean posterior instead of mean entropy",
         METRICS,
-        "return float(entropy(posteriors_NK).double().mean())",
-        "return float(entropy(posteriors_NK.mean(dim=0, keepdim=True)).double())",
+        "return float(-_xlogy(p_NK, p_NK).sum(axis=1).mean()) + 0.0",
+        "return float(-_xlogy(p_NK.mean(axis=0), p_NK.mean(axis=0)).sum())",
     ),
     Break(
         "teacher not detached",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from kdcheck.paper.audit.finding import CANNOT_BE_DECIDED, HOLDS, OUTCOMES, Finding
-from kdcheck.paper.settings import open_settings
+from kdcheck.paper.left_open import open_settings
 
 WIDTH = 100
 INDENT = "    "

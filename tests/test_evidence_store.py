@@ -1,0 +1,230 @@
+"""The rules of the store, without MLflow: what counts as finished, current, registered and tied."""
+
+import dataclasses
+
+import pytest
+
+from kdcheck.claims import reading
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence import owner
+from kdcheck.evidence.layout import CLAIMS, TRAININGS
+from tests.evidence_doubles import (
+    OTHER,
+    PLAIN,
+    TAUGHT,
+    TEACHER,
+    MemoryTracking,
+    add,
+    memory_store,
+    record,
+    sample_evidence,
+    sample_judged,
+    sample_recipe,
+)
+
+
+@pytest.fixture
+def tracking():
+    return MemoryTracking()
+
+
+@pytest.fixture
+def store(tmp_path, tracking):
+    return memory_store(tmp_path, tracking)
+
+
+def begin(store, recipe=0, **changes):
+    recipe = sample_recipe(recipe) if isinstance(recipe, int) else recipe
+    return store.begin(
+        recipe, **{"role": "plain/smaller", "claims": ["c[a]"], "worker": "w"} | changes
+    )
+
+
+@pytest.mark.parametrize("arm", [PLAIN, TEACHER, TAUGHT], ids=lambda arm: arm.key)
+def test_evidence_comes_back_whole_from_beside_another(store, tmp_path, tracking, arm):
+    recipes = [sample_recipe(seed, arm=arm) for seed in (3, 1)]
+    for recipe in recipes:
+        add(store, recipe)
+    other = memory_store(tmp_path, tracking)
+    assert other.digests() == {recipe.digest for recipe in recipes}
+    for recipe in recipes:
+        back, wanted = other.get(recipe.digest, trajectory=True), sample_evidence(recipe)
+        assert (back.recipe, back.cost, back.notes) == (recipe, wanted.cost, wanted.notes)
+        for old, new in zip(wanted.points, back.points, strict=True):
+            assert (old.step, old.values) == (new.step, new.values)
+            assert old.predictions.keys() == set(new.predictions)
+            for split, predictions in old.predictions.items():
+                assert (predictions.logits_NK == new.predictions[split].logits_NK).all()
+        assert ("train" in back.final.predictions) == (arm is TEACHER)
+
+
+def test_a_training_shows_its_own_recipe_claims_and_metrics(store, tracking):
+    digest = add(store, sample_recipe(4, arm=TAUGHT), claims=["b[x]", "a"], worker="gw3")
+    [run] = tracking.search(TRAININGS, f"tags.digest = '{digest}'")
+    evidence = sample_evidence(sample_recipe(4, arm=TAUGHT))
+    assert run.data.tags["kdcheck.worker"] == "gw3"
+    assert run.data.tags["claims"] == "a, b[x]"
+    assert run.data.tags["weights_digest"] == evidence.weights_digest
+    assert run.data.params["seed"] == "4"
+    assert ("total/seconds", evidence.cost["seconds"], 45) in run.data.metrics
+
+
+def test_a_running_or_failed_training_is_not_in_the_store(store, tracking):
+    add(store, 0)
+    begin(store, 1)
+    store.fail(begin(store, 2), "out of memory")
+    assert store.digests() == {sample_recipe(0).digest}
+    for seed in (1, 2):
+        with pytest.raises(EvidenceError, match=r"no finished training.*pytest claims/"):
+            store.get(sample_recipe(seed).digest)
+    [failed] = tracking.search(TRAININGS, "attributes.status = 'FAILED'")
+    assert failed.info.reason == "out of memory"
+
+
+def test_a_failed_training_is_taken_up_in_the_same_run_and_a_finished_one_not_at_all(store):
+    first = begin(store)
+    store.fail(first, "interrupted", status="KILLED")
+    second = begin(store)
+    assert second.run_id == first.run_id
+    store.finish(second, sample_evidence())
+    assert begin(store) is None
+
+
+def test_who_lost_a_training_to_another_process_cannot_finish_it(store):
+    first = begin(store)
+    second = begin(store)
+    with pytest.raises(EvidenceError, match=r"taken up by another process.*evidence is the same"):
+        store.finish(first, sample_evidence())
+    store.finish(second, sample_evidence())
+    with pytest.raises(EvidenceError, match="a run that is FINISHED"):
+        store.fail(first, "too late")
+
+
+def test_a_recipe_that_a_living_process_trains_is_not_taken(store, monkeypatch):
+    begin(store)
+    monkeypatch.setattr(owner, "is_this_process", lambda _: False)
+    with pytest.raises(EvidenceError, match=r"that process \d+ is training.*Wait for it"):
+        begin(store)
+
+
+BROKEN = {
+    "got evidence of recipe": sample_evidence(1),
+    "cost seconds = nan": dataclasses.replace(sample_evidence(), cost={"seconds": float("nan")}),
+}
+
+
+@pytest.mark.parametrize("told", BROKEN)
+def test_evidence_of_another_recipe_or_of_no_use_is_refused_before_anything_is_written(
+    store, tracking, told
+):
+    with pytest.raises(EvidenceError, match=told):
+        store.finish(begin(store), BROKEN[told])
+    [run] = tracking.runs
+    assert (run.info.status, run.files, run.data.metrics) == ("RUNNING", {}, [])
+
+
+def test_reaping_kills_what_the_dead_left_and_nothing_else(store, tracking):
+    begun = {alive: begin(store, seed) for seed, alive in enumerate([True, False, None])}
+    by_digest = {item.recipe.digest: alive for alive, item in begun.items()}
+    reaped = store.reap(lambda tags: by_digest[tags["digest"]])
+    assert reaped == [begun[False].recipe.digest]
+    assert [run.info.status for run in tracking.runs] == ["RUNNING", "KILLED", "RUNNING"]
+    assert store.reap() == [], "this process lives"
+
+
+def test_trainings_are_tied_to_claims_and_only_news_is_written(store, tracking, monkeypatch):
+    digest, beside = add(store, 0, claims=["c[a]"]), add(store, 1, claims=["e"])
+    store.tag_claims({digest: ["d", "c[a]"]})
+    tags = {run.data.tags["digest"]: run.data.tags for run in tracking.runs}
+    assert tags[digest]["claims"] == "c[a], d"
+    assert tags[digest]["claim.c.a"] == tags[digest]["claim.d"] == "evidence"
+    assert tags[beside]["claims"] == "e"
+    monkeypatch.setattr(tracking, "log", None)
+    store.tag_claims({digest: ["d"], beside: ["e"]})
+
+
+def test_a_claim_is_recorded_with_its_verdict_and_tied_to_its_own_runs_alone(store, tracking):
+    add(store, 9, claims=["another"])
+    judged = sample_judged(seeds=(0, 1, 2))
+    run_id = record(store, judged)
+    [run] = tracking.search(CLAIMS, "attributes.status = 'FINISHED'")
+    assert run.info.run_id == run_id
+    assert run.data.tags["verdict"] == "SUPPORTED"
+    assert run.data.tags["mlflow.note.content"].startswith("## Smoothing raises entropy.")
+    assert {name for name, *_ in run.data.metrics} == {"n_seeds", "effect", "ci_low", "ci_high"}
+    assert store.claims() == (judged,)
+    tied = {
+        run.data.tags["digest"]
+        for run in tracking.runs
+        if run.data.tags.get(f"claim.{judged.claim.id.replace('[', '.')[:-1]}") == "evidence"
+    }
+    assert tied == set(judged.table.digests())
+    assert len(tied) == 12
+
+
+def test_recording_the_same_claim_again_writes_nothing(store, tracking):
+    judged = sample_judged()
+    first = record(store, judged)
+    before = len(tracking.runs)
+    assert store.record_claim(judged) == first
+    assert len(tracking.runs) == before
+
+
+def test_a_changed_verdict_supersedes_the_older_one_of_its_paper_and_scale_alone(store, tracking):
+    old, mini = sample_judged(), sample_judged(scale="mini")
+    elsewhere, new = sample_judged(paper=OTHER), sample_judged(effect=-0.5)
+    for judged in (old, mini, elsewhere, new):
+        record(store, judged)
+    assert store.claims() == (mini, new, elsewhere)
+    assert store.claims(paper="one") == (mini, new)
+    assert store.claims(paper="one", scale="small") == (new,)
+    assert store.claims(paper="other") == (elsewhere,)
+    current = [run.data.tags["current"] for run in tracking.search(CLAIMS, "")]
+    assert current == ["false", "true", "true", "true"]
+
+
+def test_a_crash_between_two_records_leaves_the_newer_claim_and_then_one_current(
+    store, tracking, monkeypatch
+):
+    record(store, sample_judged())
+    changed = sample_judged(effect=-0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "tag", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(EvidenceError, match="killed"):
+            store.record_claim(changed)
+    assert store.claims() == (changed,)
+    store.record_claim(changed)
+    assert len(tracking.search(CLAIMS, "tags.current = 'true'")) == 1
+
+
+def test_criteria_are_registered_by_paper_and_scale(store):
+    store.register_criteria(("one", "mini"), {"c[a]": "d1", "e": "d2"})
+    store.register_criteria(("other", "mini"), {"c[a]": "d3"})
+    store.register_criteria(("one", "small"), {"e": "d4"})
+    store.register_criteria(("one", "mini"), {"e": "d5"})
+    assert store.registered_criteria(("one", "mini")) == {"c[a]": "d1", "e": "d5"}
+    assert store.registered_criteria(("other", "mini")) == {"c[a]": "d3"}
+    assert store.registered_criteria(("one", "small")) == {"e": "d4"}
+    assert store.registered_criteria(("other", "small")) == {}
+
+
+def test_a_claim_has_begun_once_a_training_of_its_task_has_finished(store):
+    add(store, sample_recipe(0, task="letters"), claims=["a", "b[x]"])
+    add(store, sample_recipe(0, task="dozens"), claims=["c"])
+    begin(store, sample_recipe(1, task="letters"), claims=["d"])
+    assert store.begun_claims(["letters"]) == {"a", "b[x]"}
+    assert store.begun_claims(["letters", "dozens"]) == {"a", "b[x]", "c"}
+    assert store.begun_claims(["unknown"]) == set()
+
+
+def test_links_name_the_training_the_claim_and_its_curves(store):
+    record(store, sample_judged("c[a]", contrast=reading("accuracy", PLAIN) - 0.5))
+    digest = sample_recipe(2, arm=PLAIN).digest
+    run_id = store._training(digest).info.run_id
+    assert store.run_url(digest).startswith(f"#/experiments/1/runs/{run_id}?")
+    assert store.run_url(digest, base="http://h:5/").startswith("http://h:5/#/experiments/1/")
+    assert "tags.claim%20%3D%20%27c%5Ba%5D%27" in store.claims_url("c[a]")
+    assert "viewStateShareKey=kdcheck-verdicts" in store.claims_url()
+    assert "claim.c.a" in store.trainings_url("c[a]")
+    assert "compareRunsMode=CHART" in store.trainings_url("c[a]", chart=True)
+    assert "viewStateShareKey=kdcheck-curves" in store.trainings_url(chart=True)

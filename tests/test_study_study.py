@@ -1,0 +1,82 @@
+"""What a claim test is given: readings by name, and a session that goes look by look."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from kdcheck.claims import Claim, Reading, nats
+from kdcheck.study import session
+from kdcheck.study.session import Session
+from kdcheck.study.study import Study
+from kdcheck.verdict import Word
+from tests.study_doubles import ERM_SMALL, KD, LS_SMALL, NamedDigests, entropy_gap, scale
+
+STUDY = Study(Claim(id="c", says="S.", where="s", holds="every", margin=nats(0), because="b"))
+ENTROPY = "mean_entropy_nats"
+
+
+@pytest.mark.parametrize(
+    ("contrast", "reading"),
+    [
+        (STUDY.entropy(KD), Reading(ENTROPY, KD)),
+        (STUDY.entropy(KD, split="validation"), Reading(ENTROPY, KD, "validation")),
+        (STUDY.entropy(KD, temperature=2), Reading(ENTROPY, KD, temperature=2)),
+        (STUDY.entropy_curve(KD), Reading(ENTROPY, KD, point="every")),
+        (
+            STUDY.entropy_curve(KD, split="train_sample"),
+            Reading(ENTROPY, KD, "train_sample", point="every"),
+        ),
+        (STUDY.accuracy(KD, split="validation"), Reading("accuracy", KD, "validation")),
+        (STUDY.smoothing_floor(LS_SMALL), Reading("smoothing_floor_nats", LS_SMALL)),
+        (STUDY.read("ece", KD, point="first"), Reading("ece", KD, point="first")),
+    ],
+    ids=lambda case: getattr(case, "text", ""),
+)
+def test_a_reading_is_what_its_name_and_options_say(contrast, reading):
+    assert contrast.readings() == (reading,)
+
+
+def test_accuracies_are_read_in_points_and_entropies_as_they_are():
+    assert STUDY.accuracy(KD).value(lambda reading: 0.75) == 75.0
+    assert STUDY.entropy(KD).value(lambda reading: 0.75) == 0.75
+
+
+def test_ys_come_before_xs():
+    by_arm = {KD: 0.9, LS_SMALL: 0.5, ERM_SMALL: 0.1}
+    entropies = [STUDY.entropy(arm) for arm in by_arm]
+    slope = STUDY.slope(ys=entropies[:2], xs=entropies[1:])
+    assert slope.value(lambda reading: by_arm[reading.arm]) == pytest.approx(1.0)
+    squared = [STUDY.apply("*", each, each) for each in entropies[:2]]
+    slope = STUDY.slope(ys=squared, xs=entropies[:2])
+    assert slope.value(lambda reading: by_arm[reading.arm]) == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "decided_at", "gone_through"),
+    [("5", None, [5]), ("until-decided", 5, [3, 5]), ("until-decided", None, [3, 5, 7, 10])],
+)
+def test_a_session_goes_through_the_looks_until_all_is_decided(
+    monkeypatch, seeds, decided_at, gone_through
+):
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    made = Session([entropy_gap(LS_SMALL, ERM_SMALL)], scale(), seeds, SimpleNamespace())
+    trained: list[int] = []
+    store = SimpleNamespace(
+        digests=set,
+        begun_claims=lambda tasks: set(),
+        registered_criteria=lambda family: {},
+        register_criteria=lambda family, digests: None,
+        claims=lambda **family: (),
+    )
+    monkeypatch.setattr(Session, "store", store)
+    monkeypatch.setattr(Session, "job", lambda self: None)
+
+    def judged(self):
+        word = Word.SUPPORTED if len(self.graph.seeds) == decided_at else Word.UNDECIDED
+        return {"c": SimpleNamespace(word=word, fault=None)}
+
+    monkeypatch.setattr(Session, "verdicts", property(judged))
+    made.train(lambda job, store: trained.append(len(made.graph.seeds)))
+    assert trained == gone_through
