@@ -75,8 +75,8 @@ class Paper:
     """The arms of its own; others, of our making, are shown apart from them."""
     scales: str = ""
     """Folder of its scale files, if it brings some."""
-    scale_names: tuple[str, ...] = ()
-    """Names of the scales in that folder: read from it, and all that is stored of it."""
+    stored_scale_names: tuple[str, ...] = ()
+    """Of a paper read from a store, which knows the names of its scales and not their folder."""
     default_scale: str = ""
     gpu_scale: str = ""
     """The scale of ``-m gpu``."""
@@ -87,9 +87,13 @@ class Paper:
             raise InputError(
                 "paper", f"the name {self.name!r}", wanted, "It names a family in tags."
             )
-        if self.scales:
-            names = sorted(path.stem for path in Path(self.scales).glob("*.toml"))
-            object.__setattr__(self, "scale_names", tuple(names))
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """Names of the scales that it brings."""
+        if not self.scales:
+            return self.stored_scale_names
+        return tuple(sorted(path.stem for path in Path(self.scales).glob("*.toml")))
 
     def label(self, arm: Arm) -> str:
         """What a reader calls an arm: its method, and what sets it apart from the paper's own."""
@@ -213,7 +217,7 @@ class Paper:
             labels=dict(values["labels"]),
             colours=values["colours"],
             arms=tuple(map(Arm.from_dict, values["arms"])),
-            scale_names=tuple(values.get("scale_names", ())),
+            stored_scale_names=tuple(values.get("scale_names", ())),
         )
 
 
