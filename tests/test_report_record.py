@@ -399,8 +399,13 @@ def test_seeds_of_other_settings_are_not_mixed_into_an_arm() -> None:
 def test_a_scale_ships_where_the_paper_brings_a_file_of_its_name(tmp_path: Any) -> None:
     (tmp_path / "pocket.toml").write_text("")
     paper = replace(PAPER, scales=str(tmp_path))
-    claim = replace(doubles.SURER, paper=paper)
-    assert doubles.record(claims=[claim])["scale_ships"] is True
+    # As read from a store, which may lie where the paper's files do not.
+    stored = Paper.from_dict(json.loads(json.dumps(paper.to_dict())))
+    assert stored.scales == ""
+    for each in (paper, stored):
+        record = doubles.record(claims=[replace(doubles.SURER, paper=each)])
+        assert record["scale_ships"] is True
+    claim = replace(doubles.SURER, paper=stored)
     assert doubles.record(claims=[claim], scale="other")["scale_ships"] is False
     assert doubles.record()["scale_ships"] is False
 

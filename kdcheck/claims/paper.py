@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from kdcheck.claims.arm import Arm
@@ -74,6 +75,8 @@ class Paper:
     """The arms of its own; others, of our making, are shown apart from them."""
     scales: str = ""
     """Folder of its scale files, if it brings some."""
+    stored_scale_names: tuple[str, ...] = ()
+    """Of a paper read from a store, which knows the names of its scales and not their folder."""
     default_scale: str = ""
     gpu_scale: str = ""
     """The scale of ``-m gpu``."""
@@ -84,6 +87,13 @@ class Paper:
             raise InputError(
                 "paper", f"the name {self.name!r}", wanted, "It names a family in tags."
             )
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """Names of the scales that it brings."""
+        if not self.scales:
+            return self.stored_scale_names
+        return tuple(sorted(path.stem for path in Path(self.scales).glob("*.toml")))
 
     def label(self, arm: Arm) -> str:
         """What a reader calls an arm: its method, and what sets it apart from the paper's own."""
@@ -170,11 +180,12 @@ class Paper:
             "labels": [[method, label] for method, label in self.labels.items()],
             "colours": dict(self.colours),
             "arms": [arm.to_dict() for arm in self.arms],
+            "scale_names": list(self.scale_names),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Paper:
-        """The paper that :meth:`to_dict` wrote, without its scales."""
+        """The paper that :meth:`to_dict` wrote; of its scales the names alone."""
         printed = [
             Printed(
                 experiment=row["experiment"],
@@ -206,6 +217,7 @@ class Paper:
             labels=dict(values["labels"]),
             colours=values["colours"],
             arms=tuple(map(Arm.from_dict, values["arms"])),
+            stored_scale_names=tuple(values.get("scale_names", ())),
         )
 
 

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import kdcheck
@@ -59,7 +58,7 @@ one scale. Run pytest claims/ first, or name another store.
         "kdcheck": kdcheck.__version__,
         "paper": {"name": paper.name, "title": paper.title},
         "scale": scale,
-        "scale_ships": bool(paper.scales) and Path(paper.scales, f"{scale}.toml").is_file(),
+        "scale_ships": scale in paper.scale_names,
         "tasks": _tasks(asked, cells),
         "seeds": sorted({seed for each in asked for seed in each.table.seeds}),
         "counts": {word: words[word] for word in WORDS},

@@ -97,7 +97,7 @@ def load(name_or_path: str, paper: Paper = OWN) -> Scale:
 
 def shipped_names(paper: Paper) -> list[str]:
     """Names of the scales that a paper brings."""
-    return sorted(path.stem for path in Path(paper.scales).glob("*.toml")) if paper.scales else []
+    return list(paper.scale_names) if paper.scales else []
 
 
 def _checked(values: dict[str, Any]) -> Scale:
