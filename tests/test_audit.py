@@ -6,15 +6,7 @@ import pytest
 
 from kdcheck import theory
 from kdcheck.paper import all_statements, load_tables, run_audit
-from kdcheck.paper.audit import (
-    CANNOT_BE_DECIDED,
-    CHECKS,
-    FAILS,
-    HOLDS,
-    SUSPICIOUS,
-    audited,
-    find,
-)
+from kdcheck.paper.audit import CANNOT_BE_DECIDED, CHECKS, FAILS, HOLDS, SUSPICIOUS, audited, find
 from kdcheck.paper.tables import TASKS, Tables
 
 STUDENTS = {2: ("standard_kd", "self_kd"), 4: ("reverse_kd",)}

@@ -11,10 +11,7 @@ from torch import Tensor
 
 from kdcheck.errors import ParameterError
 from kdcheck.information import widen
-from kdcheck.objectives.members import (
-    Mixture,
-    one_hot_like,
-)
+from kdcheck.objectives.members import Mixture, one_hot_like
 from kdcheck.objectives.objective import Objective
 
 

@@ -7,22 +7,8 @@ from itertools import combinations, product
 
 from kdcheck.paper import grids
 from kdcheck.paper.audit.comparing import Source
-from kdcheck.paper.audit.finding import (
-    FAILS,
-    HOLDS,
-    SUSPICIOUS,
-    Outcome,
-    listed,
-)
-from kdcheck.paper.tables import (
-    ENTROPY_TABLES,
-    LABELS,
-    SETTING_TABLES,
-    TASKS,
-    Cell,
-    Table,
-    Tables,
-)
+from kdcheck.paper.audit.finding import FAILS, HOLDS, SUSPICIOUS, Outcome, listed
+from kdcheck.paper.tables import ENTROPY_TABLES, LABELS, SETTING_TABLES, TASKS, Cell, Table, Tables
 
 KD = ("standard_kd", "self_kd", "reverse_kd")
 NEAR_NATS = 0.005
