@@ -54,13 +54,10 @@ def check_classes(classes: int, *, who: str) -> None:
 
 def check_flag(value: bool, *, who: str, name: str) -> None:
     """Refuse anything but True and False: a string such as "false" would count as true."""
+    wanted = "True or False"
+    step = "Text from a file is not a truth value until it is read as one."
     if not isinstance(value, bool):
-        raise ParameterError(
-            f"{who}, {name}",
-            f"{value!r} ({type(value).__name__})",
-            "True or False",
-            "Text from a file is not a truth value until it is read as one.",
-        )
+        raise ParameterError(f"{who}, {name}", f"{value!r} ({type(value).__name__})", wanted, step)
 
 
 def check_probability(value: float, *, who: str, name: str) -> None:
@@ -75,35 +72,20 @@ def check_logits(logits_NK: Array, *, who: str, name: str = "logits") -> None:
     """Refuse logits that are not finite floating-point rows of at least two classes."""
     who = f"{who}, {name}"
     if not np.issubdtype(logits_NK.dtype, np.floating):
-        raise LogitError(
-            who,
-            f"type {logits_NK.dtype}",
-            "floating-point logits",
-            "Class ids belong in the labels argument; convert real logits with .float().",
-        )
+        step = "Class ids belong in the labels argument; convert real logits with .float()."
+        raise LogitError(who, f"type {logits_NK.dtype}", "floating-point logits", step)
     if logits_NK.ndim != 2:
-        raise LogitError(
-            who,
-            f"shape {logits_NK.shape}",
-            "shape (N, K)",
-            "Put examples on the first axis and classes on the last; add one with [None].",
-        )
+        step = "Put examples on the first axis and classes on the last; add one with [None]."
+        raise LogitError(who, f"shape {logits_NK.shape}", "shape (N, K)", step)
     if logits_NK.shape[1] < 2:
-        raise LogitError(
-            who,
-            f"K = {logits_NK.shape[1]}",
-            "at least 2 classes on the last axis",
-            "A binary task needs two columns here, not one logit.",
-        )
+        got, wanted = f"K = {logits_NK.shape[1]}", "at least 2 classes on the last axis"
+        raise LogitError(who, got, wanted, "A binary task needs two columns here, not one logit.")
     bad_rows = np.flatnonzero(~np.isfinite(logits_NK).all(axis=1))
     if bad_rows.size:
         row = int(bad_rows[0])
-        raise LogitError(
-            who,
-            f"row {row} of {len(logits_NK)}: {logits_NK[row].tolist()}",
-            "finite values",
-            "The run that made them has diverged, or a mask was added to the logits.",
-        )
+        got = f"row {row} of {len(logits_NK)}: {logits_NK[row].tolist()}"
+        step = "The run that made them has diverged, or a mask was added to the logits."
+        raise LogitError(who, got, "finite values", step)
 
 
 def check_posteriors(
@@ -113,24 +95,16 @@ def check_posteriors(
     who = f"{who}, {name}"
     next_step = "If these are logits, call the _from_logits form; classes go on the last axis."
     if not np.issubdtype(posteriors_NK.dtype, np.floating) or posteriors_NK.ndim != 2:
-        raise PosteriorError(
-            who,
-            f"type {posteriors_NK.dtype}, shape {posteriors_NK.shape}",
-            "floating-point posteriors of shape (N, K)",
-            next_step,
-        )
+        got = f"type {posteriors_NK.dtype}, shape {posteriors_NK.shape}"
+        raise PosteriorError(who, got, "floating-point posteriors of shape (N, K)", next_step)
     rows, classes = posteriors_NK.shape
     if classes < 2:
         raise PosteriorError(who, f"K = {classes}", "at least 2 classes", next_step)
     bad_rows = np.flatnonzero(~(posteriors_NK >= 0).all(axis=1))  # NaN is not >= 0 either
     if bad_rows.size:
         row = int(bad_rows[0])
-        raise PosteriorError(
-            who,
-            f"row {row} of {rows}: {posteriors_NK[row].tolist()}",
-            "probabilities of at least 0",
-            next_step,
-        )
+        got = f"row {row} of {rows}: {posteriors_NK[row].tolist()}"
+        raise PosteriorError(who, got, "probabilities of at least 0", next_step)
     # A softmax in this precision: K terms are added and divided, each off by at most half an
     # epsilon, and exp is good to two units in the last place.
     eps = float(np.finfo(posteriors_NK.dtype).eps) if eps is None else eps
@@ -138,33 +112,24 @@ def check_posteriors(
     off_N = np.abs(sums_N - 1.0)
     if (off_N > (classes + 8) * eps).any():
         row = int(np.argmax(off_N))
-        raise PosteriorError(
-            who,
-            f"row {row} of {rows}, which sums to {sums_N[row]:.6g}, off by {off_N[row]:.2g}",
-            "rows that sum to 1",
-            f"{next_step} If they come from a lower precision, pass them in that type.",
-        )
+        got = f"row {row} of {rows}, which sums to {sums_N[row]:.6g}, off by {off_N[row]:.2g}"
+        step = f"{next_step} If they come from a lower precision, pass them in that type."
+        raise PosteriorError(who, got, "rows that sum to 1", step)
 
 
 def check_labels(labels_N: Array, *, examples: int, classes: int, who: str) -> None:
     """Refuse labels that are not N integers in 0..K-1."""
     who = f"{who}, labels"
     if not np.issubdtype(labels_N.dtype, np.integer) or labels_N.shape != (examples,):
-        raise LabelError(
-            who,
-            f"type {labels_N.dtype}, shape {labels_N.shape}",
-            f"integers of shape ({examples},)",
-            "One class id per row of logits; soft targets go to cross_entropy instead.",
-        )
+        wanted = f"integers of shape ({examples},)"
+        step = "One class id per row of logits; soft targets go to cross_entropy instead."
+        raise LabelError(who, f"type {labels_N.dtype}, shape {labels_N.shape}", wanted, step)
     bad_rows = np.flatnonzero((labels_N < 0) | (labels_N >= classes))
     if bad_rows.size:
         row = int(bad_rows[0])
-        raise LabelError(
-            who,
-            f"{labels_N[row]} in row {row} of {examples}",
-            f"class ids from 0 to {classes - 1}",
-            "GLUE hides test labels as -1; label maps of two files may also differ.",
-        )
+        wanted = f"class ids from 0 to {classes - 1}"
+        step = "GLUE hides test labels as -1; label maps of two files may also differ."
+        raise LabelError(who, f"{labels_N[row]} in row {row} of {examples}", wanted, step)
 
 
 def check_same_shape(
@@ -172,9 +137,6 @@ def check_same_shape(
 ) -> None:
     """Refuse two arguments whose shapes differ."""
     if first != second:
-        raise ShapeError(
-            who,
-            f"{names[0]} of shape {first} and {names[1]} of shape {second}",
-            "equal shapes",
-            "Both must cover the same examples and the same classes, in the same order.",
-        )
+        got = f"{names[0]} of shape {first} and {names[1]} of shape {second}"
+        step = "Both must cover the same examples and the same classes, in the same order."
+        raise ShapeError(who, got, "equal shapes", step)

@@ -277,12 +277,8 @@ def check_posterior_tensor(posteriors_NK: Tensor, *, who: str, name: str = "post
 def check_label_tensor(labels_N: Tensor, *, examples: int, classes: int, who: str) -> None:
     """Apply :func:`kdcheck.checks.check_labels` to a tensor of shape (N,)."""
     if not isinstance(labels_N, Tensor):
-        raise LabelError(
-            f"{who}, labels",
-            f"a {type(labels_N).__name__}",
-            f"a torch.Tensor of shape ({examples},)",
-            "Wrap it with torch.as_tensor(...).",
-        )
+        got, wanted = f"a {type(labels_N).__name__}", f"a torch.Tensor of shape ({examples},)"
+        raise LabelError(f"{who}, labels", got, wanted, "Wrap it with torch.as_tensor(...).")
     labels = np.asarray(labels_N.detach().cpu())
     checks.check_labels(labels, examples=examples, classes=classes, who=who)
 
@@ -290,22 +286,16 @@ def check_label_tensor(labels_N: Tensor, *, examples: int, classes: int, who: st
 def check_scaled(logits_NK: Tensor, temperature: float, *, who: str) -> None:
     """Refuse a temperature so small that logits / temperature overflows."""
     if not bool(torch.isfinite(widen(logits_NK) / temperature).all()):
-        raise ParameterError(
-            f"{who}, temperature",
-            f"{temperature!r}, which overflows logits as large as {logits_NK.abs().max():.3g}",
-            "a temperature that keeps logits / temperature finite",
-            "Use a larger temperature or float64 logits.",
-        )
+        got = f"{temperature!r}, which overflows logits as large as {logits_NK.abs().max():.3g}"
+        wanted = "a temperature that keeps logits / temperature finite"
+        step = "Use a larger temperature or float64 logits."
+        raise ParameterError(f"{who}, temperature", got, wanted, step)
 
 
 def _as_array(values: Tensor | None, who: str, name: str) -> Array:
     if not isinstance(values, Tensor):
-        raise InputError(
-            f"{who}, {name}",
-            f"a {type(values).__name__}",
-            "a torch.Tensor of shape (N, K)",
-            "Wrap it with torch.as_tensor(...).",
-        )
+        wanted, step = "a torch.Tensor of shape (N, K)", "Wrap it with torch.as_tensor(...)."
+        raise InputError(f"{who}, {name}", f"a {type(values).__name__}", wanted, step)
     array: Array = np.asarray(widen(values.detach()).cpu())
     return array
 

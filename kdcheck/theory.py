@@ -90,12 +90,9 @@ def alpha_for_entropy(entropy_nats: float, classes: int) -> float:
     """
     checks.check_classes(classes, who="alpha_for_entropy")
     if not 0.0 <= entropy_nats <= math.log(classes):
-        raise ParameterError(
-            "alpha_for_entropy, entropy_nats",
-            repr(entropy_nats),
-            f"nats between 0 and log {classes} = {math.log(classes):.4f}",
-            "No distribution over that many classes has such an entropy; are these bits?",
-        )
+        wanted = f"nats between 0 and log {classes} = {math.log(classes):.4f}"
+        step = "No distribution over that many classes has such an entropy; are these bits?"
+        raise ParameterError("alpha_for_entropy, entropy_nats", repr(entropy_nats), wanted, step)
     low, high = 0.0, 1.0
     # The floor grows with alpha, so each halving keeps the root; 60 use up the digits of a float.
     for _ in range(60):

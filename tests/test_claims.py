@@ -54,7 +54,7 @@ ON_MOST_TASKS = {
     *("kd_beats_ls", "ls_lags_erm", "self_kd_beats_standard_kd"),
 }
 NOT_BELOW = {
-    *("ls_triples_entropy", "fitted_ls_keeps_its_floor", "self_training_does_not_raise_entropy"),
+    *("ls_triples_entropy", "fitted_ls_keeps_its_floor", "self_training_does_not_raise_entropy")
 }
 
 

@@ -46,13 +46,7 @@ FAMILY = [
         "alpha H(virtual teacher)",
         {"alpha": 0.3, "correct_probability": 0.99, **KD_DEFAULTS},
     ),
-    (
-        InstanceSmoothing(0.3),
-        "instance_smoothing",
-        True,
-        "alpha H(smoothed label)",
-        {"alpha": 0.3},
-    ),
+    (InstanceSmoothing(0.3), "instance_smoothing", True, "alpha H(smoothed label)", {"alpha": 0.3}),
     (ConfidencePenalty(0.3), "confidence_penalty", False, None, {"alpha": 0.3}),
 ]
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.5, 0.0]])
@@ -409,12 +403,7 @@ def test_a_virtual_teacher_that_gives_the_label_nothing_points_elsewhere():
         (
             objectives.virtual_teacher_distillation,
             VirtualTeacher(0.3, 0.8, 4.0, tau_squared=False),
-            {
-                "alpha": 0.3,
-                "correct_probability": 0.8,
-                "temperature": 4.0,
-                "tau_squared": False,
-            },
+            {"alpha": 0.3, "correct_probability": 0.8, "temperature": 4.0, "tau_squared": False},
         ),
         (objectives.instance_smoothing, InstanceSmoothing(0.3), {"alpha": 0.3}),
         (objectives.confidence_penalty, ConfidencePenalty(0.3), {"alpha": 0.3}),
@@ -430,11 +419,7 @@ def test_function_and_object_are_one_formula_with_the_same_defaults(function, ob
 
 @pytest.mark.parametrize(
     "function",
-    [
-        objectives.distillation,
-        objectives.self_training_distillation,
-        objectives.instance_smoothing,
-    ],
+    [objectives.distillation, objectives.self_training_distillation, objectives.instance_smoothing],
 )
 def test_teacher_and_student_of_different_shapes_are_refused_not_broadcast(function):
     with refuses(

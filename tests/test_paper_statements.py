@@ -5,15 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kdcheck.claims import (
-    Margin,
-    Paper,
-    Reading,
-    apply,
-    claim_of,
-    nats,
-    reading,
-)
+from kdcheck.claims import Margin, Paper, Reading, apply, claim_of, nats, reading
 from kdcheck.errors import ClaimError
 from kdcheck.paper import PAPER, all_statements, claim, load_tables, statement
 from kdcheck.paper.arms import (

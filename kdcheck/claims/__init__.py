@@ -2,16 +2,7 @@
 
 from kdcheck.claims.arm import SIZES, Arm
 from kdcheck.claims.contrast import OPERATIONS, Contrast, Reading, apply, reading
-from kdcheck.claims.declare import (
-    WORDINGS,
-    Claim,
-    Margin,
-    claim,
-    claim_of,
-    nats,
-    plain,
-    points,
-)
+from kdcheck.claims.declare import WORDINGS, Claim, Margin, claim, claim_of, nats, plain, points
 from kdcheck.claims.paper import OWN, Figure, Paper, Printed
 
 __all__ = [

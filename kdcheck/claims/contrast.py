@@ -76,13 +76,7 @@ class Reading:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` reads them back."""
-        return {
-            "metric": self.metric,
-            "arm": self.arm.to_dict(),
-            "split": self.split,
-            "temperature": self.temperature,
-            "point": self.point,
-        }
+        return vars(self) | {"arm": self.arm.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from kdcheck.claims.contrast import Contrast
@@ -127,13 +127,9 @@ class Claim:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the paper stands there by its name."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
         contrast = self.contrast and self.contrast.to_dict()
-        return values | {
-            "margin": asdict(self.margin),
-            "contrast": contrast,
-            "paper": self.paper.name,
-        }
+        changed = {"margin": asdict(self.margin), "contrast": contrast, "paper": self.paper.name}
+        return vars(self) | changed
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], paper: Paper) -> Claim:
@@ -209,26 +205,18 @@ def _check(
     claim_id: str, holds: str, direction: str, margin: object, texts: tuple[str, ...]
 ) -> None:
     if holds not in QUANTIFIERS or direction not in DIRECTIONS:
-        raise ClaimError(
-            f"claim {claim_id!r}",
-            f"holds={holds!r}, direction={direction!r}",
-            f"holds one of {', '.join(QUANTIFIERS)}; direction one of {', '.join(DIRECTIONS)}",
-            "Name the claim's own quantifier over tasks.",
-        )
+        got = f"holds={holds!r}, direction={direction!r}"
+        wanted = f"holds one of {', '.join(QUANTIFIERS)}; direction one of {', '.join(DIRECTIONS)}"
+        step = "Name the claim's own quantifier over tasks."
+        raise ClaimError(f"claim {claim_id!r}", got, wanted, step)
     if not isinstance(margin, Margin):
-        raise ClaimError(
-            f"claim {claim_id!r}",
-            f"margin={margin!r}",
-            "a margin with its unit",
-            f"Write nats({margin!r}), points({margin!r}) or plain({margin!r}, unit).",
-        )
+        wanted = "a margin with its unit"
+        step = f"Write nats({margin!r}), points({margin!r}) or plain({margin!r}, unit)."
+        raise ClaimError(f"claim {claim_id!r}", f"margin={margin!r}", wanted, step)
     if not all(text.strip() for text in texts):
-        raise ClaimError(
-            f"claim {claim_id!r}",
-            "an empty says, where or because",
-            "a sentence, its place and a reason for the margin",
-            "A margin without a reason is a margin chosen after the fact.",
-        )
+        wanted = "a sentence, its place and a reason for the margin"
+        step = "A margin without a reason is a margin chosen after the fact."
+        raise ClaimError(f"claim {claim_id!r}", "an empty says, where or because", wanted, step)
 
 
 def claim_of(test: object, parameters: str = "") -> Claim | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 from kdcheck.claims.arm import Arm
 from kdcheck.claims.contrast import Contrast, Reading
 from kdcheck.errors import InputError
+
+ROW = ("experiment", "table", "metric", "arm", "tasks")
+"""Figures of one arm in one table, as they are stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,31 +158,18 @@ class Paper:
         for each in self.printed:
             row = tables.setdefault((each.experiment, each.table, each.metric, each.arm), {})
             row[each.task] = [each.value, each.half_width, each.text]
-        return {
-            "name": self.name,
-            "title": self.title,
-            "printed": [
-                {
-                    "experiment": experiment,
-                    "table": table,
-                    "metric": metric,
-                    "arm": arm.to_dict(),
-                    "tasks": tasks,
-                }
-                for (experiment, table, metric, arm), tasks in tables.items()
-            ],
-            "figures": [
-                {
-                    "name": figure.name,
-                    "title": figure.title,
-                    "arms": [arm.to_dict() for arm in figure.arms],
-                    "needs": [arm.to_dict() for arm in figure.needs],
-                }
-                for figure in self.figures
-            ],
+        rows = [
+            dict(zip(ROW, (*key[:3], key[3].to_dict(), tasks), strict=True))
+            for key, tasks in tables.items()
+        ]
+        figures = [
+            vars(each) | {"arms": _stored(each.arms), "needs": _stored(each.needs)}
+            for each in self.figures
+        ]
+        return {"name": self.name, "title": self.title, "printed": rows, "figures": figures} | {
             "labels": [[method, label] for method, label in self.labels.items()],
             "colours": dict(self.colours),
-            "arms": [arm.to_dict() for arm in self.arms],
+            "arms": _stored(self.arms),
             "scale_names": list(self.scale_names),
         }
 
@@ -188,26 +178,18 @@ class Paper:
         """The paper that :meth:`to_dict` wrote; of its scales the names alone."""
         printed = [
             Printed(
-                experiment=row["experiment"],
-                table=row["table"],
+                **{n: row[n] for n in ("experiment", "table", "metric")},
+                **dict(zip(("value", "half_width", "text"), figure, strict=True)),
                 task=task,
-                metric=row["metric"],
-                arm=Arm.from_dict(row["arm"]),
-                value=value,
-                half_width=half_width,
-                text=text,
+                arm=arm,
             )
             for row in values["printed"]
-            for task, (value, half_width, text) in row["tasks"].items()
+            for arm in (Arm.from_dict(row["arm"]),)
+            for task, figure in row["tasks"].items()
         ]
         figures = [
-            Figure(
-                name=figure["name"],
-                title=figure["title"],
-                arms=tuple(map(Arm.from_dict, figure["arms"])),
-                needs=tuple(map(Arm.from_dict, figure["needs"])),
-            )
-            for figure in values["figures"]
+            Figure(name=f["name"], title=f["title"], arms=_arms(f["arms"]), needs=_arms(f["needs"]))
+            for f in values["figures"]
         ]
         return cls(
             name=values["name"],
@@ -216,9 +198,17 @@ class Paper:
             figures=tuple(figures),
             labels=dict(values["labels"]),
             colours=values["colours"],
-            arms=tuple(map(Arm.from_dict, values["arms"])),
+            arms=_arms(values["arms"]),
             stored_scale_names=tuple(values.get("scale_names", ())),
         )
+
+
+def _stored(arms: Iterable[Arm]) -> list[dict[str, Any]]:
+    return [arm.to_dict() for arm in arms]
+
+
+def _arms(stored: Iterable[Mapping[str, Any]]) -> tuple[Arm, ...]:
+    return tuple(map(Arm.from_dict, stored))
 
 
 OWN = Paper(name="own", title="Claims of no paper")

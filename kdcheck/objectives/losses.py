@@ -277,10 +277,6 @@ def _checked(
         check_logit_tensor(teacher_logits_NK, who=who, name="teacher logits")
         assert teacher_logits_NK is not None  # or the check above would have refused it
         check_scaled(teacher_logits_NK, temperature, who=who)
-        checks.check_same_shape(
-            tuple(logits_NK.shape),
-            tuple(teacher_logits_NK.shape),
-            who=who,
-            names=("logits", "teacher logits"),
-        )
+        shapes = tuple(logits_NK.shape), tuple(teacher_logits_NK.shape)
+        checks.check_same_shape(*shapes, who=who, names=("logits", "teacher logits"))
     return objective.per_example(logits_NK, labels_N.long(), teacher_logits_NK)

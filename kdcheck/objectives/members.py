@@ -251,10 +251,7 @@ class ConfidencePenalty(Objective):
         checks.check_alpha(self.alpha, who="confidence_penalty")
 
     def per_example(
-        self,
-        logits_NK: Tensor,
-        labels_N: Tensor,
-        teacher_logits_NK: Tensor | None = None,
+        self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None = None
     ) -> Tensor:
         """One loss per example, in nats, shape (N,), at least -alpha log K."""
         log_p_NK = widen(logits_NK).log_softmax(dim=-1)

@@ -38,12 +38,9 @@ class Objective(ABC):
         # A slotted dataclass is made twice, the second time without its full qualified name; a
         # notebook cell that is run again makes its class anew. Two objectives differ in these.
         if taken and (taken.__module__, taken.__name__) != (cls.__module__, cls.__name__):
-            raise ParameterError(
-                f"objective {cls.__module__}.{cls.__name__}",
-                f"the name {cls.name!r}, which belongs to {taken.__module__}.{taken.__name__}",
-                "a name of its own",
-                "Recipes are told apart by it: pick another.",
-            )
+            wanted, step = "a name of its own", "Recipes are told apart by it: pick another."
+            got = f"the name {cls.name!r}, which belongs to {taken.__module__}.{taken.__name__}"
+            raise ParameterError(f"objective {cls.__module__}.{cls.__name__}", got, wanted, step)
         _REGISTRY[cls.name] = cls
 
     @abstractmethod
@@ -93,21 +90,15 @@ def from_dict(values: Mapping[str, Any]) -> Objective:
     name = parameters.pop("name", None)
     cls = _REGISTRY.get(str(name))
     if cls is None:
-        raise ParameterError(
-            "objective",
-            f"the name {name!r}",
-            f"one of {', '.join(sorted(_REGISTRY))}",
-            "Check the spelling, or load the module that defines it: kdcheck --load FILE ...",
-        )
+        wanted = f"one of {', '.join(sorted(_REGISTRY))}"
+        step = "Check the spelling, or load the module that defines it: kdcheck --load FILE ..."
+        raise ParameterError("objective", f"the name {name!r}", wanted, step)
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(parameters) - set(known))
     if unknown:
-        raise ParameterError(
-            f"objective {name!r}",
-            f"the parameter {unknown[0]!r}",
-            f"only {', '.join(known) or 'its name'}",
-            "Remove it: it would have no effect.",
-        )
+        wanted = f"only {', '.join(known) or 'its name'}"
+        step = "Remove it: it would have no effect."
+        raise ParameterError(f"objective {name!r}", f"the parameter {unknown[0]!r}", wanted, step)
     try:
         return cls(**parameters)
     except TypeError as error:

@@ -42,12 +42,10 @@ def _module_of(cls: type[Objective]) -> str | None:
         return None
     file = _file_of(name)
     if file is None:
-        raise ParameterError(
-            f"objective {cls.name!r}",
-            f"module {name!r}, which is no file",
-            "a class in a file, which workers can load",
-            "Put the class into a .py file and import it from there.",
-        )
+        got = f"module {name!r}, which is no file"
+        wanted = "a class in a file, which workers can load"
+        step = "Put the class into a .py file and import it from there."
+        raise ParameterError(f"objective {cls.name!r}", got, wanted, step)
     is_installed = any(file.is_relative_to(folder) for folder in _INSTALLED)
     return name if is_installed and name != "__main__" else str(file)
 
@@ -73,12 +71,10 @@ ModuleNotFoundError: No module named 'no_such_module'; wanted the name of a modu
         try:
             _load(module)
         except Exception as error:
-            raise ParameterError(
-                "module of an objective",
-                f"{module!r}, whose import fails: {type(error).__name__}: {error}",
-                "the name of a module or the path of a .py file that can be imported",
-                "Check the spelling, and whether the file is still there.",
-            ) from error
+            got = f"{module!r}, whose import fails: {type(error).__name__}: {error}"
+            wanted = "the name of a module or the path of a .py file that can be imported"
+            step = "Check the spelling, and whether the file is still there."
+            raise ParameterError("module of an objective", got, wanted, step) from error
 
 
 def _load(module: str) -> None:

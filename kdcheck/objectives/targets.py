@@ -11,10 +11,7 @@ from torch import Tensor
 
 from kdcheck.errors import ParameterError
 from kdcheck.information import widen
-from kdcheck.objectives.members import (
-    Mixture,
-    one_hot_like,
-)
+from kdcheck.objectives.members import Mixture, one_hot_like
 from kdcheck.objectives.objective import Objective
 
 
@@ -69,19 +66,12 @@ def target_view(
     tensor([[0.2500, 0.7500]])
     """
     if not isinstance(objective, Mixture):
-        raise ParameterError(
-            "target_view",
-            repr(objective),
-            "an objective with a fixed target",
-            "This one's target moves with the model; see its gradient in kdcheck.theory.",
-        )
+        wanted = "an objective with a fixed target"
+        step = "This one's target moves with the model; see its gradient in kdcheck.theory."
+        raise ParameterError("target_view", repr(objective), wanted, step)
     if objective.temperature != 1.0:
-        raise ParameterError(
-            "target_view",
-            repr(objective),
-            "temperature 1",
-            "At other temperatures the two terms see different posteriors: no one target exists.",
-        )
+        step = "At other temperatures the two terms see different posteriors: no one target exists."
+        raise ParameterError("target_view", repr(objective), "temperature 1", step)
     alpha, logits_NK = objective.alpha, widen(logits_NK)
     soft_NK = objective.soft_target(logits_NK, labels_N, teacher_logits_NK)
     return TargetView(

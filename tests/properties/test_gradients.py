@@ -37,10 +37,7 @@ def gradient_of(objective, batch):
 
 def bound_of(batch, *, temperature=1.0, largest=0.0):
     return rounding.gradient(
-        torch.float64,
-        classes=batch.classes,
-        largest=max(batch.largest, largest),
-        tau=temperature,
+        torch.float64, classes=batch.classes, largest=max(batch.largest, largest), tau=temperature
     )
 
 
@@ -80,9 +77,7 @@ def test_every_mixture_gradient_equals_the_closed_form(batch, objective):
         tau_squared=objective.tau_squared,
     )
     agree(
-        gradient_of(objective, batch),
-        closed_NK,
-        bound_of(batch, temperature=objective.temperature),
+        gradient_of(objective, batch), closed_NK, bound_of(batch, temperature=objective.temperature)
     )
 
 

@@ -15,12 +15,7 @@ from verdict_strategies import claims, criteria, families, measurements, p_value
 
 from kdcheck.verdict import Measured, Verdict, Word, judge, judge_family
 from kdcheck.verdict.guards import as_arrays
-from kdcheck.verdict.p_values import (
-    holm,
-    partial_conjunction,
-    region_p_value,
-    sequential_p_values,
-)
+from kdcheck.verdict.p_values import holm, partial_conjunction, region_p_value, sequential_p_values
 from kdcheck.verdict.words import DECIDING, REGIONS
 
 SHOWN = set(DECIDING)
@@ -185,9 +180,7 @@ def test_a_smaller_p_makes_no_adjusted_p_larger(p_C, factor):
 
 @given(
     arrays(
-        np.float64,
-        st.integers(2, 10),
-        elements=st.integers(-512, 512).map(lambda k: k / 64),
+        np.float64, st.integers(2, 10), elements=st.integers(-512, 512).map(lambda k: k / 64)
     ).filter(lambda x: np.ptp(x) > 0),
     st.integers(1, 64).map(lambda k: k / 32),
 )

@@ -9,12 +9,7 @@ import numpy as np
 
 from kdcheck import theory
 from kdcheck.paper.audit.comparing import Source
-from kdcheck.paper.audit.finding import (
-    FAILS,
-    HOLDS,
-    Outcome,
-    listed,
-)
+from kdcheck.paper.audit.finding import FAILS, HOLDS, Outcome, listed
 from kdcheck.paper.tables import CLASSES, ENTROPY_TABLES, SIZES, TASKS
 
 

@@ -64,9 +64,7 @@ def compare(contrast: Contrast, source: Source, unit: str) -> list[Comparison]:
     """A contrast on every task of the tables, with what rounding can have made of it."""
     found = []
     for task, row in source.paper.cells(contrast).items():
-        ends = [
-            (cell.value - cell.half_width, cell.value + cell.half_width) for cell in row.values()
-        ]
+        ends = [(c.value - c.half_width, c.value + c.half_width) for c in row.values()]
         corners = [
             contrast.value(dict(zip(row, corner, strict=True)).__getitem__)
             for corner in product(*ends)

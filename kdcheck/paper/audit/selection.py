@@ -7,22 +7,8 @@ from itertools import combinations, product
 
 from kdcheck.paper import grids
 from kdcheck.paper.audit.comparing import Source
-from kdcheck.paper.audit.finding import (
-    FAILS,
-    HOLDS,
-    SUSPICIOUS,
-    Outcome,
-    listed,
-)
-from kdcheck.paper.tables import (
-    ENTROPY_TABLES,
-    LABELS,
-    SETTING_TABLES,
-    TASKS,
-    Cell,
-    Table,
-    Tables,
-)
+from kdcheck.paper.audit.finding import FAILS, HOLDS, SUSPICIOUS, Outcome, listed
+from kdcheck.paper.tables import ENTROPY_TABLES, LABELS, SETTING_TABLES, TASKS, Cell, Table, Tables
 
 KD = ("standard_kd", "self_kd", "reverse_kd")
 NEAR_NATS = 0.005
@@ -113,16 +99,9 @@ def erm_settings_agree(source: Source) -> Outcome:
 
 def _settings(table: Table, row: str) -> tuple[float, ...]:
     """Alpha, temperature (1 where not searched), rate and epochs of a row; no alpha counts as 0."""
-    found = {cell.column: cell.value for cell in table.row(row)}
-    return tuple(
-        found.get(name, default)
-        for name, default in (
-            ("alpha", 0.0),
-            ("temperature", 1.0),
-            ("learning_rate", 0.0),
-            ("epochs", 0.0),
-        )
-    )
+    defaults = {"alpha": 0.0, "temperature": 1.0, "learning_rate": 0.0, "epochs": 0.0}
+    found = defaults | {cell.column: cell.value for cell in table.row(row)}
+    return tuple(found[name] for name in defaults)
 
 
 def _twins(tables: Tables) -> Iterable[tuple[Cell, Cell]]:

@@ -6,15 +6,7 @@ from collections.abc import Callable
 
 from kdcheck.claims.arm import Arm
 from kdcheck.claims.contrast import Contrast
-from kdcheck.paper.arms import (
-    ERM,
-    LS,
-    REVERSE_KD,
-    SELF_KD,
-    STANDARD_KD,
-    accuracy,
-    tuned,
-)
+from kdcheck.paper.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD, accuracy, tuned
 from kdcheck.paper.statements.entropies import STUDENTS, TWICE
 from kdcheck.paper.statements.statement import expected, stated
 
