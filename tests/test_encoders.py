@@ -264,10 +264,7 @@ def test_a_pair_of_one_family_passes_and_dropped_token_types_are_noted(written):
 
 @pytest.mark.parametrize(
     "difference",
-    [
-        {"lowercase": False},
-        {"vocabulary": [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]},
-    ],
+    [{"lowercase": False}, {"vocabulary": [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]}],
     ids=["casing", "vocabulary"],
 )
 def test_a_pair_that_reads_texts_differently_is_refused(written, tmp_path, difference):

@@ -58,10 +58,7 @@ def test_two_runs_of_one_recipe_agree_in_every_bit_and_another_seed_does_not(kin
     assert dict(first.final.values) == dict(again.final.values)
 
 
-SHARING = (
-    {"schedule": "constant"},
-    {"schedule": "linear_over_longest", "schedule_epochs": 10},
-)
+SHARING = ({"schedule": "constant"}, {"schedule": "linear_over_longest", "schedule_epochs": 10})
 
 
 @pytest.mark.parametrize("schedule", SHARING, ids=lambda each: each["schedule"])

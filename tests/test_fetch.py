@@ -199,8 +199,7 @@ def test_callers_at_the_same_moment_download_once(copied, tmp_path):
     sha256 = make_wheel(folder)
     threads = [
         threading.Thread(
-            target=fetch.fetch_wheel_members,
-            args=("demo", "1.0", sha256, list(CONTENT), tmp_path),
+            target=fetch.fetch_wheel_members, args=("demo", "1.0", sha256, list(CONTENT), tmp_path)
         )
         for _ in range(4)
     ]
