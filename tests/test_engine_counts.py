@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
 
 import pytest
 import torch
@@ -13,17 +12,7 @@ from kdcheck.engine import loop
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.objectives import Distillation
-from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
-
-
-@lru_cache
-def inputs_of(kind: str = "bert") -> Inputs:
-    return prepare(tiny_task(train=24, validation=9, test=11), tiny_encoder(kind), 32)
-
-
-def recipe_of(kind: str = "bert", **changes):
-    inputs = inputs_of(kind)
-    return tiny_recipe(inputs.task, inputs.encoder, **{"max_length": 32} | changes)
+from tests.engine_doubles import inputs_of, recipe_of
 
 
 def real_tokens() -> int:
@@ -75,7 +64,7 @@ def tokens_through_linear_layers(monkeypatch, kind: str, padded: bool) -> Counte
     monkeypatch.setattr(loop, "_start", watched)
     if padded:
         monkeypatch.setattr(Inputs, "logits", padded_logits)
-    train(recipe_of(kind), inputs_of(kind))
+    train(recipe_of(inputs_of(kind)), inputs_of(kind))
     return seen
 
 

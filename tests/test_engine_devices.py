@@ -68,11 +68,7 @@ def watched_run(monkeypatch, kind: str = "bert", objective: Objective | None = N
 
 @pytest.mark.parametrize(
     ("kind", "objective"),
-    [
-        ("bert", ERM()),
-        ("bert", Distillation(alpha=0.5)),
-        ("distilbert", LabelSmoothing(alpha=0.1)),
-    ],
+    [("bert", ERM()), ("bert", Distillation(alpha=0.5)), ("distilbert", LabelSmoothing(alpha=0.1))],
 )
 def test_steps_and_evaluations_stay_on_the_device_and_never_wait(kind, objective, monkeypatch):
     evidence = watched_run(monkeypatch, kind, objective)

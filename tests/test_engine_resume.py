@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
 
 from kdcheck.engine import checkpoint, loop, resume
-from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.engine.loop import Clock, train
 from kdcheck.errors import CheckpointError
 from kdcheck.evidence.evidence import Evidence
-from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
+from tests.engine_doubles import inputs_of, recipe_of
+from tests.refusal import refused
 
 
 class StoppedError(Exception):
     """Raised between two steps, in the place of a kill."""
-
-
-@lru_cache
-def inputs() -> Inputs:
-    return prepare(tiny_task(train=24, validation=9, test=11), tiny_encoder(), 32)
-
-
-def recipe_of(**changes):
-    return tiny_recipe(inputs().task, inputs().encoder, **{"max_length": 32} | changes)
 
 
 def outcome(evidence: Evidence) -> str:
@@ -54,14 +44,16 @@ def stopped_and_resumed(recipe, workdir: Path, *steps: int) -> Evidence:
     """Stop after each of the steps, every step having written a checkpoint, then run to the end."""
     for step in steps:
         with pytest.raises(StoppedError):
-            train(recipe, inputs(), workdir=workdir, checkpoint_seconds=0.0, progress=stop_at(step))
-    return train(recipe, inputs(), workdir=workdir, checkpoint_seconds=0.0)
+            train(
+                recipe, inputs_of(), workdir=workdir, checkpoint_seconds=0.0, progress=stop_at(step)
+            )
+    return train(recipe, inputs_of(), workdir=workdir, checkpoint_seconds=0.0)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_stopped_twice_and_resumed_a_run_leaves_the_same_to_the_last_bit(precision, tmp_path):
     recipe = recipe_of(precision=precision)
-    whole = train(recipe, inputs())
+    whole = train(recipe, inputs_of())
     resumed = stopped_and_resumed(recipe, tmp_path, 2, 4)
     assert outcome(resumed) == outcome(whole)
     assert "resumed at step 2" in resumed.notes
@@ -74,25 +66,25 @@ def test_a_run_that_was_stopped_at_its_end_still_gives_its_evidence(tmp_path):
     recipe = recipe_of()
     resumed = stopped_and_resumed(recipe, tmp_path, 6)
     assert "resumed at step 6" in resumed.notes
-    assert outcome(resumed) == outcome(train(recipe, inputs()))
+    assert outcome(resumed) == outcome(train(recipe, inputs_of()))
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_the_run_ends_the_same(tmp_path):
     recipe = recipe_of()
     with pytest.raises(StoppedError):
-        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(4))
+        train(recipe, inputs_of(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(4))
     tensors = max(tmp_path.glob("step-*")) / "tensors.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-1])
-    resumed = train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0)
+    resumed = train(recipe, inputs_of(), workdir=tmp_path, checkpoint_seconds=0.0)
     assert "resumed at step 3" in resumed.notes
     assert any("step-0000000004" in note and "sha256" in note for note in resumed.notes)
-    assert outcome(resumed) == outcome(train(recipe, inputs()))
+    assert outcome(resumed) == outcome(train(recipe, inputs_of()))
 
 
 def test_time_between_checkpoints_decides_how_many_are_written_and_nothing_else(tmp_path):
     recipe = recipe_of()
-    rare = train(recipe, inputs(), workdir=tmp_path / "rare", checkpoint_seconds=1e9)
-    often = train(recipe, inputs(), workdir=tmp_path / "often", checkpoint_seconds=0.0)
+    rare = train(recipe, inputs_of(), workdir=tmp_path / "rare", checkpoint_seconds=1e9)
+    often = train(recipe, inputs_of(), workdir=tmp_path / "often", checkpoint_seconds=0.0)
     assert not (tmp_path / "rare").exists()
     assert len(list((tmp_path / "often").iterdir())) == 2
     assert outcome(rare) == outcome(often)
@@ -105,7 +97,7 @@ def test_seconds_count_the_tries_before(tmp_path):
     assert found.state["cost"]["seconds"] > 0
     slow = found.state | {"cost": found.state["cost"] | {"seconds": 1000.0}}
     checkpoint.save(tmp_path, step=found.step, tensors=found.tensors, state=slow)
-    resumed = train(recipe, inputs(), workdir=tmp_path)
+    resumed = train(recipe, inputs_of(), workdir=tmp_path)
     assert 1000 < resumed.cost["seconds"] < 2000
 
 
@@ -119,11 +111,11 @@ def test_the_comparison_sees_a_moment_that_was_not_put_back(moment, tmp_path, mo
             state[moment].zero_()
 
     recipe = recipe_of()
-    whole = outcome(train(recipe, inputs()))
+    whole = outcome(train(recipe, inputs_of()))
     with pytest.raises(StoppedError):
-        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(3))
+        train(recipe, inputs_of(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(3))
     monkeypatch.setattr(resume, "restore", forgetful)
-    assert outcome(train(recipe, inputs(), workdir=tmp_path)) != whole
+    assert outcome(train(recipe, inputs_of(), workdir=tmp_path)) != whole
 
 
 def test_what_the_loss_summed_up_to_before_a_stop_is_in_the_next_mean(tmp_path, monkeypatch):
@@ -134,7 +126,7 @@ def test_what_the_loss_summed_up_to_before_a_stop_is_in_the_next_mean(tmp_path, 
         run.guard.mean_loss()
 
     recipe = recipe_of()
-    whole = outcome(train(recipe, inputs()))
+    whole = outcome(train(recipe, inputs_of()))
     assert outcome(stopped_and_resumed(recipe, tmp_path / "all", 2)) == whole
     monkeypatch.setattr(resume, "restore", forgetful)
     assert outcome(stopped_and_resumed(recipe, tmp_path / "part", 2)) != whole
@@ -155,8 +147,8 @@ def test_the_loss_scale_and_the_size_of_parts_are_put_back(tmp_path, monkeypatch
     monkeypatch.setattr(loop, "_start", keep)
     recipe = recipe_of(precision="float16")
     with pytest.raises(StoppedError):
-        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=backed_off)
-    resumed = train(recipe, inputs(), workdir=tmp_path)
+        train(recipe, inputs_of(), workdir=tmp_path, checkpoint_seconds=0.0, progress=backed_off)
+    resumed = train(recipe, inputs_of(), workdir=tmp_path)
     assert runs[1].scaler.get_scale() == 2.0**9
     assert resumed.cost["micro_batch"] == 4
 
@@ -164,18 +156,16 @@ def test_the_loss_scale_and_the_size_of_parts_are_put_back(tmp_path, monkeypatch
 def test_the_folder_of_another_recipe_is_refused_by_both_names(tmp_path):
     first, second = recipe_of(), recipe_of(seed=1)
     stopped_and_resumed(first, tmp_path, 2)
-    with pytest.raises(CheckpointError) as caught:
-        train(second, inputs(), workdir=tmp_path)
-    for fact in (str(tmp_path), first.short, second.short, "a folder of its own"):
-        assert fact in str(caught.value)
+    with refused(CheckpointError, str(tmp_path), first.short, second.short, "a folder of its own"):
+        train(second, inputs_of(), workdir=tmp_path)
 
 
 def test_a_teacher_that_is_resumed_leaves_its_training_logits(tmp_path):
     recipe = recipe_of()
     with pytest.raises(StoppedError):
-        train(recipe, inputs(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(5))
-    resumed = train(recipe, inputs(), workdir=tmp_path, predict_train=True)
-    whole = train(recipe, inputs(), predict_train=True)
+        train(recipe, inputs_of(), workdir=tmp_path, checkpoint_seconds=0.0, progress=stop_at(5))
+    resumed = train(recipe, inputs_of(), workdir=tmp_path, predict_train=True)
+    whole = train(recipe, inputs_of(), predict_train=True)
     assert torch.equal(
         *(torch.from_numpy(e.final.predictions["train"].logits_NK) for e in (resumed, whole))
     )
@@ -203,7 +193,7 @@ def test_checkpoints_that_take_long_are_written_rarely(monkeypatch, tmp_path):
         time.now += 10.0
 
     monkeypatch.setattr(resume, "save", slow_save)
-    train(recipe_of(epochs=5), inputs(), workdir=tmp_path, progress=step_of_ten_seconds)
+    train(recipe_of(epochs=5), inputs_of(), workdir=tmp_path, progress=step_of_ten_seconds)
     assert written == [4, 9, 14]  # after 30 seconds, and then after 50 for one of saving
 
 

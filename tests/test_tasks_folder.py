@@ -13,6 +13,7 @@ from kdcheck.errors import LabelError, TaskError
 from kdcheck.tasks import load_task, task_names
 from kdcheck.tasks.columns import Layout
 from kdcheck.tasks.folder import FolderSource
+from tests.refusal import refused
 
 SST2 = Layout(name="sst2", text_columns=("sentence",), classes=("negative", "positive"))
 SENTENCES = ['a "quoted" film', "it's fine ", "d\u00e9j\u00e0 vu", '"']
@@ -95,11 +96,8 @@ def test_windows_line_ends_and_a_byte_order_mark_are_understood(tmp_path):
 @pytest.mark.parametrize("suffix", [".parquet", ".tsv", ".jsonl"])
 def test_a_missing_column_is_named_beside_those_that_are_there(tmp_path, suffix):
     path = write(tmp_path / "sst2", suffix, {"text": SENTENCES, "label": LABELS})
-    with pytest.raises(TaskError) as caught:
+    with refused(TaskError, str(path), "columns text, label", "also sentence", "Rename"):
         read(tmp_path)
-    message = str(caught.value)
-    for fact in (str(path), "columns text, label", "also sentence", "Rename"):
-        assert fact in message
 
 
 @pytest.mark.parametrize(
@@ -107,10 +105,8 @@ def test_a_missing_column_is_named_beside_those_that_are_there(tmp_path, suffix)
 )
 def test_an_empty_text_is_named_with_file_and_row(tmp_path, suffix, hole):
     path = write(tmp_path / "sst2", suffix, {"sentence": ["fun", hole], "label": [1, 0]})
-    with pytest.raises(TaskError) as caught:
+    with refused(TaskError, str(path), "'sentence', rows train-1"):
         read(tmp_path)
-    assert str(path) in str(caught.value)
-    assert "'sentence', rows train-1" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +123,10 @@ def test_an_empty_text_is_named_with_file_and_row(tmp_path, suffix, hole):
 def test_a_label_outside_the_classes_is_named_with_file_and_row(tmp_path, suffix, label):
     labels = [1 if suffix == ".parquet" else "1", label]
     path = write(tmp_path / "sst2", suffix, {"sentence": ["fun", "dull"], "label": labels})
-    with pytest.raises(LabelError) as caught:
+    with refused(
+        LabelError, str(path), "train-1 (", "integers from 0 to 1", "-1 is GLUE's way to hide it"
+    ):
         read(tmp_path)
-    for fact in (str(path), "train-1 (", "integers from 0 to 1", "-1 is GLUE's way to hide it"):
-        assert fact in str(caught.value)
 
 
 def test_a_file_cut_short_is_refused_with_its_size(tmp_path):
@@ -164,10 +160,8 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
 
 def test_a_missing_file_lists_what_is_there(tmp_path):
     write(tmp_path / "sst2", ".tsv", {"sentence": ["a"], "label": [0]}, split="dev")
-    with pytest.raises(TaskError) as caught:
+    with refused(TaskError, "files dev.tsv", "train.parquet, train.tsv, train.jsonl", "--data-dir"):
         read(tmp_path)
-    for fact in ("files dev.tsv", "train.parquet, train.tsv, train.jsonl", "--data-dir"):
-        assert fact in str(caught.value)
 
 
 def test_two_formats_of_one_split_are_refused(tmp_path):

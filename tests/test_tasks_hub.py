@@ -6,6 +6,7 @@ import pytest
 from kdcheck.errors import FetchError, LabelError, TaskError
 from kdcheck.tasks import load_task
 from kdcheck.tasks.glue import GLUE
+from tests.refusal import refused
 
 
 def dataset(layout, split, rows, label=None, names=None):
@@ -81,9 +82,7 @@ def test_a_split_that_the_hub_does_not_have_is_named(hub):
 
 
 def test_an_unreachable_hub_names_the_folder_as_next_step(hub):
-    with pytest.raises(FetchError) as caught:
+    facts = ("ConnectionError: Couldn't reach the hub", "nyu-mll/glue (sst2)", "--data-dir")
+    with refused(FetchError, *facts) as caught:
         load_task("sst2")
-    message = str(caught.value)
-    for fact in ("ConnectionError: Couldn't reach the hub", "nyu-mll/glue (sst2)", "--data-dir"):
-        assert fact in message
-    assert "\n" not in message
+    assert "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kdcheck.errors import LabelError, TaskError
 from kdcheck.tasks import Origin, Split, Task, load_task, task_names
+from tests.refusal import refused
 
 ORIGIN = Origin(source="made here", licence="CC0", citation="none")
 
@@ -93,20 +94,18 @@ def test_a_lone_surrogate_in_a_text_has_a_digest_and_an_order():
 
 @pytest.mark.parametrize("empty", ["", "  \t\n", None, math.nan])
 def test_an_empty_text_is_refused_with_column_and_row(empty):
-    with pytest.raises(TaskError) as caught:
+    with refused(
+        TaskError, "task 'toy', train", "empty or missing text", "'text'", "e3", "text in every row"
+    ):
         with_row(toy(), "texts", 3, (empty,))
-    message = str(caught.value)
-    for fact in ("task 'toy', train", "empty or missing text", "'text'", "e3", "text in every row"):
-        assert fact in message
 
 
 @pytest.mark.parametrize("label", [-1, 2, 1.0, "1", None, True, math.nan])
 def test_a_label_outside_the_classes_is_refused_with_value_and_row(label):
-    with pytest.raises(LabelError) as caught:
+    with refused(
+        LabelError, "task 'toy', train", f"e4 ({label!r})", "integers from 0 to 1", "label map"
+    ):
         with_row(toy(), "labels", 4, label)
-    message = str(caught.value)
-    for fact in ("task 'toy', train", f"e4 ({label!r})", "integers from 0 to 1", "label map"):
-        assert fact in message
 
 
 def test_many_bad_rows_are_counted_not_listed():
@@ -200,7 +199,5 @@ def test_a_subset_depends_on_content_alone_and_smaller_lies_within_larger(one, t
 
 
 def test_an_unknown_task_is_refused_with_the_known_names():
-    with pytest.raises(TaskError) as caught:
+    with refused(TaskError, "Did you mean 'tweets'?", *task_names()):
         load_task("tweeets")
-    assert "Did you mean 'tweets'?" in str(caught.value)
-    assert all(name in str(caught.value) for name in task_names())

@@ -69,12 +69,9 @@ Check the spelling, or give a model folder that holds it.
     if model_dir is not None and (model_dir / name).is_dir():
         return _from_folder(name, model_dir / name)
     if name not in _MAKERS:
-        raise EncoderError(
-            f"encoder {name!r}",
-            "an unknown name",
-            f"one of {', '.join(sorted(_MAKERS))}",
-            "Check the spelling, or give a model folder that holds it.",
-        )
+        wanted = f"one of {', '.join(sorted(_MAKERS))}"
+        next_step = "Check the spelling, or give a model folder that holds it."
+        raise EncoderError(f"encoder {name!r}", "an unknown name", wanted, next_step)
     return _MAKERS[name](name, cache_root(cache_dir))
 
 
@@ -186,20 +183,15 @@ def _read(name: str, files: Mapping[str, Path]) -> Encoder:
         for file in sorted(FILES):
             digest.update(files[file].read_bytes())
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise EncoderError(
-            f"encoder {name!r}",
-            f"{type(error).__name__}: {error}",
-            f"readable {', '.join(FILES)}",
-            "Fetch or export the files again; pickled weights are not read.",
-        ) from error
+        who = f"encoder {name!r}"
+        got = f"{type(error).__name__}: {error}"
+        next_step = "Fetch or export the files again; pickled weights are not read."
+        raise EncoderError(who, got, f"readable {', '.join(FILES)}", next_step) from error
     kind = values.get("model_type")
     if kind not in ("bert", "distilbert"):
-        raise EncoderError(
-            f"encoder {name!r}, model_type",
-            repr(kind),
-            "bert or distilbert",
-            "docs/guides/add-an-encoder.md says what another kind needs.",
-        )
+        who = f"encoder {name!r}, model_type"
+        next_step = "docs/guides/add-an-encoder.md says what another kind needs."
+        raise EncoderError(who, repr(kind), "bert or distilbert", next_step)
     config = CONFIG_MAPPING[kind](**values)
     weights = {
         key.removeprefix(f"{kind}."): value.float()

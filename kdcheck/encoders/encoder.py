@@ -78,12 +78,10 @@ class Encoder:
         """Token ids of texts or pairs of texts; the longer text of a pair is cut first."""
         positions = self.config.max_position_embeddings
         if max_length > positions:
-            raise EncoderError(
-                f"encoder {self.name!r}, max_length",
-                str(max_length),
-                f"at most {positions}, its number of positions",
-                "Lower max_length in the recipe or the scale.",
-            )
+            who = f"encoder {self.name!r}, max_length"
+            got = str(max_length)
+            wanted = f"at most {positions}, its number of positions"
+            raise EncoderError(who, got, wanted, "Lower max_length in the recipe or the scale.")
         pairs = [tuple(each) if len(each) == 2 else each[0] for each in texts]
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length, strategy="longest_first")
@@ -123,12 +121,10 @@ class Encoder:
                     _initialise(name, parameter, generator)
                     continue
                 if given[name].shape != parameter.shape:
-                    raise EncoderError(
-                        f"encoder {self.name!r}, {name}",
-                        f"shape {tuple(given[name].shape)}",
-                        f"shape {tuple(parameter.shape)}, as its configuration says",
-                        "The weights belong to another configuration; fetch both anew.",
-                    )
+                    who = f"encoder {self.name!r}, {name}"
+                    wanted = f"shape {tuple(parameter.shape)}, as its configuration says"
+                    next_step = "The weights belong to another configuration; fetch both anew."
+                    raise EncoderError(who, f"shape {tuple(given[name].shape)}", wanted, next_step)
                 parameter.copy_(given[name])
         return model.train()
 
@@ -150,12 +146,10 @@ class Encoder:
             missing = []
         if unknown or missing:
             what, names = ("unknown", unknown) if unknown else ("missing", missing)
-            raise EncoderError(
-                f"encoder {self.name!r}",
-                f"{len(names)} {what} weights, first {names[0]}",
-                "the weights that its configuration speaks of",
-                "The weights belong to another configuration; fetch both anew.",
-            )
+            who = f"encoder {self.name!r}"
+            got = f"{len(names)} {what} weights, first {names[0]}"
+            next_step = "The weights belong to another configuration; fetch both anew."
+            raise EncoderError(who, got, "the weights that its configuration speaks of", next_step)
 
 
 def restore_vocabulary(

@@ -81,12 +81,9 @@ def _check_loss(loss_B: object, rows: int, recipe: Recipe) -> None:
         got = "a loss without a gradient"
     else:
         return
-    raise TrainingError(
-        f"objective {recipe.objective.name!r}",
-        got,
-        f"a tensor of shape ({rows},) with a gradient to the logits",
-        "Return one value per example from per_example: no mean, no [:, None], no detach().",
-    )
+    wanted = f"a tensor of shape ({rows},) with a gradient to the logits"
+    next_step = "Return one value per example from per_example: no mean, no [:, None], no detach()."
+    raise TrainingError(f"objective {recipe.objective.name!r}", got, wanted, next_step)
 
 
 def _halve_micro_batch(state: State, recipe: Recipe, what: str) -> None:

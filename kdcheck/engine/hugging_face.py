@@ -57,9 +57,6 @@ def check_is_new(folder: Path) -> None:
 
 
 def _unwritable(folder: Path, got: str) -> EvidenceError:
-    return EvidenceError(
-        f"model folder {folder}",
-        got,
-        "a new folder that can be written",
-        "Choose another folder, or free some space.",
-    )
+    who = f"model folder {folder}"
+    wanted = "a new folder that can be written"
+    return EvidenceError(who, got, wanted, "Choose another folder, or free some space.")

@@ -202,12 +202,10 @@ def _step(state: State) -> None:
 def _check_scale(state: State, recipe: Recipe) -> None:
     """A loss scaler that has backed off below 1 has skipped step after step in silence."""
     if _scales(state) and state.scaler.get_scale() < 1.0:
-        raise TrainingError(
-            f"step {state.step}, seed {recipe.seed}",
-            "gradients that overflow float16 even without a loss scale",
-            "gradients within its range",
-            "Lower the learning rate, or use bfloat16 or float32 in place of float16.",
-        )
+        who = f"step {state.step}, seed {recipe.seed}"
+        got = "gradients that overflow float16 even without a loss scale"
+        next_step = "Lower the learning rate, or use bfloat16 or float32 in place of float16."
+        raise TrainingError(who, got, "gradients within its range", next_step)
 
 
 def _evaluate(state: State, inputs: Inputs, schedule: Schedule) -> EvaluationPoint:
@@ -281,12 +279,9 @@ def _check_inputs(recipe: Recipe, inputs: Inputs, teacher: Predictions | None) -
         ("engine_version", ENGINE_VERSION, recipe.engine_version),
     ):
         if got != wanted:
-            raise RecipeError(
-                f"recipe {recipe.short}, {what}",
-                got[:12],
-                f"{wanted[:12]}, which the recipe names",
-                "Files or kdcheck have changed since the recipe was made; make it anew.",
-            )
+            who = f"recipe {recipe.short}, {what}"
+            next_step = "Files or kdcheck have changed since the recipe was made; make it anew."
+            raise RecipeError(who, got[:12], f"{wanted[:12]}, which the recipe names", next_step)
     if (teacher is None) != (recipe.teacher is None):
         raise RecipeError(
             f"recipe {recipe.short}, teacher",

@@ -135,12 +135,9 @@ def _packed_attention(
 ) -> tuple[Tensor, None]:
     """Attention within each example of a packed batch; transformers calls it in every layer."""
     if packed is None:
-        raise EncoderError(
-            "packed attention",
-            "a batch without its layout",
-            "a call by packed_logits",
-            'For padded batches call model.set_attn_implementation("sdpa") first.',
-        )
+        who = "packed attention"
+        next_step = 'For padded batches call model.set_attn_implementation("sdpa") first.'
+        raise EncoderError(who, "a batch without its layout", "a call by packed_logits", next_step)
     query, key, value = (each[0].transpose(0, 1) for each in (query_1HTD, key_1HTD, value_1HTD))
     return attend(query, key, value, packed.groups, scaling, dropout)[None], None
 

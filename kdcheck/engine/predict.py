@@ -78,9 +78,7 @@ def predict(
     if tally is not None:
         tally[f"predicted_rows/{split}{'' if sample is None else '_sample'}"] += len(rows_N)
     return Predictions(
-        ids=part.ids,
-        labels_N=np.asarray(part.labels, dtype=np.int64),
-        logits_NK=logits_NK.numpy(),
+        ids=part.ids, labels_N=np.asarray(part.labels, dtype=np.int64), logits_NK=logits_NK.numpy()
     )
 
 

@@ -54,12 +54,10 @@ def restore(state: State, workdir: Path | None, recipe: Recipe, inputs: Inputs) 
     if found is None:
         return
     if found.state["recipe"] != recipe.digest:
-        raise CheckpointError(
-            f"checkpoints in {workdir}",
-            f"those of recipe {found.state['recipe'][:8]}",
-            f"those of recipe {recipe.short}, or none",
-            "Give each recipe a folder of its own.",
-        )
+        who = f"checkpoints in {workdir}"
+        got = f"those of recipe {found.state['recipe'][:8]}"
+        wanted = f"those of recipe {recipe.short}, or none"
+        raise CheckpointError(who, got, wanted, "Give each recipe a folder of its own.")
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
             parameter.copy_(found.tensors[f"model/{name}"])

@@ -40,12 +40,10 @@ def store(task: Task, path: Path) -> None:
         _write_whole(path, hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body)
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise FetchError(
-            f"task {task.name!r}, {path}",
-            "a full disk" if full else str(error),
-            f"room to write {len(body):,} bytes",
-            "Free some disk space, or give another --cache-dir (or KDCHECK_CACHE).",
-        ) from error
+        who = f"task {task.name!r}, {path}"
+        got = "a full disk" if full else str(error)
+        next_step = "Free some disk space, or give another --cache-dir (or KDCHECK_CACHE)."
+        raise FetchError(who, got, f"room to write {len(body):,} bytes", next_step) from error
 
 
 def load(path: Path, name: str, digest: str) -> Task:
@@ -86,12 +84,8 @@ def _columns(split: Split) -> dict[str, object]:
 
 
 def _damaged(path: Path, name: str, got: str, wanted: str) -> FetchError:
-    return FetchError(
-        f"task {name!r}, {path}",
-        got,
-        f"{wanted}, as recorded",
-        f"The file was cut short or altered: `kdcheck data fetch {name}` replaces it.",
-    )
+    next_step = f"The file was cut short or altered: `kdcheck data fetch {name}` replaces it."
+    return FetchError(f"task {name!r}, {path}", got, f"{wanted}, as recorded", next_step)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -30,12 +30,9 @@ def split_from_columns(
     who = f"task {layout.name!r}, {where}"
     missing = [name for name in (*layout.text_columns, "label") if name not in columns]
     if missing:
-        raise TaskError(
-            who,
-            f"columns {', '.join(columns) or 'none'}",
-            f"also {', '.join(missing)}",
-            "Rename the columns of the file to these names.",
-        )
+        got = f"columns {', '.join(columns) or 'none'}"
+        wanted = f"also {', '.join(missing)}"
+        raise TaskError(who, got, wanted, "Rename the columns of the file to these names.")
     labels = columns["label"]
     numbers = columns.get("idx", range(len(labels)))
     result = Split(
@@ -50,12 +47,9 @@ def split_from_columns(
 def check_class_names(names: Sequence[str], layout: Layout, where: str) -> None:
     """Refuse a file whose own label map differs from the task's."""
     if tuple(names) != layout.classes:
-        raise TaskError(
-            f"task {layout.name!r}, {where}",
-            f"label map {', '.join(names)}",
-            ", ".join(layout.classes),
-            "The numbers in this file mean other classes: renumber the labels.",
-        )
+        who = f"task {layout.name!r}, {where}"
+        next_step = "The numbers in this file mean other classes: renumber the labels."
+        raise TaskError(who, f"label map {', '.join(names)}", ", ".join(layout.classes), next_step)
 
 
 def _class_number(label: object, classes: Sequence[str]) -> int:

@@ -80,12 +80,10 @@ def _sts_split(layout: Layout, name: str, content: bytes) -> Split:
             continue
         fields = line.split("\t")
         if len(fields) < 7:
-            raise TaskError(
-                f"task {layout.name!r}, {name}",
-                f"{len(fields)} fields in line {number + 1}",
-                "at least 7, tab-separated",
-                "The file is not the pinned one: fetch it again.",
-            )
+            who = f"task {layout.name!r}, {name}"
+            got = f"{len(fields)} fields in line {number + 1}"
+            wanted = "at least 7, tab-separated"
+            raise TaskError(who, got, wanted, "The file is not the pinned one: fetch it again.")
         score = float(fields[4])
         if NOT_PARAPHRASE_UP_TO < score < PARAPHRASE_FROM:
             continue

@@ -33,12 +33,9 @@ def check_split(
 def _check_texts(split: Split, who: str, text_columns: Sequence[str]) -> None:
     odd = [i for i, t in zip(split.ids, split.texts, strict=True) if len(t) != len(text_columns)]
     if odd:
-        raise TaskError(
-            who,
-            f"another number of texts in rows {some(odd)}",
-            f"{len(text_columns)} per example ({', '.join(text_columns)})",
-            "Give every example one string per text column.",
-        )
+        got = f"another number of texts in rows {some(odd)}"
+        wanted = f"{len(text_columns)} per example ({', '.join(text_columns)})"
+        raise TaskError(who, got, wanted, "Give every example one string per text column.")
     for column, column_name in enumerate(text_columns):
         empty = [
             example
@@ -47,12 +44,9 @@ def _check_texts(split: Split, who: str, text_columns: Sequence[str]) -> None:
             if not isinstance(texts[column], str) or not texts[column].strip()
         ]
         if empty:
-            raise TaskError(
-                who,
-                f"an empty or missing text in column {column_name!r}, rows {some(empty)}",
-                "text in every row",
-                "Fill in or remove these rows at the source; an empty text teaches nothing.",
-            )
+            got = f"an empty or missing text in column {column_name!r}, rows {some(empty)}"
+            next_step = "Fill in or remove these rows at the source; an empty text teaches nothing."
+            raise TaskError(who, got, "text in every row", next_step)
 
 
 def _check_labels(split: Split, who: str, num_classes: int) -> None:
@@ -77,9 +71,5 @@ def check_unique_ids(who: str, ids: Sequence[str]) -> None:
     if len(set(ids)) == len(ids):
         return
     repeated = sorted(example for example, count in Counter(ids).items() if count > 1)
-    raise TaskError(
-        who,
-        f"repeated ids {some(repeated)}",
-        "every id once",
-        "Give each example an id of its own; logits are joined by it.",
-    )
+    next_step = "Give each example an id of its own; logits are joined by it."
+    raise TaskError(who, f"repeated ids {some(repeated)}", "every id once", next_step)

@@ -34,19 +34,11 @@ class FolderSource:
         try:
             columns = _READERS[path.suffix](path, layout)
         except UnicodeDecodeError as error:
-            raise TaskError(
-                who,
-                f"byte {error.start} that is not UTF-8",
-                "UTF-8",
-                "Convert the file with iconv.",
-            ) from error
+            got = f"byte {error.start} that is not UTF-8"
+            raise TaskError(who, got, "UTF-8", "Convert the file with iconv.") from error
         except OSError as error:
-            raise TaskError(
-                who,
-                str(error),
-                "a file that can be read",
-                "Check its permissions or copy it again.",
-            ) from error
+            next_step = "Check its permissions or copy it again."
+            raise TaskError(who, str(error), "a file that can be read", next_step) from error
         return split_from_columns(columns, layout, split, str(path))
 
 
@@ -54,9 +46,7 @@ def load_declared(data_dir: Path, name: str) -> Task:
     """A task of your own: ``task.toml`` beside its three split files says what they hold."""
     declared = read_declaration(data_dir, name)
     layout = Layout(
-        name=name,
-        text_columns=tuple(declared["text_columns"]),
-        classes=tuple(declared["classes"]),
+        name=name, text_columns=tuple(declared["text_columns"]), classes=tuple(declared["classes"])
     )
     source = FolderSource(data_dir)
     parts = {split: source.read(layout, split) for split in SPLITS}
@@ -86,12 +76,8 @@ def read_declaration(data_dir: Path, name: str) -> Mapping[str, Sequence[str]]:
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TaskError(
-            f"task {name!r}, {path}",
-            str(error),
-            "a TOML file",
-            "Compare it with the guide add-a-task.",
-        ) from error
+        next_step = "Compare it with the guide add-a-task."
+        raise TaskError(f"task {name!r}, {path}", str(error), "a TOML file", next_step) from error
     wrong = [key for key, kind in _DECLARED.items() if not isinstance(declared.get(key), kind)]
     wrong += [key for key in declared if key not in _DECLARED]
     if wrong:
@@ -129,12 +115,10 @@ def _read_parquet(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
     try:
         table = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise TaskError(
-            f"task {layout.name!r}, {path}",
-            f"{path.stat().st_size} bytes that are no parquet file ({str(error).splitlines()[0]})",
-            "a whole parquet file",
-            "It may be cut short: copy it again.",
-        ) from error
+        who = f"task {layout.name!r}, {path}"
+        got = f"{path.stat().st_size} bytes that are no parquet file ({str(error).splitlines()[0]})"
+        wanted = "a whole parquet file"
+        raise TaskError(who, got, wanted, "It may be cut short: copy it again.") from error
     names = _class_names(table.schema.metadata)
     if names:
         check_class_names(names, layout, str(path))
@@ -159,12 +143,10 @@ def _read_tsv(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
     header, body = rows[0] if rows else [], rows[1:]
     odd = [number for number, row in enumerate(body, start=2) if len(row) != len(header)]
     if odd:
-        raise TaskError(
-            f"task {layout.name!r}, {path}",
-            f"another number of fields in lines {some(odd)}",
-            f"{len(header)} fields, tab-separated, as in the first line",
-            "Take tabs and line breaks out of the texts; quoting is off.",
-        )
+        who = f"task {layout.name!r}, {path}"
+        wanted = f"{len(header)} fields, tab-separated, as in the first line"
+        next_step = "Take tabs and line breaks out of the texts; quoting is off."
+        raise TaskError(who, f"another number of fields in lines {some(odd)}", wanted, next_step)
     return {name: [row[column] for row in body] for column, name in enumerate(header)}
 
 
@@ -178,12 +160,10 @@ def _read_jsonl(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
         except ValueError:
             row = None
         if not isinstance(row, dict):
-            raise TaskError(
-                f"task {layout.name!r}, {path}",
-                f"line {number}: {line[:60]!r}",
-                "one JSON object per line",
-                "The file may be cut short: copy or write it again.",
-            )
+            who = f"task {layout.name!r}, {path}"
+            got = f"line {number}: {line[:60]!r}"
+            wanted = "one JSON object per line"
+            raise TaskError(who, got, wanted, "The file may be cut short: copy or write it again.")
         rows.append(row)
     # A key that only some lines have is a missing cell there; check_split names the rows.
     return {

@@ -146,12 +146,9 @@ def _cut_size(glue: GlueTask, rows: int) -> int:
     if rows >= 2 * glue.cut_rows:
         return glue.cut_rows
     if rows < 2:
-        raise TaskError(
-            f"task {glue.layout.name!r}",
-            f"{rows} row in train",
-            f"enough rows to cut {glue.cut_into} from it",
-            "Use a larger file.",
-        )
+        who = f"task {glue.layout.name!r}"
+        wanted = f"enough rows to cut {glue.cut_into} from it"
+        raise TaskError(who, f"{rows} row in train", wanted, "Use a larger file.")
     return max(1, round(rows * glue.cut_rows / glue.published["train"]))
 
 

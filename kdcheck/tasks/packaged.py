@@ -86,12 +86,9 @@ def _lock(packaged: Packaged, root: Path) -> FileLock:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        raise FetchError(
-            f"task {packaged.layout.name!r}, {path.parent}",
-            str(error),
-            "a folder to write in",
-            "Give another --cache-dir (or KDCHECK_CACHE).",
-        ) from error
+        who = f"task {packaged.layout.name!r}, {path.parent}"
+        next_step = "Give another --cache-dir (or KDCHECK_CACHE)."
+        raise FetchError(who, str(error), "a folder to write in", next_step) from error
     return lock
 
 

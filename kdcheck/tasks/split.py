@@ -32,12 +32,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.texts) == len(self.labels):
-            raise TaskError(
-                "Split",
-                f"{len(self.ids)} ids, {len(self.texts)} texts, {len(self.labels)} labels",
-                "as many of each",
-                "Build the three columns from the same rows.",
-            )
+            got = f"{len(self.ids)} ids, {len(self.texts)} texts, {len(self.labels)} labels"
+            wanted = "as many of each"
+            raise TaskError("Split", got, wanted, "Build the three columns from the same rows.")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -49,12 +49,9 @@ class Task:
                     who, f"{what} names {names}", "each once", "Rename the repeated one."
                 )
         if len(self.classes) < 2 or len(self.text_columns) not in {1, 2}:
-            raise TaskError(
-                who,
-                f"{len(self.classes)} classes and {len(self.text_columns)} text columns",
-                "at least 2 classes and 1 or 2 text columns",
-                "An encoder reads one text or a pair; put further columns into one of them.",
-            )
+            got = f"{len(self.classes)} classes and {len(self.text_columns)} text columns"
+            next_step = "An encoder reads one text or a pair; put further columns into one of them."
+            raise TaskError(who, got, "at least 2 classes and 1 or 2 text columns", next_step)
         for name in SPLITS:
             check_split(
                 self.split(name),
@@ -77,12 +74,8 @@ class Task:
     def split(self, name: str) -> Split:
         """A split by name."""
         if name not in SPLITS:
-            raise TaskError(
-                f"task {self.name!r}",
-                f"split {name!r}",
-                "one of " + ", ".join(SPLITS),
-                "Check the name.",
-            )
+            wanted = "one of " + ", ".join(SPLITS)
+            raise TaskError(f"task {self.name!r}", f"split {name!r}", wanted, "Check the name.")
         split: Split = getattr(self, name)
         return split
 
