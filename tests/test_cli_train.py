@@ -143,9 +143,9 @@ def test_output_is_a_bundle_with_metrics_and_logits_and_export_a_model(command, 
     assert status == 0
     assert f"metrics and logits: {tmp_path / 'out'}" in printed.out
     left = Bundle(tmp_path / "out")
-    evidence = left.get(*left.digests())
+    evidence = left.get(*left.digests(), trajectory=True)
+    assert [len(point.predictions["test"].ids) for point in evidence.points] == [24, 24]
     assert evidence.recipe.learning_rate == 0.01
-    assert len(evidence.final.predictions["test"].ids) == 24
     assert f"{evidence.final.values['test/accuracy']:.4f}" in printed.out
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
     status, _ = command(*FLAGS, *SHORT, "--output", tmp_path / "out")

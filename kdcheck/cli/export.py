@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             folder holds something else.
     """
     from kdcheck.cli.verify import source_of
-    from kdcheck.evidence.bundle import export_bundle
+    from kdcheck.evidence.bundle import Bundle, export_bundle
 
     source = source_of(None, args.store)
     claims = source.claims(paper=args.paper, scale=args.scale)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             if stored
             else "Run pytest claims/ first, or name another --store.",
         )
-    digests = {digest for claim in claims for digest in claim.table.digests()}
-    export_bundle(source, args.bundle, digests)
-    print(f"{args.bundle}: {len(claims)} claims, {len(digests)} runs")
+    export_bundle(source, args.bundle, {d for claim in claims for d in claim.table.digests()})
+    written = Bundle(args.bundle)
+    print(f"{args.bundle}: {len(written.claims())} claims, {len(written.digests())} runs")
     return 0

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         return 130
     _print_metrics(store.get(recipe.digest))
     if args.output:
-        export_bundle(store, args.output, [recipe.digest])
+        export_bundle(store, args.output, [recipe.digest], trajectory=True)
         print(f"metrics and logits: {args.output}")
     if args.export:
         print(f"model: {args.export}")
