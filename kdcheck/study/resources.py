@@ -34,12 +34,12 @@ class Resources:
         rows = (recipe.train_rows, recipe.validation_rows, recipe.test_rows)
         task = self.load_task(recipe.task, *rows)
         if task.digest != recipe.task_digest:
-            raise RecipeError(
-                f"recipe {recipe.short}, task {recipe.task!r}",
-                f"content {task.digest[:12]}",
-                f"content {recipe.task_digest[:12]}, which the recipe names",
-                "The data differ from those the recipe was made for; see kdcheck data verify.",
+            who, got = f"recipe {recipe.short}, task {recipe.task!r}", f"content {task.digest[:12]}"
+            wanted = f"content {recipe.task_digest[:12]}, which the recipe names"
+            next_step = (
+                "The data differ from those the recipe was made for; see kdcheck data verify."
             )
+            raise RecipeError(who, got, wanted, next_step)
         return self._prepare(recipe.encoder, recipe.max_length, recipe.task, *rows)
 
     def _load_task(self, name: str, *rows: int | None) -> Task:
