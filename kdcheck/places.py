@@ -44,20 +44,19 @@ class Location:
         elif text.startswith(("http://", "https://")):
             if not _names_a_server(text):
                 # The address is not repeated: what stands for its port may be half a password.
-                raise EvidenceError(
-                    f"store ({origin})",
-                    "an address without a host, or with a port that is no number",
-                    "http(s)://HOST:PORT",
-                    "Correct it; in a password write / and @ as %2F and %40.",
-                )
+                got = "an address without a host, or with a port that is no number"
+                next_step = "Correct it; in a password write / and @ as %2F and %40."
+                raise EvidenceError(f"store ({origin})", got, "http(s)://HOST:PORT", next_step)
             return cls(uri=text.rstrip("/"), database=None, origin=origin)
         elif not text or ":" in text.split("/", maxsplit=1)[0]:
-            raise EvidenceError(
-                f"store ({origin})",
+            got, wanted = (
                 without_credentials(repr(text)),
                 "a folder, sqlite:///FILE, or http(s)://HOST:PORT",
-                "For another database start 'mlflow server' on it and give its http address.",
             )
+            next_step = (
+                "For another database start 'mlflow server' on it and give its http address."
+            )
+            raise EvidenceError(f"store ({origin})", got, wanted, next_step)
         else:
             database = _absolute(Path(text).expanduser()) / DATABASE
         return cls(uri=f"{SQLITE}{database}", database=database, origin=origin)
@@ -126,13 +125,8 @@ class Places:
             EvidenceError: the address of the store cannot be used.
         """
         location = _store(store, root, environment)
-        return cls(
-            store=location,
-            work=work or _work_beside(location, root.absolute()),
-            data_dir=data_dir,
-            model_dir=model_dir,
-            cache_dir=cache_dir,
-        )
+        folders = {"data_dir": data_dir, "model_dir": model_dir, "cache_dir": cache_dir}
+        return cls(store=location, work=work or _work_beside(location, root.absolute()), **folders)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values for a worker's job; the address is whole there, password included."""
@@ -159,12 +153,11 @@ def _store(option: Path | str | None, root: Path, environment: Mapping[str, str]
     if not tracking:
         return Location.parse(root / OWN / "store", origin="default")
     if "://" not in tracking:
-        raise EvidenceError(
-            "store (MLFLOW_TRACKING_URI)",
-            repr(tracking),
-            "sqlite:///FILE or http(s)://HOST:PORT",
-            "MLflow no longer keeps runs in plain folders; unset it, or give --store FOLDER.",
+        who, wanted = "store (MLFLOW_TRACKING_URI)", "sqlite:///FILE or http(s)://HOST:PORT"
+        next_step = (
+            "MLflow no longer keeps runs in plain folders; unset it, or give --store FOLDER."
         )
+        raise EvidenceError(who, repr(tracking), wanted, next_step)
     return Location.parse(tracking, origin="MLFLOW_TRACKING_URI")
 
 
@@ -214,7 +207,8 @@ def check_writable(option: str, place: Path) -> None:
         # Permissions alone do not tell: the disk may be mounted read-only, or be another machine's.
         tempfile.TemporaryDirectory(dir=place.parent, prefix=".kdcheck-").cleanup()
     except OSError as error:
-        next_step = "Name one in a folder that you may write to."
-        raise OptionError(
-            f"{option} {place}", str(error), "a place that can be written", next_step
-        ) from error
+        wanted, next_step = (
+            "a place that can be written",
+            "Name one in a folder that you may write to.",
+        )
+        raise OptionError(f"{option} {place}", str(error), wanted, next_step) from error

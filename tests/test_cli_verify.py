@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from kdcheck.claims import reading
 from kdcheck.cli import main
 from kdcheck.evidence import bundle
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.store import Store
 from kdcheck.study import recheck
-from tests.evidence_doubles import ONE, OTHER, MemorySource, sample_judged
+from tests.evidence_doubles import ONE, OTHER, TAUGHT, MemorySource, recipes_of, sample_judged
 
 
 def check(name: str, *differences: str) -> SimpleNamespace:
@@ -66,17 +67,19 @@ def test_verify_reads_the_bundle_or_store_that_is_named(monkeypatch, sources, ar
 
 CLAIMS = [
     sample_judged("a", paper=ONE, scale="small"),
-    sample_judged("b", paper=ONE, scale="large", seeds=(0, 1)),
+    sample_judged("b", paper=ONE, scale="large", seeds=(3, 4)),
     sample_judged("c", paper=OTHER, scale="small", seeds=(5, 6, 7)),
+    sample_judged("d", scale="own", contrast=reading("teacher_agreement", TAUGHT) - 0.5),
 ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "ids"),
     [
-        ([], "abc"),
+        ([], "abcd"),
         (["--scale", "small"], "ac"),
-        (["--paper", "one"], "ab"),
+        (["--scale", "own"], "d"),
+        (["--paper", "one"], "abd"),
         (["--paper", "other", "--scale", "small"], "c"),
     ],
 )
@@ -86,7 +89,8 @@ def test_export_takes_the_claims_asked_for_and_the_runs_they_rest_on(
     monkeypatch.setattr(Store, "open", lambda place: MemorySource(CLAIMS))
     assert main(["export", str(tmp_path / "out"), *arguments]) == 0
     chosen = [each for each in CLAIMS if each.claim.id in ids]
-    runs = {digest for each in chosen for digest in each.table.digests()}
+    # A claim that compares students with their teachers rests on those too.
+    runs = {digest for each in chosen for digest in recipes_of(each)}
     assert Bundle(tmp_path / "out").digests() == runs
     assert f"{len(ids)} claims, {len(runs)} runs" in capsys.readouterr().out
 

@@ -12,11 +12,12 @@ import pytest
 
 from kdcheck import plugin, report
 from kdcheck.claims import Arm, Paper, claim, claim_of, nats
-from kdcheck.errors import TrainingError
+from kdcheck.errors import InputError, TrainingError
 from kdcheck.evidence.store import Store
 from kdcheck.plugin import config as keys
 from kdcheck.plugin import outcome, planning, training
 from kdcheck.study import local
+from kdcheck.study.session import seed_counts
 from kdcheck.study.work import Job
 from tests.evidence_doubles import sample_judged
 
@@ -146,12 +147,6 @@ def test_nothing_is_planned_where_a_file_of_claims_could_not_be_imported():
     asked.config.option.continue_on_collection_errors = True
     with pytest.raises(pytest.UsageError, match="huge"):
         plugin.pytest_collection_finish(asked)
-
-
-def test_require_gpu_holds_at_a_scale_that_needs_none(monkeypatch):
-    monkeypatch.setattr(local, "cuda_devices", tuple)
-    with pytest.raises(pytest.UsageError, match="none is visible"):
-        plugin.pytest_collection_finish(session(**{"--require-gpu": True}))
 
 
 def planned(body):
@@ -286,23 +281,23 @@ def test_a_slip_in_a_claim_is_a_usage_error_with_the_node_id(contrast, fact):
     assert fact in str(caught.value)
 
 
-def test_a_slip_in_a_claim_is_a_usage_error_with_its_line():
-    def slip(study):
-        gap = study.entropy(LS) - study.entropy(ERM)
-        study.judge(gap < 0)
-
-    line = slip.__code__.co_firstlineno + 2
-    with pytest.raises(pytest.UsageError, match=f"{__file__}:{line}: TypeError: '<' not supported"):
-        planned(slip)
+def slip(study):
+    gap = study.entropy(LS) - study.entropy(ERM)
+    study.judge(gap < 0)
 
 
-def test_a_claim_that_asks_for_another_fixture_is_a_usage_error_with_its_line():
-    def asks(study, tmp_path):
-        study.judge(study.entropy(ERM))
+def asks_for_more(study, tmp_path):
+    study.judge(study.entropy(ERM))
 
-    line = asks.__code__.co_firstlineno
-    with pytest.raises(pytest.UsageError, match=f"{__file__}:{line}: TypeError: .*'tmp_path'"):
-        planned(asks)
+
+@pytest.mark.parametrize(
+    ("body", "below", "fact"),
+    [(slip, 2, "'<' not supported"), (asks_for_more, 0, ".*'tmp_path'")],
+)
+def test_a_slip_in_a_claim_is_a_usage_error_with_its_line(body, below, fact):
+    line = body.__code__.co_firstlineno + below
+    with pytest.raises(pytest.UsageError, match=f"{__file__}:{line}: TypeError: {fact}"):
+        planned(body)
 
 
 def test_a_test_that_asks_for_a_study_and_is_no_claim_fails():
@@ -322,10 +317,24 @@ def test_without_cuda_the_papers_claims_are_marked_and_skipped_with_the_reason(m
     assert skip.kwargs["reason"] in capsys.readouterr().out
 
 
-def test_without_cuda_an_error_is_what_require_gpu_asks_for(monkeypatch):
+@pytest.mark.parametrize("marker", ["gpu", ""], ids=["", "though the scale needs none"])
+def test_without_cuda_an_error_is_what_require_gpu_asks_for(monkeypatch, marker):
     monkeypatch.setattr(local, "cuda_devices", list)
-    with pytest.raises(pytest.UsageError, match="leave out --require-gpu to skip them"):
-        plugin.pytest_collection_finish(session(**{"-m": "gpu", "--require-gpu": True}))
+    with pytest.raises(pytest.UsageError, match="none is visible.* leave out --require-gpu to"):
+        plugin.pytest_collection_finish(session(**{"-m": marker, "--require-gpu": True}))
+
+
+@pytest.mark.parametrize("seeds", ["12", "0", "many"])
+def test_more_seeds_than_are_registered_are_refused(seeds):
+    with pytest.raises(InputError, match=f"seeds: got '{seeds}'; wanted a number from 1 to 10, or"):
+        seed_counts(seeds)
+
+
+def test_reruns_are_refused():
+    asked = session()
+    asked.config.option.reruns = 3
+    with pytest.raises(pytest.UsageError, match="a claim that is tried until it passes is not"):
+        plugin.pytest_collection_finish(asked)
 
 
 @pytest.fixture
@@ -511,10 +520,7 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     assert len(reaped) == len(opened)
     title, _, first, second, page, evidence = terminal.text.splitlines()
     assert title == "verdicts at small scale"
-    assert [line.split()[:2] for line in (first, second)] == [
-        ["a", "SUPPORTED"],
-        ["b", "SUPPORTED"],
-    ]
+    assert [line.split()[:2] for line in (first, second)] == [[e, "SUPPORTED"] for e in "ab"]
     assert (page, evidence) == ("page: my.html", "evidence: kdcheck ui --store named")
 
 
@@ -556,21 +562,22 @@ def test_a_page_that_cannot_be_written_in_the_end_is_a_red_line_and_a_failing_ex
     test.write_text(
         f"def test_judged(record_property):\n    record_property('kdcheck', {shown!r})\n"
     )
-    command = [sys.executable, "-m", "pytest", test.name, "--color=yes", "-p", "no:cacheprovider"]
-    result = subprocess.run(
-        [*command, "--store", "http://me:secret@127.0.0.1:9"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    command = (
+        f"-m pytest {test} --color=yes -p no:cacheprovider --store http://me:secret@127.0.0.1:9"
     )
-    printed = result.stdout + result.stderr
-    assert result.returncode == pytest.ExitCode.TESTS_FAILED, printed
-    red = next(line for line in printed.splitlines() if "page: not written" in line)
-    assert "\x1b[31m" in red
-    assert "store http://127.0.0.1:9, connect: got" in red
-    assert "Start it (mlflow server)" in red
-    assert "evidence: kdcheck ui --store http://127.0.0.1:9" in printed
-    assert "secret" not in printed
-    assert "Traceback" not in printed
-    assert "1 passed" in printed
+    told = subprocess.PIPE
+    result = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=tmp_path,
+        stdout=told,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == pytest.ExitCode.TESTS_FAILED, result.stdout
+    red = next(line for line in result.stdout.splitlines() if "page: not written" in line)
+    for fact in ("\x1b[31m", "store http://127.0.0.1:9, connect: got", "Start it (mlflow server)"):
+        assert fact in red
+    for fact in ("evidence: kdcheck ui --store http://127.0.0.1:9", "1 passed"):
+        assert fact in result.stdout
+    for fact in ("secret", "Traceback"):
+        assert fact not in result.stdout

@@ -137,8 +137,3 @@ def test_the_smoothing_floor_of_an_arm_without_smoothing_is_refused_before_train
     claim = planned(lambda study: study.entropy(arm) - study.smoothing_floor(arm), "floor")
     with pytest.raises(ClaimError, match=f"claim 'floor': got the smoothing floor of {arm.method}"):
         build([claim], scale(), (0,), DIGESTS)
-
-
-def test_the_smoothing_floor_of_label_smoothing_is_planned():
-    claim = planned(lambda study: study.entropy(LS_SMALL) - study.smoothing_floor(LS_SMALL))
-    assert build([claim], scale(), (0,), DIGESTS).recipes

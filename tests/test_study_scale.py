@@ -36,6 +36,8 @@ objective = { name = "erm" }
 learning_rate = 1e-3
 epochs = 1
 """
+TASKS, ERM_S, END = 'tasks = ["tweets"]', "[methods.erm.smaller]", "epochs = 1"
+OWN = "methods.erm.smaller.tasks"
 
 
 def test_three_scales_ship():
@@ -51,42 +53,34 @@ def test_a_file_of_ones_own_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "fact"),
     [
-        ("seeds = 3", "", "seeds"),
+        ("seeds = 3", "", "got seeds; wanted every required field"),
         ("seeds = 3", "seeds = 3\nseedz = 4", "seedz"),
         ("batch_size", "batchsize", "batchsize"),
         ("methods.erm.smaller", "methods.erm.middle", "erm.middle"),
         ('objective = { name = "erm" }', "", "an objective each"),
         ("seeds = 3", "seeds = ", "TOML"),
-        ('tasks = ["tweets"]', "", "got tasks; wanted every required field"),
+        (TASKS, "", "got tasks; wanted every required field"),
         ("seeds = 3", "seeds = '3'", "got seeds = '3'; wanted a whole number"),
         ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "got rows.tweet; wanted exceptions"),
-        (
-            "epochs = 1",
-            "epochs = 1\n[methods.erm.smaller.tasks.tweet]\nepochs = 2",
-            "got methods.erm.smaller.tasks.tweet; wanted exceptions of the scale's tasks, tweets",
-        ),
+        (END, f"{END}\n[{OWN}.tweet]\nepochs = 2", f"got {OWN}.tweet; wanted exceptions of the "),
         (
             '{ name = "erm" }',
             '"erm"',
             "methods.erm.smaller.objective = 'erm'; wanted a table, as {",
         ),
         (
-            "epochs = 1",
-            "epochs = 1\n[methods.erm.smaller.tasks.tweets]\nobjective = 'ls'",
-            "methods.erm.smaller.tasks.tweets.objective = 'ls'; wanted a table",
+            END,
+            f"{END}\n[{OWN}.tweets]\nobjective = 3",
+            f"{OWN}.tweets.objective = 3; wanted a table",
         ),
-        ("epochs = 1", "epochs = 1\ntasks = ['tweets']", "smaller.tasks = ['tweets']; wanted a"),
-        ("epochs = 1", "epochs = 1\ntasks = { tweets = 1 }", "smaller.tasks.tweets = 1; wanted a"),
-        ('tasks = ["tweets"]', 'tasks = "tweets"', "got tasks = 'tweets'; wanted a list"),
-        ('tasks = ["tweets"]', "tasks = []", "wanted a list of at least one name"),
+        (END, f"{END}\ntasks = ['tweets']", f"{OWN} = ['tweets']; wanted a table"),
+        (END, f"{END}\ntasks = {{ tweets = 1 }}", f"{OWN}.tweets = 1; wanted a table"),
+        (TASKS, 'tasks = "tweets"', "got tasks = 'tweets'; wanted a list"),
+        (TASKS, "tasks = []", "wanted a list of at least one name"),
         ("[training]", "rows = 3\n[training]", "got rows = 3; wanted tables [rows.TASK]"),
         ("[training]\n", "training = 3\n[methods.ls]\n", "got training = 3; wanted a table"),
-        ("[methods.erm.smaller]", "[methods]\nerm = 3\n[methods.ls.smaller]", "METHOD.SIZE]"),
-        (
-            "[methods.erm.smaller]",
-            "[methods.erm]\nsmaller = 3\n[methods.ls.smaller]",
-            "smaller = 3",
-        ),
+        (ERM_S, "[methods]\nerm = 3\n[methods.ls.smaller]", "METHOD.SIZE]"),
+        (ERM_S, "[methods.erm]\nsmaller = 3\n[methods.ls.smaller]", "smaller = 3"),
         ('"own"', '"own/family"', "it names a family in tags"),
         ('"tiny"', '["tiny-2"]', "a list of two encoders, the larger one first"),
     ],
@@ -116,9 +110,8 @@ def test_a_pair_is_two_encoders_by_name_the_larger_one_first(tmp_path):
 
 
 def test_an_unknown_pair_is_refused_with_those_that_are_known(tmp_path):
-    with pytest.raises(
-        InputError, match="got the pair 'my-bert'; wanted one of bert, minilm, tiny"
-    ):
+    text = "got the pair 'my-bert'; wanted one of bert, minilm, tiny"
+    with pytest.raises(InputError, match=text):
         digests_of(tmp_path, '"my-bert"')
 
 

@@ -32,6 +32,19 @@ ADDRESS = "http://me:secret@tracker:5000"
 
 
 @pytest.fixture
+def asked(job, monkeypatch):
+    """By digest, what the loop was asked beside recipe and inputs."""
+    asked, train = {}, loop.train
+
+    def watched(recipe, inputs, **options):
+        asked[recipe.digest] = options
+        return train(recipe, inputs, **options)
+
+    monkeypatch.setattr(loop, "train", watched)
+    return asked
+
+
+@pytest.fixture
 def job(tmp_path, monkeypatch):
     """Two students and their teachers on two tasks with two seeds, trained by a double."""
     graph = build([entropy_gap(KD, SELF)], scale(), (0, 1), NamedDigests())
@@ -66,22 +79,17 @@ def test_teachers_are_marked_and_come_first(job):
     assert sum(teaches) == 8
 
 
-def test_one_worker_trains_everything_once(job):
-    store, worker = MemoryStore(), Worker("w0")
-    work(job, store, worker)
-    assert sorted(store.begun) == sorted(order.recipe.digest for order in job.orders)
-    assert worker.trained == store.begun
-
-
-def test_four_workers_at_once_train_each_recipe_once_and_no_student_before_its_teacher(job):
+@pytest.mark.parametrize("number", [1, 4])
+def test_workers_at_once_train_each_recipe_once_and_no_student_before_its_teacher(job, number):
     store = MemoryStore()
-    workers = [Worker(f"w{i}") for i in range(4)]
+    workers = [Worker(f"w{i}") for i in range(number)]
     threads = [threading.Thread(target=work, args=(job, store, each)) for each in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=30)
     assert sorted(store.begun) == sorted(order.recipe.digest for order in job.orders)
+    assert sorted(digest for each in workers for digest in each.trained) == sorted(store.begun)
     place = {digest: i for i, digest in enumerate(store.kept)}
     for order in job.orders:
         if order.recipe.teacher:
@@ -161,17 +169,7 @@ def test_whoever_shows_progress_is_called_once_the_file_says_what_is_new(job, mo
     assert worker.trained == [digest]
 
 
-def test_each_order_reaches_the_loop_with_its_own_recipe_device_folder_and_teacher(
-    job, monkeypatch
-):
-    asked = {}
-    train = loop.train
-
-    def watched(recipe, inputs, **options):
-        asked[recipe.digest] = options
-        return train(recipe, inputs, **options)
-
-    monkeypatch.setattr(loop, "train", watched)
+def test_each_order_reaches_the_loop_with_its_own_recipe_device_folder_and_teacher(job, asked):
     *others, last = job.orders
     last = replace(last, model_folder=Path("model"))
     job = replace(job, orders=(*others, last), checkpoint_seconds=7.0)
@@ -188,18 +186,10 @@ def test_each_order_reaches_the_loop_with_its_own_recipe_device_folder_and_teach
         assert options["teacher"] is kept
 
 
-def test_claims_of_a_later_day_may_ask_what_was_trained_without_students_to_teach(job, monkeypatch):
-    asked = []
-    train = loop.train
-
-    def watched(recipe, inputs, *, predict_train, **options):
-        asked.append(predict_train)
-        return train(recipe, inputs, **options)
-
-    monkeypatch.setattr(loop, "train", watched)
+def test_claims_of_a_later_day_may_ask_what_was_trained_without_students_to_teach(job, asked):
     alone = [replace(order, teaches=False) for order in job.orders if not order.recipe.teacher]
     work(replace(job, orders=tuple(alone)), MemoryStore(), Worker("w0"))
-    assert asked == [True] * 8
+    assert [options["predict_train"] for options in asked.values()] == [True] * 8
 
 
 def test_a_teacher_without_logits_on_the_training_split_is_refused(job):

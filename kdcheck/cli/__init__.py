@@ -28,12 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole parser, every verb included."""
     parser = argparse.ArgumentParser(prog="kdcheck", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"kdcheck {__version__}")
-    parser.add_argument(
-        "--load",
-        action="append",
-        metavar="FILE",
-        help="first load FILE, which defines an objective",
-    )
+    text = "first load FILE, which defines an objective"
+    parser.add_argument("--load", action="append", metavar="FILE", help=text)
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in verbs():
         module = importlib.import_module(f"{__name__}.{name}")

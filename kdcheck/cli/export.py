@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kdcheck.cli._source import add_store, source_of
 from kdcheck.errors import EvidenceError
 
 HELP = "write claims and their evidence into a bundle for other machines"
@@ -19,11 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, metavar="DIR", help="the bundle to write")
     parser.add_argument("--scale", metavar="NAME", help="only claims judged at this scale")
     parser.add_argument("--paper", metavar="NAME", help="only claims of this paper")
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="where from (default: $KDCHECK_STORE, $MLFLOW_TRACKING_URI or .kdcheck/store)",
-    )
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,8 +30,7 @@ def run(args: argparse.Namespace) -> int:
         EvidenceError: there is no store, no claim was judged at the scale, a run is damaged, or the
             folder holds something else.
     """
-    from kdcheck.cli.verify import source_of
-    from kdcheck.evidence.bundle import export_bundle
+    from kdcheck.evidence.bundle import Bundle, export_bundle
 
     source = source_of(None, args.store)
     claims = source.claims(paper=args.paper, scale=args.scale)
@@ -42,15 +38,17 @@ def run(args: argparse.Namespace) -> int:
         stored = sorted({"{} at scale {}".format(*each.family) for each in source.claims()})
         asked = f" of paper {args.paper!r}" * bool(args.paper)
         asked += f" at scale {args.scale!r}" * bool(args.scale)
-        raise EvidenceError(
-            "export",
-            f"no judged claim{asked if stored else ' in the store'}",
-            f"one of {', '.join(stored)}" if stored else "at least one",
-            "Correct the option."
-            if stored
-            else "Run pytest claims/ first, or name another --store.",
-        )
-    digests = {digest for claim in claims for digest in claim.table.digests()}
-    export_bundle(source, args.bundle, digests)
-    print(f"{args.bundle}: {len(claims)} claims, {len(digests)} runs")
+        if stored:
+            facts = (
+                f"no judged claim{asked}",
+                f"one of {', '.join(stored)}",
+                "Correct the option.",
+            )
+        else:
+            next_step = "Run pytest claims/ first, or name another --store."
+            facts = ("no judged claim in the store", "at least one", next_step)
+        raise EvidenceError("export", *facts)
+    export_bundle(source, args.bundle, {d for claim in claims for d in claim.table.digests()})
+    written = Bundle(args.bundle)
+    print(f"{args.bundle}: {len(written.claims())} claims, {len(written.digests())} runs")
     return 0

@@ -9,25 +9,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kdcheck.cli._source import add_store, source_of
+
 HELP = "write the report: HTML, Markdown, JSON and a badge"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     origin = parser.add_mutually_exclusive_group()
-    origin.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="folder of the store, or the address of a tracking server "
-        "(default: $KDCHECK_STORE, $MLFLOW_TRACKING_URI or .kdcheck/store)",
-    )
+    add_store(origin)
     origin.add_argument("--bundle", type=Path, metavar="DIR", help="an exported bundle instead")
-    parser.add_argument(
-        "--scale", metavar="NAME", help="scale of the claims; needed where there are several"
-    )
-    parser.add_argument(
-        "--paper", metavar="NAME", help="paper of the claims; needed where there are several"
-    )
+    for part in ("scale", "paper"):
+        text = f"{part} of the claims; needed where there are several"
+        parser.add_argument(f"--{part}", metavar="NAME", help=text)
     parser.add_argument(
         "--output",
         type=Path,
@@ -39,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the four files and name them."""
-    from kdcheck.cli.verify import source_of
     from kdcheck.report import build, write
 
     source = source_of(args.bundle, args.store)

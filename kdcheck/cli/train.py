@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from kdcheck.cli._recipe import fields_of, resolve
 from kdcheck.errors import OptionError
-from kdcheck.places import Places, check_writable
+from kdcheck.places import FOLDERS, Places, check_writable
 
 if TYPE_CHECKING:
     from kdcheck.evidence.evidence import Evidence
@@ -81,13 +81,8 @@ def run(args: argparse.Namespace) -> int:
     from kdcheck.evidence.store import Store
     from kdcheck.study.resources import Resources
 
-    places = Places.resolve(
-        store=args.store,
-        data_dir=args.data_dir,
-        model_dir=args.model_dir,
-        cache_dir=args.cache_dir,
-        work=args.workdir,
-    )
+    folders = {name: getattr(args, name) for name in FOLDERS}
+    places = Places.resolve(store=args.store, work=args.workdir, **folders)
     resources = Resources(places)
     recipe = resolve(fields_of(args), resources)
     _check_places(args.output, args.export)
@@ -100,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         return 130
     _print_metrics(store.get(recipe.digest))
     if args.output:
-        export_bundle(store, args.output, [recipe.digest])
+        export_bundle(store, args.output, [recipe.digest], trajectory=True)
         print(f"metrics and logits: {args.output}")
     if args.export:
         print(f"model: {args.export}")
@@ -122,18 +117,12 @@ def _train(
             print(f"  trained before: store {store.location}")
         else:
             _print_facts(each, resources, args.device)
-    orders = tuple(
-        Order(
-            each,
-            role="train",
-            teaches=each is not recipe,
-            model_folder=args.export if each is recipe else None,
-        )
-        for each in lineage
-    )
+    *teachers, student = lineage
+    orders = [Order(each, role="train", teaches=True) for each in teachers]
+    orders.append(Order(student, role="train", model_folder=args.export))
     wanted = {each.digest for each in lineage}
     with Display(wanted, finished, places.work, stream=sys.stderr) as display:
-        job, worker = Job(orders, places), Worker("main", args.device)
+        job, worker = Job(tuple(orders), places), Worker("main", args.device)
         work(job, store, worker, resources=resources, report=display.update)
 
 
@@ -168,9 +157,7 @@ def _print_metrics(evidence: Evidence) -> None:
     tests = [f"test/{name}" for name in METRICS if f"test/{name}" in evidence.final.values]
     columns = [name.split("/") for name in ("train/loss_nats", *tests, "validation/accuracy")]
     widths = [max(len(name), 6) + 2 for _, name in columns]
-    splits = [
-        a if a != b else "" for (a, _), (b, _) in zip(columns, [("", ""), *columns], strict=False)
-    ]
+    splits = [a * (a != b) for (a, _), (b, _) in zip(columns, [("", ""), *columns], strict=False)]
     print()
     print(_line("", splits, widths))
     print(_line("epoch", [name for _, name in columns], widths))
@@ -195,10 +182,8 @@ def _check_places(output: Path | None, export: Path | None) -> None:
     from kdcheck.engine.hugging_face import check_is_new
     from kdcheck.evidence.bundle import check_replaceable
 
-    for option, place, check in (
-        ("--output", output, check_replaceable),
-        ("--export", export, check_is_new),
-    ):
+    wanted = (("--output", output, check_replaceable), ("--export", export, check_is_new))
+    for option, place, check in wanted:
         if place is not None:
             check_writable(option, place)
             check(place)
@@ -207,9 +192,7 @@ def _check_places(output: Path | None, export: Path | None) -> None:
 def _check_export(export: Path | None, recipe: Recipe, store: Store) -> None:
     """The store keeps what a model said, not its weights."""
     if export is not None and recipe.digest in store.digests():
-        raise OptionError(
-            f"--export {export}",
-            f"recipe {recipe.short}, which store {store.location} has without its weights",
-            "a recipe that is still to be trained",
-            "Name a new store with --store to train it there, or leave --export out.",
-        )
+        got = f"recipe {recipe.short}, which store {store.location} has without its weights"
+        wanted = "a recipe that is still to be trained"
+        next_step = "Name a new store with --store to train it there, or leave --export out."
+        raise OptionError(f"--export {export}", got, wanted, next_step)

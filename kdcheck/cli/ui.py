@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from kdcheck.cli._source import add_store
 from kdcheck.errors import EvidenceError, OptionError
 from kdcheck.places import Location, Places
 
@@ -30,12 +31,7 @@ STOP_TIMEOUT_SECONDS = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="folder of the store, or the address of a tracking server "
-        "(default: $KDCHECK_STORE, $MLFLOW_TRACKING_URI or .kdcheck/store)",
-    )
+    add_store(parser)
     parser.add_argument(
         "--port", type=int, default=5000, help="port on 127.0.0.1, 0 for a free one (default: 5000)"
     )
@@ -111,8 +107,8 @@ def serve(location: Location, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command += ["--artifacts-destination", str(location.artifacts)]
     # Nothing that points MLflow elsewhere or opens it to other machines is passed on.
     environment = {k: v for k, v in os.environ.items() if "MLFLOW_" not in k}
-    environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
     with tempfile.TemporaryFile("w+") as log, _stopped_by_signals():
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             command,
@@ -142,12 +138,9 @@ def _await_health(process: subprocess.Popen[bytes], port: int, log: IO[str]) -> 
             return
     log.seek(0)
     tail = " / ".join(log.read().strip().splitlines()[-3:])
-    raise EvidenceError(
-        "kdcheck ui",
-        f"a server that {_state(process)}: {tail}",
-        "it up on its port",
-        "Read what it says; 'mlflow doctor' checks the installation.",
-    )
+    got = f"a server that {_state(process)}: {tail}"
+    next_step = "Read what it says; 'mlflow doctor' checks the installation."
+    raise EvidenceError("kdcheck ui", got, "it up on its port", next_step)
 
 
 def _state(process: subprocess.Popen[bytes]) -> str:

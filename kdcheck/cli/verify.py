@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kdcheck.places import Places
-
-if TYPE_CHECKING:
-    from kdcheck.evidence.source import EvidenceSource
+from kdcheck.cli._source import add_store, source_of
 
 HELP = "recompute every verdict from stored evidence, without training"
 
@@ -21,11 +17,7 @@ HELP = "recompute every verdict from stored evidence, without training"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("bundle", type=Path, nargs="?", metavar="DIR", help="an exported bundle")
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="a store instead (default: $KDCHECK_STORE, $MLFLOW_TRACKING_URI or .kdcheck/store)",
-    )
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,18 +35,3 @@ def run(args: argparse.Namespace) -> int:
         differing += not check.same
     print(f"{differing} verdicts differ" if differing else "every verdict is as stored")
     return 1 if differing else 0
-
-
-def source_of(bundle: Path | None, store: str | None) -> EvidenceSource:
-    """The bundle that is named, or else the store, by default as the environment says.
-
-    Raises:
-        EvidenceError: it is not there or cannot be used.
-    """
-    if bundle is not None:
-        from kdcheck.evidence.bundle import Bundle
-
-        return Bundle(bundle)
-    from kdcheck.evidence.store import Store
-
-    return Store.open(Places.resolve(store=store).store)

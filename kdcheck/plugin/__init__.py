@@ -75,10 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs a CUDA device; claims at a scale that needs one")
     workers = config.getoption("--workers")
     if workers is not None and workers < 0:
-        raise pytest.UsageError(
-            f"kdcheck: --workers: got {workers}; wanted a number of processes, or 0 to train in "
-            "this one. Leave it out for one a core."
-        )
+        wanted = "a number of processes, or 0 to train in this one. Leave it out for one a core."
+        raise pytest.UsageError(f"kdcheck: --workers: got {workers}; wanted {wanted}")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,9 +100,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     collect_rarely()
     with _refusals_arrive(config):
         papers = planning.papers_of(claims)
-        scales = {
-            name: or_usage_error(planning.scale_of, config, paper) for name, paper in papers.items()
-        }
+        scales = {n: or_usage_error(planning.scale_of, config, p) for n, p in papers.items()}
         for item in claims:
             if scales[planning.claim_of_item(item).paper.name].needs_cuda:
                 item.add_marker(pytest.mark.gpu)
@@ -192,13 +188,9 @@ def pytest_terminal_summary(
 ) -> None:  # pragma: no cover - covered through a child process
     """The verdict table, and where the evidence is."""
     del exitstatus
-    lines = [
-        dict(report.user_properties)[PROPERTY]
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if PROPERTY in dict(getattr(report, "user_properties", ()))
-        and getattr(report, "when", "") == "call"
-    ]
+    reports = [each for some in terminalreporter.stats.values() for each in some]
+    called = [each for each in reports if getattr(each, "when", "") == "call"]
+    lines = [line for each in called for name, line in each.user_properties if name == PROPERTY]
     if lines:
         from kdcheck.plugin.outcome import summarise
 

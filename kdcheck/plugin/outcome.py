@@ -46,11 +46,9 @@ def _act(verdict: Verdict, expectation: Mapping[str, str] | None, *, undecided_f
     if expectation is not None:
         wanted, because = expectation["verdict"], expectation["because"]
         if word != wanted:
-            pytest.fail(
-                f"{verdict}\nExpected {wanted}: {because}. The verdict has changed: look at the "
-                f"evidence with `kdcheck ui`, then correct {EXPECTED}.",
-                pytrace=False,
-            )
+            step = f"look at the evidence with `kdcheck ui`, then correct {EXPECTED}."
+            changed = f"Expected {wanted}: {because}. The verdict has changed: {step}"
+            pytest.fail(f"{verdict}\n{changed}", pytrace=False)
         return
     if word is Word.NOT_RUN:
         pytest.skip(str(verdict))
@@ -78,12 +76,10 @@ def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, M
         raise InputError(str(path), str(error), "TOML", "Correct the file.") from error
     for claim, entry in entries.items():
         if set(entry) != {"verdict", "because"} or entry["verdict"] not in set(Word):
-            raise InputError(
-                f"{path}, {session.scale.name}, {claim!r}",
-                repr(entry),
-                f"verdict (one of {', '.join(Word)}) and because",
-                "Say in `because` why that verdict is known and accepted.",
-            )
+            who = f"{path}, {session.scale.name}, {claim!r}"
+            wanted = f"verdict (one of {', '.join(Word)}) and because"
+            next_step = "Say in `because` why that verdict is known and accepted."
+            raise InputError(who, repr(entry), wanted, next_step)
     return dict(entries)
 
 
@@ -111,16 +107,14 @@ def row(verdict: Verdict) -> dict[str, Any]:
     if verdict.effect is not None and verdict.seeds >= 2:
         low, high = verdict.interval()
         figures = f"{verdict.effect:+.3f} [{low:+.3f}, {high:+.3f}] {verdict.criterion.unit}"
-    more = verdict.more_seeds
-    return {
-        "claim": verdict.criterion.claim,
+    more, criterion = verdict.more_seeds, verdict.criterion
+    named = {name: getattr(criterion, name) for name in ("claim", "paper", "scale")}
+    return named | {
         "word": verdict.word.value,
-        "paper": verdict.criterion.paper,
-        "scale": verdict.criterion.scale,
         "figures": figures,
         "seeds": verdict.seeds,
-        "tasks": f"{verdict.tasks_as_claimed} of {len(verdict.criterion.tasks)}",
-        "more": "" if not more else f"about {more} more seeds",
+        "tasks": f"{verdict.tasks_as_claimed} of {len(criterion.tasks)}",
+        "more": f"about {more} more seeds" if more else "",
     }
 
 
@@ -138,9 +132,8 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
         colour = COLOURS.get(Word(each["word"]), "yellow")
         reporter.write(f"{each['claim']:{width}}  ")
         reporter.write(f"{each['word']:10}", **{colour: True})
-        reporter.write_line(
-            f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}".rstrip()
-        )
+        line = f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}"
+        reporter.write_line(line.rstrip())
     store = places_of(config).store
     session = config.stash.get(SESSION, None)
     try:

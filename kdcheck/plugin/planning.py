@@ -61,11 +61,8 @@ def scale_of(config: pytest.Config, paper: Paper) -> Scale:
     own = paper.gpu_scale if config.getoption("-m") == "gpu" else ""
     name = config.getoption("--scale") or own or paper.default_scale
     if not name:
-        wanted, step = (
-            "--scale",
-            "Give --scale FILE.toml; docs/guides/scales.md says what is in it.",
-        )
-        raise InputError(f"claims of {paper.name!r}", "no scale", wanted, step)
+        step = "Give --scale FILE.toml; docs/guides/scales.md says what is in it."
+        raise InputError(f"claims of {paper.name!r}", "no scale", "--scale", step)
     return load(name, paper)
 
 
@@ -155,10 +152,9 @@ def _cuda_or_skip(config: pytest.Config, items: Sequence[pytest.Item], scale: st
         return True
     reason = f"scale {scale!r} needs a CUDA device and none is visible; these claims were NOT_RUN"
     if config.getoption("--require-gpu"):
-        raise pytest.UsageError(
-            f"kdcheck: {reason}. Check CUDA_VISIBLE_DEVICES and the build of torch, or leave out "
-            "--require-gpu to skip them."
-        )
+        step = "Check CUDA_VISIBLE_DEVICES and the build of torch"
+        step += ", or leave out --require-gpu to skip them."
+        raise pytest.UsageError(f"kdcheck: {reason}. {step}")
     print(f"\nkdcheck: {reason}")  # pytest itself gives reasons under -ra alone
     for item in items:
         item.add_marker(pytest.mark.skip(reason=reason))

@@ -70,11 +70,8 @@ def build(claims: Iterable[Claim], scale: Scale, seeds: tuple[int, ...], digests
     # Claims share most of their arms, and checking a recipe costs a millisecond.
     recipe = cache(lambda arm, task, seed: recipe_of(arm, scale, task, seed, digests))
     for claim in claims:
-        smoothed = {
-            reading.arm
-            for reading in claim.measures.readings()
-            if METRICS[reading.metric].needs == "smoothing"
-        }
+        readings = claim.measures.readings()
+        smoothed = {each.arm for each in readings if METRICS[each.metric].needs == "smoothing"}
         for arm in claim.measures.arms():
             for task in scale.tasks:
                 for seed in seeds:
@@ -96,18 +93,13 @@ def recipe_of(arm: Arm, scale: Scale, task: str, seed: int, digests: Digests) ->
     settings: dict[str, Any] = scale.settings(arm, task)
     rows = {f"{split}_rows": count for split, count in scale.rows.get(task, {}).items()}
     teacher = recipe_of(arm.teacher, scale, task, seed, digests) if arm.teacher else None
-    recipe = Recipe.from_dict(
-        settings
-        | rows
-        | {
-            "task": task,
-            "task_digest": digests.task(task),
-            "encoder": digests.encoder_name(arm.size),
-            "encoder_digest": digests.encoder(arm.size),
-            "seed": seed,
-        }
-        | ({"teacher": teacher.to_dict()} if teacher else {})
-    )
+    named = {"task": task, "task_digest": digests.task(task), "seed": seed}
+    named |= {
+        "encoder": digests.encoder_name(arm.size),
+        "encoder_digest": digests.encoder(arm.size),
+    }
+    taught = {"teacher": teacher.to_dict()} if teacher else {}
+    recipe = Recipe.from_dict(settings | rows | named | taught)
     if arm.teacher_temperature == 1.0:
         return recipe
     return replace(recipe, teacher_temperature=arm.teacher_temperature)

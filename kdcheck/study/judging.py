@@ -97,13 +97,11 @@ def judge_all(
     measured: dict[str, Measured | None] = {
         claim.id: measure(claim.measures, graph.table(claim.measures), readings) for claim in asked
     }
+    criteria = [criterion_of(claim, graph.scale) for claim in asked]
     return judge_family(
-        [
-            *(criterion_of(claim, graph.scale) for claim in asked),
-            *(verdict.criterion for verdict in beside),
-        ],
+        criteria + [verdict.criterion for verdict in beside],
         measured | {verdict.criterion.claim: verdict.measured for verdict in beside},
-        registered_digests={**(registered or {}), **still_changed(beside)},
+        registered_digests=dict(registered or {}) | still_changed(beside),
     )
 
 

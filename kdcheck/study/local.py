@@ -69,13 +69,23 @@ class LocalExecutor:
                 _tell(process, path)
             while alive := [process for process in self._processes if process.poll() is None]:
                 display.update()
-                _raise_if_failed(self._processes, self._folder)
+                self._raise_if_failed()
                 with suppress(subprocess.TimeoutExpired):
                     alive[-1].wait(LOOK_SECONDS)
-            _raise_if_failed(self._processes, self._folder)
+            self._raise_if_failed()
             display.update()
         finally:
             self.close()
+
+    def _raise_if_failed(self) -> None:
+        for index, process in enumerate(self._processes):
+            if process.poll() not in (None, 0):
+                log = _log(self._folder, index)
+                last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
+                got = f"exit code {process.returncode}: {' '.join(last) or 'no message'}"
+                step = f"The whole log is {log}; what is finished is kept, so start again after "
+                step += "mending."
+                raise TrainingError(f"worker w{index}", got, "every recipe trained", step)
 
     def _write(self, job: Job) -> Path:
         """The job as a file of its own: a session beside this one may share the folder."""
@@ -139,16 +149,3 @@ def _tell(process: subprocess.Popen[str], job: Path) -> None:
     with suppress(BrokenPipeError):  # it has died, and its log says why
         process.stdin.write(f"{job}\n")
         process.stdin.flush()
-
-
-def _raise_if_failed(processes: list[subprocess.Popen[str]], folder: Path) -> None:
-    for index, process in enumerate(processes):
-        if process.poll() not in (None, 0):
-            log = _log(folder, index)
-            last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
-            raise TrainingError(
-                f"worker w{index}",
-                f"exit code {process.returncode}: {' '.join(last) or 'no message'}",
-                "every recipe trained",
-                f"The whole log is {log}; what is finished is kept, so start again after mending.",
-            )

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ class Display:
         self._wanted, self._before = frozenset(wanted), frozenset(wanted) & frozenset(before)
         self._folder = folder
         self._stream = stream or sys.stdout
-        self._started = time.monotonic()
-        self._last_line = -1
+        self._started, self._last_line = time.monotonic(), -1
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -46,12 +44,7 @@ class Display:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -101,22 +94,11 @@ def clock(seconds: float) -> str:
 
 
 def _bar(total: int) -> Progress:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+    counts = ("{task.completed:.0f}/{task.total:.0f}", "{task.fields[running]} running")
     progress = Progress(
-        TextColumn("training"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TextColumn("{task.fields[running]} running"),
-        TimeElapsedColumn(),
-        TextColumn("to go"),
-        TimeRemainingColumn(),
+        "training", BarColumn(), *counts, TimeElapsedColumn(), "to go", TimeRemainingColumn()
     )
     progress.add_task("training", total=total, running=0)
     return progress

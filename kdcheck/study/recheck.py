@@ -10,7 +10,7 @@ from itertools import groupby
 from kdcheck import metrics
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import curves_read
-from kdcheck.evidence.evidence import EvaluationPoint, Evidence
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.study.judging import measure, still_changed
@@ -35,12 +35,10 @@ class Check:
         """What is not as stored: the word, why it is INVALID, or the effect of a task and seed."""
         stored, again = self.stored, self.again
         found = [] if stored.word is again.word else [f"stored as {stored.word}"]
-        if (stored.fault is None) != (again.fault is None) or (
-            stored.fault and again.fault and stored.fault.kind != again.fault.kind
-        ):
-            found.append(f"stored with {stored.fault and stored.fault.kind}")
-        effects = dict(_effects(again))
-        kept = dict(_effects(stored))
+        fault, fault_again = (each.fault and each.fault.kind for each in (stored, again))
+        if fault != fault_again:
+            found.append(f"stored with {fault}")
+        effects, kept = _effects(again), _effects(stored)
         if effects.keys() != kept.keys():
             found.append("stored for other tasks or seeds")
         found += [
@@ -101,30 +99,24 @@ def check_metrics(evidence: Evidence) -> None:
         EvidenceError: one that differs; the message names it.
     """
     for point in evidence.points:
-        for name, again in _recomputed(point).items():
-            stored = point.values.get(name, again)
-            if not _close(stored, again):
-                raise EvidenceError(
-                    f"run {evidence.recipe.digest[:8]}, {name} at step {point.step}",
-                    f"{stored:.6f} stored and {again:.6f} from the posteriors",
-                    "the same",
-                    "The evidence was altered after training; train that run again.",
-                )
+        for split, part in point.predictions.items():
+            for name, again in metrics.summary(part.logits_NK, part.labels_N).items():
+                stored = point.values.get(f"{split}/{name}", again)
+                if not _close(stored, again):
+                    raise EvidenceError(
+                        f"run {evidence.recipe.digest[:8]}, {split}/{name} at step {point.step}",
+                        f"{stored:.6f} stored and {again:.6f} from the posteriors",
+                        "the same",
+                        "The evidence was altered after training; train that run again.",
+                    )
 
 
-def _recomputed(point: EvaluationPoint) -> dict[str, float]:
+def _effects(verdict: Verdict) -> dict[tuple[str, int], float]:
     return {
-        f"{split}/{name}": value
-        for split, part in point.predictions.items()
-        for name, value in metrics.summary(part.logits_NK, part.labels_N).items()
+        (name, seed): effect
+        for name, task in (verdict.measured.tasks if verdict.measured else {}).items()
+        for seed, effect in zip(task.seeds, task.effects, strict=True)
     }
-
-
-def _effects(verdict: Verdict) -> Iterator[tuple[tuple[str, int], float]]:
-    tasks = verdict.measured.tasks if verdict.measured else {}
-    for name, task in tasks.items():
-        for seed, effect in zip(task.seeds, task.effects, strict=True):
-            yield (name, seed), effect
 
 
 def _close(stored: float, again: float) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kdcheck.errors import InputError, RecipeError
 from kdcheck.places import Places
 from kdcheck.recipe import Recipe
-from kdcheck.tasks import Task, load_task
+from kdcheck.tasks import SPLITS, Task, load_task
 
 if TYPE_CHECKING:
     from kdcheck.encoders import Encoder
@@ -25,33 +25,27 @@ class Resources:
         self.load_encoder = lru_cache(maxsize=None)(self._load_encoder)
         self._prepare = lru_cache(maxsize=8)(self._prepare_inputs)
 
-    def task_of(self, recipe: Recipe) -> Task:
-        """The task of a recipe, cut to its rows."""
-        rows = (recipe.train_rows, recipe.validation_rows, recipe.test_rows)
-        return self.load_task(recipe.task, *rows)
-
     def inputs_of(self, recipe: Recipe) -> Inputs:
         """The task of a recipe, tokenised for its encoder.
 
         Raises:
             RecipeError: the content is not what the recipe names.
         """
-        task = self.task_of(recipe)
-        if task.digest != recipe.task_digest:
-            raise RecipeError(
-                f"recipe {recipe.short}, task {recipe.task!r}",
-                f"content {task.digest[:12]}",
-                f"content {recipe.task_digest[:12]}, which the recipe names",
-                "The data differ from those the recipe was made for; see kdcheck data verify.",
-            )
         rows = (recipe.train_rows, recipe.validation_rows, recipe.test_rows)
-        return self._prepare(recipe.task, *rows, recipe.encoder, recipe.max_length)
+        task = self.load_task(recipe.task, *rows)
+        if task.digest != recipe.task_digest:
+            who, got = f"recipe {recipe.short}, task {recipe.task!r}", f"content {task.digest[:12]}"
+            wanted = f"content {recipe.task_digest[:12]}, which the recipe names"
+            next_step = (
+                "The data differ from those the recipe was made for; see kdcheck data verify."
+            )
+            raise RecipeError(who, got, wanted, next_step)
+        return self._prepare(recipe.encoder, recipe.max_length, recipe.task, *rows)
 
-    def _load_task(
-        self, name: str, train: int | None, validation: int | None, test: int | None
-    ) -> Task:
+    def _load_task(self, name: str, *rows: int | None) -> Task:
         task = load_task(name, data_dir=self._places.data_dir, cache_dir=self._places.cache_dir)
-        if (train, validation, test) == (None, None, None):
+        train, validation, test = rows
+        if train is validation is test is None:
             return task
         return task.subset(train=train, validation=validation, test=test)
 
@@ -63,19 +57,11 @@ class Resources:
         )
 
     def _prepare_inputs(
-        self,
-        task: str,
-        train: int | None,
-        validation: int | None,
-        test: int | None,
-        encoder: str,
-        max_length: int,
+        self, encoder: str, max_length: int, task: str, *rows: int | None
     ) -> Inputs:
         from kdcheck.engine.inputs import prepare
 
-        return prepare(
-            self.load_task(task, train, validation, test), self.load_encoder(encoder), max_length
-        )
+        return prepare(self.load_task(task, *rows), self.load_encoder(encoder), max_length)
 
 
 class ScaleDigests:
@@ -112,8 +98,7 @@ class ScaleDigests:
 
     def _task(self, name: str) -> Task:
         rows = self._scale.rows.get(name, {})
-        cut = (rows.get(split) for split in ("train", "validation", "test"))
-        return self._resources.load_task(name, *cut)
+        return self._resources.load_task(name, *map(rows.get, SPLITS))
 
     def encoder(self, size: str) -> str:
         """Digest of the pair's larger or smaller encoder."""

@@ -52,12 +52,9 @@ class Scale:
             method = dict(self.methods[arm.method][arm.size])
         except KeyError:
             known = sorted(f"{m}/{s}" for m, sizes in self.methods.items() for s in sizes)
-            raise InputError(
-                f"scale {self.name!r}",
-                f"no method {arm.method}/{arm.size}",
-                f"one of {', '.join(known)}",
-                "Add its hyper-parameters to the scale file.",
-            ) from None
+            got, wanted = f"no method {arm.method}/{arm.size}", f"one of {', '.join(known)}"
+            step = "Add its hyper-parameters to the scale file."
+            raise InputError(f"scale {self.name!r}", got, wanted, step) from None
         own = method.pop("tasks", {}).get(task, {})
         settings = {**self.training, **method, **own}
         # An objective's parameters may be given for one task alone, where each has its best.
@@ -83,12 +80,8 @@ def load(name_or_path: str, paper: Paper = OWN) -> Scale:
         path = Path(paper.scales, f"{name_or_path}.toml")
     elif path.suffix != ".toml" or not path.is_file():
         known = "".join(f"{name}, " for name in shipped_names(paper))
-        raise InputError(
-            "scale",
-            repr(name_or_path),
-            f"one of {known}or the path of a .toml file",
-            "Check the spelling or the path.",
-        )
+        wanted = f"one of {known}or the path of a .toml file"
+        raise InputError("scale", repr(name_or_path), wanted, "Check the spelling or the path.")
     try:
         return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
@@ -103,43 +96,42 @@ def shipped_names(paper: Paper) -> list[str]:
 def _checked(values: dict[str, Any]) -> Scale:
     who = f"scale {values.get('name')!r}"
     _check_kinds(who, values)
-    tasks = values.get("tasks", [])
+    tasks, methods = values.get("tasks", []), _methods(values)
     known = {f.name for f in dataclasses.fields(Scale)}
     required = {"name", "pair", "tasks", "seeds", "training", "methods"}
+    strange = {place for place, size, own in methods if size not in SIZES or "objective" not in own}
+    # Tables for tasks that the scale does not have would have no effect.
+    exceptions = {
+        f"{place}.tasks.{k}": k for place, _, own in methods for k in own.get("tasks", {})
+    }
+    exceptions |= {f"rows.{task}": task for task in values.get("rows", {})}
     for wrong, wanted in (
-        (sorted(set(values) - known), f"only {', '.join(sorted(known))}"),
-        (sorted(required - set(values)), "every required field"),
+        (set(values) - known, f"only {', '.join(sorted(known))}"),
+        (required - set(values), "every required field"),
         (
-            sorted(set(values.get("training", {})) - TRAINING_FIELDS),
+            set(values.get("training", {})) - TRAINING_FIELDS,
             f"recipe fields, of {', '.join(sorted(TRAINING_FIELDS))}",
         ),
+        (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
         (
-            sorted(
-                f"{method}.{size}"
-                for method, sizes in values.get("methods", {}).items()
-                for size, own in sizes.items()
-                if size not in SIZES or "objective" not in own
-            ),
-            f"methods of {' or '.join(SIZES)} with an objective each",
+            {place for place, task in exceptions.items() if task not in tasks},
+            f"exceptions of the scale's tasks, {', '.join(tasks)}",
         ),
-        (_strange_tasks(values), f"exceptions of the scale's tasks, {', '.join(tasks)}"),
     ):
         if wrong:
-            raise InputError(who, f"{', '.join(wrong)}", wanted, NEXT_STEP)
+            raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
     lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations")}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
 
 
-def _strange_tasks(values: Mapping[str, Any]) -> list[str]:
-    """Tables for tasks that the scale does not have: they would have no effect."""
-    named = [(f"rows.{task}", task) for task in values.get("rows", {})] + [
-        (f"methods.{method}.{size}.tasks.{task}", task)
+def _methods(values: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    """Each table of a method: where it is, its size, and what is in it."""
+    return [
+        (f"methods.{method}.{size}", size, own)
         for method, sizes in values.get("methods", {}).items()
         for size, own in sizes.items()
-        for task in own.get("tasks", {})
     ]
-    return sorted(name for name, task in named if task not in values.get("tasks", []))
 
 
 def _check_kinds(who: str, values: Mapping[str, Any]) -> None:
@@ -147,24 +139,20 @@ def _check_kinds(who: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in KINDS and not KINDS[name][1](value):
             raise InputError(who, f"{name} = {value!r}", KINDS[name][0], NEXT_STEP)
-    for method, sizes in values.get("methods", {}).items():
-        for size, own in sizes.items():
-            where = f"methods.{method}.{size}"
-            exceptions = own.get("tasks", {}) if isinstance(own, dict) else {}
-            if not isinstance(exceptions, dict):
-                raise InputError(who, f"{where}.tasks = {exceptions!r}", "a table", NEXT_STEP)
-            parts = {where: own} | {f"{where}.tasks.{k}": v for k, v in exceptions.items()}
-            for part, table in parts.items():
-                _check_method(who, part, table)
+    for where, _, own in _methods(values):
+        exceptions = _table(who, f"{where}.tasks", _table(who, where, own).get("tasks", {}))
+        for part, table in {
+            where: own,
+            **{f"{where}.tasks.{k}": exceptions[k] for k in exceptions},
+        }.items():
+            objective = _table(who, part, table).get("objective", {})
+            _table(who, f"{part}.objective", objective, 'a table, as { name = "erm" }')
 
 
-def _check_method(who: str, where: str, table: Any) -> None:
-    if not isinstance(table, dict):
-        raise InputError(who, f"{where} = {table!r}", "a table", NEXT_STEP)
-    objective = table.get("objective", {})
-    if not isinstance(objective, dict):
-        wanted = 'a table, as { name = "erm" }'
-        raise InputError(who, f"{where}.objective = {objective!r}", wanted, NEXT_STEP)
+def _table(who: str, where: str, value: Any, wanted: str = "a table") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(who, f"{where} = {value!r}", wanted, NEXT_STEP)
+    return value
 
 
 def _is_text(value: Any) -> bool:

@@ -56,9 +56,7 @@ class Session:
         is_worker: bool = False,
     ) -> None:
         _check_family(claims)
-        self.claims = tuple(claims)
-        self.places = places
-        self._is_worker = is_worker
+        self.claims, self.places, self._is_worker = tuple(claims), places, is_worker
         self.counts = seed_counts(seeds)
         self._resources = Resources(places)
         self._digests = ScaleDigests(scale, self._resources)
@@ -110,12 +108,9 @@ class Session:
     def verdicts(self) -> Mapping[str, Verdict]:
         """By claim id, from the evidence in the store; the family is every claim that it holds."""
         registered = self.store.registered_criteria(self.family)
+        beside = [each.verdict for each in self.others]
         return judge_all(
-            self.claims,
-            self.graph,
-            self.store.get,
-            registered=registered,
-            beside=[each.verdict for each in self.others],
+            self.claims, self.graph, self.store.get, registered=registered, beside=beside
         )
 
     @cached_property
@@ -142,10 +137,7 @@ class Session:
         asked = [self.verdicts[claim.id] for claim in self.claims]
         # More seeds may end these faults: the few that there are happened to agree.
         agreeing = (SeedIgnored, IdenticalDifferences)
-        return not any(
-            verdict.word is Word.UNDECIDED or isinstance(verdict.fault, agreeing)
-            for verdict in asked
-        )
+        return not any(v.word is Word.UNDECIDED or isinstance(v.fault, agreeing) for v in asked)
 
     def _judge_the_others_again(self) -> None:
         """Record what this session's claims change for the rest of their family."""
@@ -188,10 +180,7 @@ def seed_counts(seeds: str) -> tuple[int, ...]:
     if seeds == UNTIL_DECIDED:
         return Plan().looks
     if not seeds.isdigit() or not 1 <= int(seeds) <= len(REGISTERED_SEEDS):
-        raise InputError(
-            "seeds",
-            repr(seeds),
-            f"a number from 1 to {len(REGISTERED_SEEDS)}, or {UNTIL_DECIDED}",
-            "More seeds than are registered would be a new criterion.",
-        )
+        wanted = f"a number from 1 to {len(REGISTERED_SEEDS)}, or {UNTIL_DECIDED}"
+        next_step = "More seeds than are registered would be a new criterion."
+        raise InputError("seeds", repr(seeds), wanted, next_step)
     return (int(seeds),)

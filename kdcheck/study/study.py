@@ -100,22 +100,16 @@ class Study:
         Raises:
             ClaimError: no contrast, one that reads no run, or a curve.
         """
+        who = f"claim {self.claim.id!r}"
         if not isinstance(contrast, Contrast) or not contrast.arms():
-            raise self._error(
-                f"the contrast {getattr(contrast, 'text', repr(contrast))}",
-                "a contrast that reads at least one run",
-                "Build it from study.entropy(...) or study.accuracy(...).",
-            )
+            got = f"the contrast {getattr(contrast, 'text', repr(contrast))}"
+            next_step = "Build it from study.entropy(...) or study.accuracy(...)."
+            raise ClaimError(who, got, "a contrast that reads at least one run", next_step)
         if contrast.is_curve:
-            raise self._error(
-                f"the contrast {contrast.text}, a curve",
-                "one number for each task and seed",
-                "Take study.least(...) or study.first(...) of the curve.",
-            )
+            got = f"the contrast {contrast.text}, a curve"
+            next_step = "Take study.least(...) or study.first(...) of the curve."
+            raise ClaimError(who, got, "one number for each task and seed", next_step)
         planned = replace(self.claim, contrast=contrast)
         if self._judge is None:
             raise Planned(planned)
         self._judge(planned)
-
-    def _error(self, got: str, wanted: str, next_step: str) -> ClaimError:
-        return ClaimError(f"claim {self.claim.id!r}", got, wanted, next_step)

@@ -50,24 +50,15 @@ class Order:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
-            "recipe": self.recipe.to_dict(),
-            "role": self.role,
-            "claims": list(self.claims),
-            "teaches": self.teaches,
-            "model_folder": self.model_folder and str(self.model_folder),
-        }
+        folder = self.model_folder and str(self.model_folder)
+        return vars(self) | {"recipe": self.recipe.to_dict(), "model_folder": folder}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Order:
         """The order that ``to_dict`` wrote; the class of its objective must have been loaded."""
-        return cls(
-            recipe=Recipe.from_dict(values["recipe"]),
-            role=values["role"],
-            claims=tuple(values["claims"]),
-            teaches=values["teaches"],
-            model_folder=values["model_folder"] and Path(values["model_folder"]),
-        )
+        recipe, claims = Recipe.from_dict(values["recipe"]), tuple(values["claims"])
+        folder = values["model_folder"] and Path(values["model_folder"])
+        return cls(**{**values, "recipe": recipe, "claims": claims, "model_folder": folder})
 
 
 @dataclass(frozen=True)
@@ -98,23 +89,16 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the address of the store is whole there, password included."""
-        return {
-            "orders": [order.to_dict() for order in self.orders],
-            "places": self.places.to_dict(),
-            "modules": list(self.modules),
-            "checkpoint_seconds": self.checkpoint_seconds,
-        }
+        orders = [order.to_dict() for order in self.orders]
+        return vars(self) | {"orders": orders, "places": self.places.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Job:
         """The job that ``to_dict`` wrote, once the objectives of its recipes are loaded."""
         objectives.load_modules(values["modules"])
-        return cls(
-            orders=tuple(map(Order.from_dict, values["orders"])),
-            places=Places.from_dict(values["places"]),
-            modules=tuple(values["modules"]),
-            checkpoint_seconds=values["checkpoint_seconds"],
-        )
+        orders = tuple(map(Order.from_dict, values["orders"]))
+        places, modules = Places.from_dict(values["places"]), tuple(values["modules"])
+        return cls(orders, places, modules, values["checkpoint_seconds"])
 
 
 @dataclass
@@ -224,7 +208,11 @@ def _next_runnable(left: list[Order], finished: set[str], folder: Path) -> Itera
     """
     locks = folder / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    runnable = [order for order in left if _is_runnable(order, finished)]
+    runnable = [
+        order
+        for order in left
+        if order.recipe.teacher is None or order.recipe.teacher.digest in finished
+    ]
     assert runnable, "a job holds every teacher that the store lacks"
     for order, timeout in [*((order, 0.0) for order in runnable), (runnable[0], WAIT_SECONDS)]:
         lock = FileLock(locks / f"{order.recipe.digest}.lock")
@@ -238,11 +226,6 @@ def _next_runnable(left: list[Order], finished: set[str], folder: Path) -> Itera
             lock.release()
         return
     yield None
-
-
-def _is_runnable(order: Order, finished: set[str]) -> bool:
-    teacher = order.recipe.teacher
-    return teacher is None or teacher.digest in finished
 
 
 def _reporter(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -16,7 +15,6 @@ import pytest
 
 from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.layout import TRAININGS
 from kdcheck.evidence.store import Store
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
@@ -45,23 +43,20 @@ deviations = ["Everything is tiny."]
 [training]
 batch_size = 8
 max_length = 32
-[methods.erm.smaller]
-objective = {{ name = "erm" }}
+""" + "".join(
+    f"""
+[methods.{method}]
+objective = {{{{ name = {objective} }}}}
 learning_rate = 3e-3
-epochs = {epochs}
-[methods.erm.larger]
-objective = {{ name = "erm" }}
-learning_rate = 3e-3
-epochs = {epochs}
-[methods.ls.smaller]
-objective = {{ name = "ls", alpha = 0.6 }}
-learning_rate = 3e-3
-epochs = {epochs}
-[methods.standard_kd.smaller]
-objective = {{ name = "kd", alpha = 0.5 }}
-learning_rate = 3e-3
-epochs = {epochs}
+epochs = {{epochs}}
 """
+    for method, objective in (
+        ("erm.smaller", '"erm"'),
+        ("erm.larger", '"erm"'),
+        ("ls.smaller", '"ls", alpha = 0.6'),
+        ("standard_kd.smaller", '"kd", alpha = 0.5'),
+    )
+)
 
 
 slow = pytest.mark.skipif(
@@ -82,16 +77,9 @@ def study_folder(tmp_path: Path) -> Path:
 
 
 def _command(*arguments: str) -> list[str]:
-    options = {
-        "--scale": "smoke.toml",
-        "--store": "store",
-        "--data-dir": "data",
-        "--model-dir": "models",
-        "--workers": "0",
-    }
-    given = [part for name, value in options.items() for part in (name, value)]
-    command = [sys.executable, "-m", "pytest", "test_claims.py", "-p", "no:cacheprovider"]
-    return [*command, *given, *arguments]
+    command = "-m pytest test_claims.py -p no:cacheprovider --scale smoke.toml --store store "
+    command += "--data-dir data --model-dir models --workers 0"
+    return [sys.executable, *command.split(), *arguments]
 
 
 @pytest.fixture
@@ -150,13 +138,6 @@ def _left_by_a_dead_process(store: Store) -> str:
     )
     store._runs.tag(begun.run_id, "kdcheck.started", "1")  # this process, but an earlier one
     return begun.run_id
-
-
-@slow
-def test_undecided_fails_when_asked_to(run_claims: Run) -> None:
-    result = run_claims("--undecided-fails")
-    assert result.returncode == 1
-    assert "--undecided-fails was given" in result.stdout
 
 
 @slow
@@ -224,54 +205,3 @@ def _found(folder: Path) -> tuple[dict[str, str], dict[str, object], list[tuple[
     claims = {each.claim.id: each.verdict.to_dict() for each in store.claims()}
     runs = store._runs.search(TRAININGS, "")
     return weights, claims, sorted((run.data.tags["digest"], run.info.status) for run in runs)
-
-
-@slow
-def test_posteriors_that_were_altered_after_training_do_not_verify(
-    run_claims: Run, study_folder: Path
-) -> None:
-    run_claims()
-    bundle = study_folder / "bundle"
-    main(["export", str(bundle), "--store", str(study_folder / "store")])
-    points = next(bundle.glob("trainings/*/points.json"))
-    text = points.read_text(encoding="utf-8")
-    points.write_text(text.replace("0.", "0.9", 1), encoding="utf-8")
-    assert main(["verify", str(bundle)]) == 2
-    assert json.loads(text)
-    assert Bundle(bundle).digests()
-
-
-@slow
-def test_reruns_are_refused(run_claims: Run, study_folder: Path) -> None:
-    plugin = study_folder / "conftest.py"
-    plugin.write_text(
-        "def pytest_addoption(parser):\n    parser.addoption('--reruns', type=int, default=0)\n"
-    )
-    result = run_claims("--reruns", "3")
-    assert result.returncode == 4
-    assert "a claim that is tried until it passes is not tested" in result.stderr + result.stdout
-
-
-@slow
-@pytest.mark.parametrize(
-    ("arguments", "fact"),
-    [
-        (("--scale", "huge"), "embedded, mini, paper"),
-        (("--seeds", "12"), "a number from 1 to 10"),
-        (("--scale", "paper", "--require-gpu"), "needs a CUDA device and none is visible"),
-    ],
-)
-def test_bad_options_end_with_the_next_step(
-    run_claims: Run, arguments: tuple[str, ...], fact: str
-) -> None:
-    result = run_claims(*arguments)
-    assert result.returncode == 4
-    assert fact in result.stderr + result.stdout
-
-
-@slow
-def test_without_a_gpu_the_papers_scale_is_skipped_with_the_reason(run_claims: Run) -> None:
-    result = run_claims("-m", "gpu", "--scale", "paper")
-    assert result.returncode == 0
-    assert "2 skipped" in result.stdout
-    assert "none is visible; these claims were NOT_RUN" in result.stdout

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from kdcheck.cli import main
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.store import Store
 from kdcheck.metrics import METRICS
+from kdcheck.objectives import load_modules
+from kdcheck.objectives.objective import _REGISTRY
 from tests.tiny_files import write_encoder, write_task
 
 METRIC = """
@@ -167,16 +170,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def metric() -> Iterator[None]:
-    """The metric of the second paper's claims, as ``--load`` would bring it."""
-    found: dict[str, object] = {}
-    exec(METRIC, found)  # noqa: S102 - the text is above
-    yield
-    METRICS.pop("confidence")
+def load(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+    """The option that brings the objective and the metric of the second paper, gone afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield "--load", str(place / "theirs" / "test_kelp.py")
+    for known, name in ((METRICS, "confidence"), (_REGISTRY, "focal"), (sys.modules, "test_kelp")):
+        known.pop(name, None)
 
 
 @pytest.fixture
-def store(place: Path, metric: None) -> Store:
+def store(place: Path, load: tuple[str, str]) -> Store:
+    load_modules(load[1:])
     return Store.open(place / "store")
 
 
@@ -211,23 +215,13 @@ def test_its_claims_say_in_mlflow_whose_they_are_and_what_its_table_gives(store:
     assert "In the paper: fish +0.222 nats (Table IX)." in run_of.data.tags["mlflow.note.content"]
 
 
-def kdcheck(place: Path, *arguments: str, load: bool = True) -> tuple[int, str]:
-    """A command in a process of its own; exit code, and what it printed."""
-    own = ("--load", str(place / "theirs" / "test_kelp.py")) if load else ()
-    command = [sys.executable, "-m", "kdcheck", *own, *arguments]
-    found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    return found.returncode, found.stdout + found.stderr
-
-
 def test_its_page_shows_its_title_labels_figure_and_printed_cells_and_nothing_of_the_first(
-    place: Path,
+    place: Path, load: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, printed = kdcheck(place, "report", "--store", "store")
-    assert status == 2
-    assert "kd-ls" in printed, "two papers, and none was named"
-    named = ("--paper", "kelp-2031", "--output", "page.html")
-    assert kdcheck(place, "report", "--store", "store", *named)[0] == 0
-    page = place / "page.html"
+    report, page = (*load, "report", "--store", str(place / "store")), place / "page.html"
+    assert main(report) == 2
+    assert "kd-ls" in capsys.readouterr().err, "two papers, and none was named"
+    assert main([*report, "--paper", "kelp-2031", "--output", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     for own in ("Do Pupils Outshine Kelp?", "Kelp&#x27;s pupil", "Plate 7", "Kelp in the dark"):
         assert own in text, own
@@ -246,12 +240,13 @@ def test_its_page_shows_its_title_labels_figure_and_printed_cells_and_nothing_of
     }
 
 
-def test_its_verdicts_come_out_again_elsewhere_where_its_metric_is_loaded(place: Path) -> None:
-    export = ("export", "bundle", "--store", "store", "--paper", "kelp-2031")
-    status, printed = kdcheck(place, *export, load=False)
-    assert status == 2
-    assert "kdcheck --load FILE" in printed
-    assert kdcheck(place, *export)[0] == 0
-    status, printed = kdcheck(place, "verify", "bundle")
-    assert status == 0
-    assert "every verdict is as stored" in printed
+def test_its_verdicts_come_out_again_elsewhere_where_its_metric_is_loaded(
+    place: Path, load: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(place / "bundle")
+    export = ("export", bundle, "--store", str(place / "store"), "--paper", "kelp-2031")
+    assert main(export) == 2
+    assert "kdcheck --load FILE" in capsys.readouterr().err
+    assert main([*load, *export]) == 0
+    elsewhere = [sys.executable, "-m", "kdcheck", *load, "verify", bundle]
+    assert "every verdict is as stored" in subprocess.check_output(elsewhere, text=True)

@@ -20,14 +20,7 @@ from kdcheck.study.recheck import judge_again
 from kdcheck.study.session import Session
 from kdcheck.verdict import Verdict, Word
 from kdcheck.verdict.guards import NotFinite, SeedIgnored
-from tests.study_doubles import (
-    ERM_SMALL,
-    LS_SMALL,
-    NamedDigests,
-    entropy_gap,
-    evidence,
-    scale,
-)
+from tests.study_doubles import ERM_SMALL, LS_SMALL, NamedDigests, entropy_gap, evidence, scale
 
 ONE, OTHER = (entropy_gap(LS_SMALL, ERM_SMALL, name) for name in ("one", "other"))
 Run = Callable[..., dict[str, Verdict]]
