@@ -120,6 +120,14 @@ def test_an_unknown_scale_is_refused_with_those_that_are_known():
         load("huge", PAPER)
 
 
+def test_claims_of_no_paper_are_told_that_they_need_a_scale_file_or_a_paper():
+    with pytest.raises(
+        InputError, match=r"wanted the path of a \.toml file\. .*name paper="
+    ) as caught:
+        load("embedded")
+    assert "one of" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "arm",
     [

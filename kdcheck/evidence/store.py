@@ -22,7 +22,7 @@ from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.note import note
 from kdcheck.evidence.tracking import NO_STORE, Tracking
-from kdcheck.evidence.views import CURVES, VIEWS
+from kdcheck.evidence.views import CURVES, IN_FORCE, VIEWS
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 
@@ -324,8 +324,7 @@ class Store:
         self, paper: str | None = None, scale: str | None = None, claim: str | None = None
     ) -> list[Run]:
         """Runs of current claims, of one family or one claim on demand, the newest first."""
-        # Records of format 1 have no paper: their claims are judged anew.
-        condition = f"{FINISHED} AND tags.{CURRENT} = 'true' AND tags.paper LIKE '%'"
+        condition = f"{FINISHED} AND {IN_FORCE}"
         for tag, value in (("paper", paper), ("scale", scale), ("claim", claim)):
             condition += "" if value is None else f" AND tags.{tag} = '{value}'"
         return self._runs.search(CLAIMS, condition)[::-1]

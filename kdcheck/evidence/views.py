@@ -19,6 +19,8 @@ VIEWS = {CLAIMS: "kdcheck-verdicts", TRAININGS: "kdcheck-trainings"}
 """Key of the saved view of each experiment, for links."""
 CURVES = "kdcheck-curves"
 """Key of the view of the trainings that averages the curves over seeds."""
+IN_FORCE = f"tags.{CURRENT} = 'true' AND tags.paper LIKE '%'"
+"""The newest record of each claim; those of the first format have no paper, and are judged anew."""
 ALL_FINISHED = "attributes.status = 'FINISHED'"
 
 
@@ -36,7 +38,7 @@ def experiment_tags(ids: Mapping[str, str], name: str) -> dict[str, str]:
 def _claims_note(ids: Mapping[str, str]) -> str:
     # Links first: only the first line shows without a click.
     claims, trainings = ids[CLAIMS], ids[TRAININGS]
-    refuted = f"tags.verdict = 'REFUTED' AND tags.{CURRENT} = 'true'"
+    refuted = f"tags.verdict = 'REFUTED' AND {IN_FORCE}"
     return (
         f"[Verdicts]({runs_link(claims, view=VIEWS[CLAIMS])}) | "
         f"[refuted]({runs_link(claims, search=refuted)}) | "
@@ -61,7 +63,7 @@ def _trainings_note(ids: Mapping[str, str]) -> str:
 def _verdicts_view() -> str:
     columns = ["attributes.`Created`", "tags.`claim`", "tags.`scale`", "tags.`verdict`"]
     columns += [f"metrics.`{m}`" for m in ("effect", "ci_low", "ci_high", "n_seeds")]
-    state = _state(f"tags.{CURRENT} = 'true'", order="tags.`claim`", columns=columns)
+    state = _state(IN_FORCE, order="tags.`claim`", columns=columns)
     return _saved_view("Verdicts", state)
 
 

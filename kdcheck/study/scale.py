@@ -79,9 +79,13 @@ def load(name_or_path: str, paper: Paper = OWN) -> Scale:
     if name_or_path in shipped_names(paper):
         path = Path(paper.scales, f"{name_or_path}.toml")
     elif path.suffix != ".toml" or not path.is_file():
-        known = "".join(f"{name}, " for name in shipped_names(paper))
-        wanted = f"one of {known}or the path of a .toml file"
-        raise InputError("scale", repr(name_or_path), wanted, "Check the spelling or the path.")
+        known = ", ".join(shipped_names(paper))
+        wanted = f"{f'one of {known}, or ' if known else ''}the path of a .toml file"
+        step = "Check the spelling, or the path"
+        step += (
+            "." if known else ": claims of no paper have scales of their own alone; name paper=..."
+        )
+        raise InputError("scale", repr(name_or_path), wanted, step)
     try:
         return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:

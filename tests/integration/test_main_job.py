@@ -22,15 +22,16 @@ from tests.tiny_files import write_encoder, write_task
 
 CLAIMS = """
 from kdcheck.claims import claim, nats
+from kdcheck.paper import PAPER
 from kdcheck.paper.arms import ERM, LS, STANDARD_KD
 
 @claim("ls_raises_entropy", says="LS makes a classifier less sure.", where="Table 2",
-       holds="on every task", margin=nats({margin}), because="a test")
+       holds="on every task", margin=nats({margin}), because="a test", paper=PAPER)
 def test_ls_raises_entropy(study):
     study.judge(study.entropy(LS("smaller")) - study.entropy(ERM("smaller")))
 
 @claim("kd_lowers_entropy", says="A student is surer.", where="Table 2",
-       holds="on every task", margin=nats(0.01), because="a test")
+       holds="on every task", margin=nats(0.01), because="a test", paper=PAPER)
 def test_kd_lowers_entropy(study):
     study.judge(study.entropy(ERM("smaller")) - study.entropy(STANDARD_KD))
 """
