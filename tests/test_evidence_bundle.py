@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kdcheck.claims import apply, reading
-from kdcheck.cli import main, verify
+from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle, curves_read, export_bundle
 from kdcheck.evidence.files import write_json
@@ -180,7 +180,7 @@ def test_a_file_is_neither_a_bundle_nor_replaced_by_one(tmp_path):
 def test_an_export_that_selects_nothing_names_the_scales_and_replaces_nothing(
     tmp_path, monkeypatch, capsys, claims, facts
 ):
-    monkeypatch.setattr(verify, "source_of", lambda *_: replace(SOURCE, judged=claims))
+    monkeypatch.setattr("kdcheck.cli.export.source_of", lambda *_: replace(SOURCE, judged=claims))
     command = ["export", str(tmp_path / "bundle")]
     export_bundle(SOURCE, tmp_path / "bundle")
     before = tree(tmp_path)
