@@ -23,22 +23,22 @@ def resolve(**options) -> Places:
 @pytest.mark.parametrize(
     ("store", "work"),
     [
-        (None, "root/.kdcheck/work"),
+        (None, "project/.kdcheck/work"),
         ("elsewhere/store", "elsewhere/work"),
         ("sqlite:///elsewhere/store/tracking.db", "elsewhere/work"),
-        (ADDRESS, "root/.kdcheck/work"),
-        ("root", "root/.kdcheck/work"),  # beside it would be outside the project
-        ("sqlite:///root/mlflow.db", "root/.kdcheck/work"),
-        ("elsewhere/work", "root/.kdcheck/work"),  # beside it would be inside it
+        (ADDRESS, "project/.kdcheck/work"),
+        ("project", "project/.kdcheck/work"),  # beside it would be outside the project
+        ("sqlite:///project/mlflow.db", "project/.kdcheck/work"),
+        ("elsewhere/work", "project/.kdcheck/work"),  # beside it would be inside it
     ],
 )
 def test_all_who_train_for_a_store_share_a_work_folder_that_is_in_no_store(
     tmp_path, monkeypatch, store, work
 ):
     monkeypatch.chdir(tmp_path)
-    found = resolve(store=store, root=tmp_path / "root")
+    found = resolve(store=store, root=tmp_path / "project")
     assert found.work == tmp_path / work
-    assert resolve(store=store, root=tmp_path / "root", work=Path("w")).work == Path("w")
+    assert resolve(store=store, root=tmp_path / "project", work=Path("w")).work == Path("w")
 
 
 def test_a_store_named_from_another_folder_is_one_store(tmp_path, monkeypatch):
