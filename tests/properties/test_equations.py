@@ -351,7 +351,9 @@ def test_distillation_from_a_one_hot_teacher_is_erm(batch, alpha):
     agree(ours_N, objectives.erm(batch.logits_NK, batch.labels_N), bound_of(batch))
 
 
-@given(batches(), any_objective(alpha=0.0))
+@given(
+    batches(), any_objective(alpha=0.0).filter(lambda o: "alpha" in o.as_dict() or o.name == "erm")
+)
 def test_every_objective_with_alpha_0_is_erm_to_the_last_bit(batch, objective):
     erm_N = objectives.erm(batch.logits_NK, batch.labels_N)
     assert torch.equal(loss_of(objective, batch), erm_N)
