@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -10,7 +10,7 @@ from kdcheck.claims.contrast import Contrast
 from kdcheck.claims.paper import OWN, Paper
 from kdcheck.errors import ClaimError
 
-Holds = Literal["every", "most", "some"]
+Holds = Literal["every", "most", "some", "average"]
 Direction = Literal["above", "not_below", "within"]
 Test = TypeVar("Test", bound=Callable[..., Any])
 
@@ -18,6 +18,7 @@ QUANTIFIERS: dict[str, Holds] = {
     "on every task": "every",
     "on most tasks": "most",
     "on some task": "some",
+    "on average over tasks": "average",
 }
 WORDINGS: dict[Holds, str] = {holds: wording for wording, holds in QUANTIFIERS.items()}
 """How people read a claim's quantifier, wherever it is shown."""
@@ -99,6 +100,10 @@ class Claim:
     ``within``: it lies inside plus or minus the margin."""
     at_two_classes: str = ""
     """What a verdict that rests on binary tasks alone cannot say."""
+    rests_on: tuple[str, ...] = ()
+    """Ids of the claims that must be SUPPORTED for this one to be testable: its premises."""
+    theme: str = ""
+    """What it is listed under: the first line of its file."""
     paper: Paper = OWN
     """Whose claim it is."""
     contrast: Contrast | None = None
@@ -129,14 +134,14 @@ class Claim:
         """JSON values; the paper stands there by its name."""
         contrast = self.contrast and self.contrast.to_dict()
         changed = {"margin": asdict(self.margin), "contrast": contrast, "paper": self.paper.name}
-        return vars(self) | changed
+        return vars(self) | changed | {"rests_on": list(self.rests_on)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], paper: Paper) -> Claim:
         """The claim that :meth:`to_dict` wrote, of that paper."""
         contrast = values["contrast"] and Contrast.from_dict(values["contrast"])
         changed = {"margin": Margin(**values["margin"]), "contrast": contrast, "paper": paper}
-        return cls(**{**values, **changed})
+        return cls(**{**values, **changed, "rests_on": tuple(values["rests_on"])})
 
 
 def claim(
@@ -149,6 +154,7 @@ def claim(
     because: str,
     direction: Direction = "above",
     at_two_classes: str = "",
+    rests_on: Sequence[str] = (),
     paper: Paper = OWN,
 ) -> Callable[[Test], Test]:
     """Declare that a test checks a claim of a paper.
@@ -160,11 +166,12 @@ def claim(
         id: unique name.
         says: the claim, one sentence in our words.
         where: section and tables.
-        holds: ``on every task``, ``on most tasks`` or ``on some task``.
+        holds: ``on every task``, ``on most tasks``, ``on some task`` or ``on average over tasks``.
         margin: smallest effect that would matter: :func:`nats`, :func:`points`, :func:`plain`.
         because: why that margin.
         direction: ``above``, ``not_below`` or ``within`` the margin.
         at_two_classes: what a verdict from binary tasks alone cannot say.
+        rests_on: ids of claims of the same family without which this one says nothing.
         paper: whose claim it is; claims of one paper at one scale are one family.
 
     Returns:
@@ -191,11 +198,13 @@ def claim(
         because=because,
         direction=direction,
         at_two_classes=at_two_classes,
+        rests_on=tuple(rests_on),
         paper=paper,
     )
 
     def mark(test: Test) -> Test:
-        setattr(test, ATTRIBUTE, declared)
+        theme = (test.__globals__.get("__doc__") or "").strip().partition("\n")[0]
+        setattr(test, ATTRIBUTE, replace(declared, theme=theme))
         return test
 
     return mark

@@ -53,6 +53,7 @@ def claim(
     because: str = "",
     beside: Sequence[Statement] = (),
     at_two_classes: str = "",
+    rests_on: Sequence[Statement] = (),
 ) -> Callable[[Test], Test]:
     """Declare that a test checks a statement of the paper; see :func:`kdcheck.claims.claim`.
 
@@ -65,6 +66,7 @@ def claim(
         because: why that margin; by default its share of the smallest gap that the tables print.
         beside: other statements whose gaps the margin was chosen below as well.
         at_two_classes: what a verdict from binary tasks alone cannot say.
+        rests_on: statements that must be SUPPORTED for this one to be testable.
 
     Returns:
         A decorator that leaves the test as it is, but for the declaration.
@@ -90,5 +92,6 @@ def claim(
         margin=margin,
         because=because or reason(margin, (said, *beside)),
         at_two_classes=at_two_classes,
+        rests_on=[premise.id for premise in rests_on],
         paper=PAPER,
     )

@@ -30,6 +30,7 @@ def criterion_of(claim: Claim, scale: Scale) -> Criterion:
         direction=claim.direction,
         says=claim.says,
         holds=claim.holds,
+        rests_on=claim.rests_on,
         paper=claim.paper.name,
         scale=scale.name,
         seeds=REGISTERED_SEEDS,

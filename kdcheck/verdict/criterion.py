@@ -12,8 +12,9 @@ from typing import Any, Literal, Self
 from kdcheck.errors import ClaimError
 from kdcheck.verdict.words import REGIONS, Direction, Word
 
-Holds = Literal["every", "most", "some"] | int
+Holds = Literal["every", "most", "some", "average"] | int
 
+QUANTIFIERS = ("every", "most", "some", "average")
 REWORDABLE = ("says", "because")
 """Fields that explain and do not decide: they are stored, but are no part of the digest."""
 
@@ -116,7 +117,10 @@ class Criterion:
     says: str = ""
     """The claim as a sentence."""
     holds: Holds = "every"
-    """On which tasks: "every", "most" (more than half), "some", or at least this many."""
+    """On which tasks: "every", "most" (more than half), "some", at least this many, or "average":
+    of the mean over all tasks."""
+    rests_on: tuple[str, ...] = ()
+    """Ids of the claims of its family that must be SUPPORTED for it to say anything: its premises."""
     paper: str = ""
     """Name of the paper whose claim it is; a family is the claims of one paper at one scale."""
     scale: str = ""
@@ -166,9 +170,9 @@ class Criterion:
                 "List the tasks of this scale.",
             ),
             (
-                isinstance(self.holds, str) and self.holds not in ("every", "most", "some"),
+                isinstance(self.holds, str) and self.holds not in QUANTIFIERS,
                 f"holds={self.holds!r}",
-                "'every', 'most', 'some' or a count",
+                f"one of {', '.join(QUANTIFIERS)}, or a count",
                 "Name the quantifier.",
             ),
             (
@@ -191,7 +195,7 @@ class Criterion:
         if isinstance(self.holds, int):
             return self.holds
         tasks = len(self.tasks)
-        return {"every": tasks, "most": tasks // 2 + 1, "some": 1}[self.holds]
+        return {"every": tasks, "most": tasks // 2 + 1, "some": 1, "average": tasks}[self.holds]
 
     def needed_for(self, word: Word) -> int:
         """On how many tasks a word must be shown: ``needed``, or enough to break the claim.
@@ -208,6 +212,7 @@ class Criterion:
         """JSON scalars, lists and objects only."""
         return asdict(self) | {
             "tasks": list(self.tasks),
+            "rests_on": list(self.rests_on),
             "seeds": list(self.seeds),
             "plan": asdict(self.plan) | {"looks": list(self.plan.looks)},
         }
@@ -232,6 +237,7 @@ class Criterion:
             **{
                 **stored,
                 "tasks": tuple(stored["tasks"]),
+                "rests_on": tuple(stored["rests_on"]),
                 "seeds": tuple(stored["seeds"]),
                 "plan": Plan(**{**plan, "looks": tuple(plan["looks"])}),
             }

@@ -73,6 +73,10 @@ class Verdict:
     """Per word, among how many claims Holm still divides its error rate."""
     fault: Fault | None = None
     """Why it is INVALID; ``fault.advice`` lists causes and cures."""
+    untestable: str = ""
+    """Why it is NOT_TESTABLE, a sentence."""
+    exploratory: tuple[str, ...] = ()
+    """What differs from the registered study, a sentence each; none: the verdict is confirmatory."""
 
     @cached_property
     def _arrays(self) -> Arrays:
@@ -84,6 +88,11 @@ class Verdict:
                 "Look at .reason first.",
             )
         return as_arrays(self.criterion, self.measured)
+
+    @property
+    def standing(self) -> str:
+        """``CONFIRMATORY`` if all was registered before the first run, else ``EXPLORATORY``."""
+        return "EXPLORATORY" if self.exploratory else "CONFIRMATORY"
 
     @property
     def p_supported(self) -> float:
@@ -178,6 +187,8 @@ class Verdict:
         """Why this word, in a sentence."""
         if self.word is Word.NOT_RUN:
             return "No run of this claim is in the evidence."
+        if self.untestable:
+            return self.untestable
         if self.fault is not None:
             return f"{self.fault.detail[0].upper()}{self.fault.detail[1:]}."
         if self.word is Word.UNDECIDED:
@@ -235,6 +246,8 @@ class Verdict:
             "family_size": self.family_size,
             "rivals": {word.value: count for word, count in self.rivals.items()},
             "fault": self.fault and {"kind": self.fault.kind, "detail": self.fault.detail},
+            "untestable": self.untestable,
+            "exploratory": list(self.exploratory),
             "derived": self._derived(),
         }
 
@@ -267,6 +280,8 @@ class Verdict:
             family_size=stored["family_size"],
             rivals={Word(word): count for word, count in stored["rivals"].items()},
             fault=stored["fault"] and fault_from_dict(stored["fault"]),
+            untestable=stored["untestable"],
+            exploratory=tuple(stored["exploratory"]),
         )
 
     def to_json(self) -> str:

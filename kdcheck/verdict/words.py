@@ -13,7 +13,8 @@ class Word(StrEnum):
     """What the evidence says of a claim.
 
     SUPPORTED and REFUTED and EQUIVALENT are shown, each with a bounded error rate; UNDECIDED is
-    what is left; INVALID means that the evidence cannot be judged; NOT_RUN that there is none.
+    what is left; NOT_TESTABLE means that what the claim rests on was not shown to hold; INVALID that
+    the evidence cannot be judged; NOT_RUN that there is none.
 
     Source: decision 0040, what the words of a verdict mean.
 
@@ -25,6 +26,7 @@ class Word(StrEnum):
     REFUTED = "REFUTED"
     EQUIVALENT = "EQUIVALENT"
     UNDECIDED = "UNDECIDED"
+    NOT_TESTABLE = "NOT_TESTABLE"
     INVALID = "INVALID"
     NOT_RUN = "NOT_RUN"
 
