@@ -178,10 +178,18 @@ def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
                 "Pick two encoders of one family, or re-export one with the other's "
                 f"{'tokenizer.json' if what == 'tokenizer' else 'label2id'}.",
             )
+    notes = []
     if teacher.reads_token_types != student.reads_token_types:
         blind = student if teacher.reads_token_types else teacher
-        return [f"{blind.name} does not read token types: it tells two texts apart by [SEP] alone"]
-    return []
+        notes.append(
+            f"{blind.name} does not read token types: it tells two texts apart by [SEP] alone"
+        )
+    widths = [encoder.config.hidden_size for encoder in (teacher, student)]
+    if widths[0] != widths[1]:
+        both = zip((teacher.name, student.name), widths, strict=True)
+        facts = " and ".join(f"{name} is {width} wide" for name, width in both)
+        notes.append(f"{facts}: a student sees its teacher's posteriors, never its hidden states")
+    return notes
 
 
 def check_label_map(encoder: Encoder, classes: Sequence[str]) -> None:

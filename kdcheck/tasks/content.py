@@ -1,4 +1,4 @@
-"""Decisions about rows that depend on their text alone: order, cuts, repeats (decisions 0020, 0021).
+"""Decisions about rows that depend on their text alone: order, cuts, repeats (decisions 0020, 0021, 0112).
 
 Nothing here draws random numbers: a hash of seed and text takes their place, so that the same
 content gives the same split on every machine and in every library version.
@@ -52,6 +52,26 @@ def cut(split: Split, size: int, seed: int) -> tuple[Split, Split]:
     """
     order = content_order(split, seed)
     return split.take(sorted(order[size:])), split.take(sorted(order[:size]))
+
+
+def part_of(group: str, shares: Mapping[str, float], seed: int, *, rest: str) -> str:
+    """The part that a group of rows goes to as a whole: each gets about its share of all groups."""
+    digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
+    place = int.from_bytes(digest[:8]) / 2**64
+    for part, share in shares.items():
+        if place < share:
+            return part
+        place -= share
+    return rest
+
+
+def balance(split: Split, seed: int) -> Split:
+    """As many rows of each class as of the rarest, the first in content order; row order is kept."""
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for row in content_order(split, seed):
+        by_class[split.labels[row]].append(row)
+    size = min(map(len, by_class.values()), default=0)
+    return split.take(sorted(row for rows in by_class.values() for row in rows[:size]))
 
 
 def overlap(first: Split, second: Split) -> int:
