@@ -20,6 +20,7 @@ from kdcheck.metrics.posteriors import (
     as_array,
     brier,
     check_some,
+    entropy_correlation,
     expected_calibration_error,
     of_label,
 )
@@ -127,6 +128,11 @@ METRICS: dict[str, Metric] = {
         ),
         unit="nats", high=lambda _: math.inf, better="neither", needs="teacher",
         source="the soft term of Eq. 2",
+    ),
+    "entropy_correlation": Metric(
+        of=lambda seen: entropy_correlation(np.exp(seen.log_p_NK), np.exp(seen.log_teacher_NK)),
+        unit="fraction", low=-1.0, high=lambda _: 1.0, better="neither", needs="teacher",
+        source="Spearman 1904, of entropies",
     ),
     "smoothing_floor_nats": Metric(
         of=lambda seen: theory.smoothing_entropy_floor(

@@ -54,7 +54,7 @@ def entropy(arm: Arm, *, split: str = "test", temperature: float = 1.0) -> Contr
     return reading("mean_entropy_nats", arm, split=split, temperature=temperature)
 
 
-def entropy_curve(arm: Arm, *, split: str = "test") -> Contrast:
+def entropy_curve(arm: Arm, *, split: str = "test_sample") -> Contrast:
     """Mean entropy at every look of the training, in nats."""
     return reading("mean_entropy_nats", arm, split=split, point="every")
 
