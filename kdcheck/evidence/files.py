@@ -20,7 +20,7 @@ from kdcheck.evidence.judged import Judged
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; readers refuse another."""
 MANIFEST = "manifest.json"
 TRAJECTORY = "posteriors/trajectory.parquet"

@@ -17,7 +17,8 @@ from kdcheck.recipe import Recipe
 NEXT_STEP = "Correct the scale file; docs/guides/scales.md lists every field."
 DECIDED_ELSEWHERE = {
     "task", "task_digest", "train_rows", "validation_rows", "test_rows", "encoder",
-    "encoder_digest", "objective", "teacher", "teacher_temperature", "seed", "engine_version",
+    "encoder_digest", "objective", "teacher", "teacher_temperature", "teacher_shuffled", "seed",
+    "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
 BUDGET_FIELDS = ("learning_rate", "epochs")
