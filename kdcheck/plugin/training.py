@@ -10,7 +10,6 @@ from kdcheck.plugin.config import EXECUTOR, SESSION, or_usage_error, xdist_worke
 from kdcheck.study.local import LocalExecutor, cuda_devices
 from kdcheck.study.progress import Display
 from kdcheck.study.session import Session, Train
-from kdcheck.study.standing import NO_LOCK
 from kdcheck.study.work import Job, Worker, work
 
 if TYPE_CHECKING:
@@ -41,19 +40,7 @@ def announce(session: Session) -> None:
         f"\nkdcheck: {session.scale.name} scale, {len(session.scale.tasks)} tasks, {seeds}; "
         f"{len(session.claims)} claims; {runs} runs ({runs - missing} in the store)"
     )
-    print(f"kdcheck: {_registration(session)}")
-
-
-def _registration(session: Session) -> str:
-    """What the lock makes of this session, in one line."""
-    if session.section is None:
-        return f"EXPLORATORY. {NO_LOCK}"
-    section = session.section
-    of = f"lock {section.digest[:8]}, attempt {section.attempt}, {len(section.claims)} claims"
-    if common := session.standing.common:
-        return f"EXPLORATORY beside {of}. {' '.join(common)}"
-    here = len(section.claims.keys() & {claim.id for claim in session.claims})
-    return f"{of}, {here} of them here and {len(session.others)} more in the store"
+    print(f"kdcheck: {session.registration}")
 
 
 def in_this_process(job: Job, store: Store) -> None:

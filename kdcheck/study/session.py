@@ -17,7 +17,7 @@ from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, sectio
 from kdcheck.study.readings import Readings
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import Scale
-from kdcheck.study.standing import Standing, judge_under
+from kdcheck.study.standing import NO_LOCK, Standing, judge_under
 from kdcheck.study.work import Job
 from kdcheck.verdict import Criterion, Measured, Plan, Verdict, Word
 from kdcheck.verdict.guards import IdenticalDifferences, SeedIgnored
@@ -100,6 +100,19 @@ class Session:
     def section(self) -> Section | None:
         """The family that the lock registers for these claims, or the one most like it."""
         return self.standing.registered
+
+    @property
+    def registration(self) -> str:
+        """What the lock makes of this session, on one line."""
+        section = self.section
+        if section is None:
+            return f"EXPLORATORY. {NO_LOCK}"
+        known = f"{len(section.claims)} claims, attempt {section.attempt}"
+        text = f"lock {section.digest[:8]}, {known}"
+        if common := self.standing.common:
+            return f"EXPLORATORY beside {text}. {' '.join(common)}"
+        here = len(section.claims.keys() & {claim.id for claim in self.claims})
+        return f"{text}; {here} of them here and {len(self.others)} more in the store"
 
     @cached_property
     def store(self) -> Store:

@@ -16,7 +16,7 @@ FIELDS = {
     "unit": "unit",
     "direction": "direction",
     "holds": "quantifier over tasks",
-    "rests_on": "premises",
+    "rests_on": "list of premises",
     "contrast": "contrast",
     "says": "sentence",
     "because": "reason for the margin",
