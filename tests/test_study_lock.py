@@ -63,7 +63,7 @@ def locked(*sections: Section, name: str = "made up") -> Lock:
 def seen(*sections: Section, seeds=()) -> Known:
     """A store with verdicts under sections and runs of the smaller encoder on task b."""
     runs = frozenset(("content of b", "weights of smaller", seed) for seed in seeds)
-    return Known(frozenset(each.digest for each in sections), runs)
+    return Known({each.digest: each for each in sections}, runs)
 
 
 def only(lock: Lock) -> Section:
@@ -328,6 +328,22 @@ def test_seeds_that_were_looked_at_before_anything_was_registered_are_a_first_at
     fresh = replace(SCALE, first_seed=100)
     for unseen in (register(Lock(), section(at=fresh), "m", known), register(Lock(), section(), "m", seen(seeds=[1000]))):  # fmt: skip
         assert unseen.section.attempt == 1
+
+
+def test_a_section_that_was_judged_and_taken_out_of_the_lock_counts_as_one_more_attempt():
+    lock, taken_out = locked(section()), section(ONE)
+    known = seen(only(lock), taken_out)
+    change = register(lock, section(), "made up", known)
+    assert change.section.attempt == 3
+    assert set(change.lock.history) == {only(lock).digest, taken_out.digest}
+    assert (
+        f"The store has verdicts under the lock {taken_out.digest[:8]}: one more attempt."
+        in change.said
+    )
+    again = register(change.lock, section(), "made up", known)
+    assert again.said == ()
+    emptied = register(Lock(), section(), "made up", seen(change.section))
+    assert emptied.section.attempt == 4
 
 
 def test_a_study_is_held_against_its_own_content_first_then_its_data_then_its_name():

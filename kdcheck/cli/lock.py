@@ -113,12 +113,14 @@ def _section(claims: Sequence[Claim], scale: Scale, places: Places) -> Section:
 def _known(places: Places) -> Known:
     """What the store has seen; nothing, where there is none yet."""
     from kdcheck.evidence.store import Store
+    from kdcheck.study.lock import Section
     from kdcheck.study.registering import NOTHING_KNOWN, Known
 
     if places.store.is_new:
         return NOTHING_KNOWN
     store = Store.open(places.store)
-    return Known(frozenset(store.locks()), frozenset(store.trained()))
+    sections = {digest: Section.from_dict(store.lock(digest)) for digest in store.locks()}
+    return Known(sections, frozenset(store.trained()))
 
 
 def _report(change: Change, scale: str, places: Places) -> list[str]:

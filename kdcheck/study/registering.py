@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kdcheck.study.lock import WORDS, Lock, Past, Section
 from kdcheck.study.standing import claim_reasons, shared_reasons
@@ -13,15 +13,15 @@ from kdcheck.study.standing import claim_reasons, shared_reasons
 class Known:
     """What a store has seen: a lock that comes after evidence is a further attempt."""
 
-    locks: frozenset[str] = frozenset()
-    """Digests of the sections under which verdicts were given."""
+    sections: Mapping[str, Section] = field(default_factory=dict)
+    """By digest: the sections under which verdicts were given."""
     trained: frozenset[tuple[str, str, int]] = frozenset()
     """Digest of the task, digest of the encoder and seed of each training."""
 
     def of(self, section: Section) -> bool:
         """Whether a verdict was given under a section, or a run of its data and seeds trained."""
         facts = section.facts
-        return section.digest in self.locks or any(
+        return section.digest in self.sections or any(
             task in facts.tasks and encoder in facts.encoders and seed in section.seeds
             for task, encoder, seed in self.trained
         )
@@ -49,47 +49,57 @@ def register(lock: Lock, new: Section, name: str, known: Known = NOTHING_KNOWN) 
 
     The section of that name and data is replaced. If evidence of it is known it goes into the history
     and the new one is a further attempt, unless words alone changed; so it is beside a family of the
-    same data under another name, whatever is known: both will be looked at.
+    same data under another name, whatever is known: both will be looked at. A section that the lock
+    does not have, and that the store has verdicts under, counts as one more.
     """
+    hidden = _hidden(lock, new, known)
     for kept in lock.families.values():
-        if _substance(kept) == _substance(new):
+        if _substance(kept) == _substance(new) and not hidden:
             return Change(lock, kept, ())
     rivals = {d: each for d, each in lock.families.items() if each.same_data(new)}
     replaced = {d: each for d, each in rivals.items() if lock.names.get(d) == name}
     seen = {d: each for d, each in replaced.items() if known.of(each)}
-    counted: dict[str, Section | Past] = {d: p for d, p in lock.history.items() if new.same_data(p)}
-    counted |= {d: each for d, each in rivals.items() if d not in replaced or d in seen}
-    said = list(_differences(new, next(iter(replaced.values()), None)))
-    if not counted and known.of(new):
-        said.append(UNREGISTERED)
-    attempt = _attempt(new, replaced, counted, known)
-    earlier = tuple(sorted(counted))
+    beside = {d: each for d, each in rivals.items() if d not in replaced}
+    counted = {d: each.facts for d, each in (beside | seen).items()}
+    counted |= {d: past for d, past in lock.history.items() if new.same_data(past)}
+    attempt = _attempt(new, replaced, counted, hidden, known)
+    earlier = tuple(sorted({*counted, *hidden}))
     section = replace(new, plan=replace(new.plan, attempt=attempt), earlier=earlier)
     families = {d: each for d, each in lock.families.items() if d not in replaced}
     names = {d: each for d, each in lock.names.items() if d not in replaced}
     after = Lock(
         families={**families, section.digest: section},
         names={**names, section.digest: name},
-        history={**lock.history, **{d: each.facts for d, each in seen.items()}},
+        history={**lock.history, **{d: each.facts for d, each in (seen | hidden).items()}},
     )
+    said = _differences(new, next(iter(replaced.values()), None))
+    said += [f"The store has verdicts under the lock {d[:8]}: one more attempt." for d in hidden]
+    said += [UNREGISTERED] * (not earlier and attempt > 1)
     return Change(after, section, tuple(said))
+
+
+def _hidden(lock: Lock, new: Section, known: Known) -> dict[str, Section]:
+    """Sections for the same data that the store has verdicts under, and the lock does not have."""
+    unknown = known.sections.keys() - lock.digests
+    return {d: known.sections[d] for d in sorted(unknown) if known.sections[d].same_data(new)}
 
 
 def _attempt(
     new: Section,
     replaced: Mapping[str, Section],
-    counted: Mapping[str, Section | Past],
+    counted: Mapping[str, Past],
+    hidden: Mapping[str, Section],
     known: Known,
 ) -> int:
     """The number of a new section: that of one that nobody looked at, or the next."""
-    reworded = [each.attempt for each in replaced.values() if _only_words(each, new)]
-    if reworded:
-        return reworded[0]
     looked_at = known.of(new)
-    free = [each.attempt for d, each in replaced.items() if d not in counted]
-    if free and not looked_at:
-        return free[0]
-    return 1 + max((each.attempt for each in counted.values()), default=int(looked_at))
+    for digest, each in () if hidden else replaced.items():
+        if _only_words(each, new) or (digest not in counted and not looked_at):
+            return each.attempt
+    if not counted and not hidden:
+        return 1 + looked_at
+    before = len(hidden) + max((each.attempt for each in counted.values()), default=0)
+    return 1 + max(before, *(each.attempt for each in hidden.values()), 0)
 
 
 def _substance(section: Section) -> Section:

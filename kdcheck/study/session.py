@@ -201,7 +201,7 @@ class Session:
             if Section.from_dict(self.store.lock(digest)).same_data(self.section)
         ]
         return tuple(
-            f"The store has verdicts on the same data under the lock {each}, which is not in this one."
+            f"The store has verdicts on the same data under the lock {each}, which this one hides."
             for each in hidden
         )
 
