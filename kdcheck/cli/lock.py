@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     paper = claims[0].paper
     path = args.lock or beside
     places = Places.resolve(store=args.store, data_dir=args.data_dir, model_dir=args.model_dir)
-    lock = before = read(path)
+    before = lock = read(path)
     known = _known(places)
     for name in args.scale or [paper.default_scale]:
         scale = load(name, paper)
@@ -128,7 +128,7 @@ def _report(change: Change, scale: str, places: Places) -> list[str]:
     looks = ", ".join(map(str, plan.looks))
     known = f"{len(section.claims)} claims on {len(section.tasks)} tasks"
     seeds = f"seeds {section.seeds[0]} to {section.seeds[-1]}, looks at {looks}"
-    spent = f"{section.price * plan.supported:.2g} of each error rate of {plan.supported:g}"
+    spent = f"{section.price * plan.supported:.3g} of each error rate of {plan.supported:g}"
     lines = [f"{scale}: family {section.digest[:8]}, {known}, {seeds}"]
     lines.append(f"  attempt {section.attempt}: may spend {spent}")
     if section.earlier:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdcheck.claims import Claim, Paper, nats
+from kdcheck.cli.lock import _known as known_to
 from kdcheck.errors import ClaimError
 from kdcheck.evidence import note
 from kdcheck.evidence.judged import Judged
@@ -16,7 +17,7 @@ from kdcheck.evidence.layout import CLAIMS
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import session
-from kdcheck.study.lock import Lock, Section, TaskFacts, section_of
+from kdcheck.study.lock import Lock, TaskFacts, section_of
 from kdcheck.study.registering import Known, register
 from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
@@ -176,15 +177,14 @@ def test_what_was_measured_under_other_settings_does_not_stand_in_for_a_register
     assert standing(run(ONE, lock=lock))["one"] == ("1 of 2 registered claims were run.",)
 
 
-def test_a_lock_that_hides_an_earlier_one_makes_no_verdict_confirmatory(run: Run, store: Store):
+def test_a_lock_that_hides_an_earlier_one_makes_no_verdict_confirmatory(run: Run, places):
     first = locked(ONE, OTHER)
     [digest] = first.families
     run(ONE, OTHER, lock=first)
     hidden = run(ONE, lock=locked(ONE))
     reason = f"The store has verdicts on the same data under the lock {digest[:8]}, which this one hides."  # fmt: skip
     assert hidden["one"].verdict.exploratory == (reason,)
-    sections = {each: Section.from_dict(store.lock(each)) for each in store.locks()}
-    honest = locked(ONE, lock=first, known=Known(sections, frozenset(store.trained())))
+    honest = locked(ONE, lock=first, known=known_to(places))
     found = run(ONE, lock=honest)
     assert found["one"].verdict.exploratory == ()
     assert found["one"].verdict.criterion.plan.attempt == 3
