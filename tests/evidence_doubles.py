@@ -175,6 +175,8 @@ class MemorySource:
     judged: Sequence[Judged]
     broken: str = ""
     """Digest of a run that cannot be read."""
+    locks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Sections by digest."""
 
     @property
     def recipes(self) -> dict[str, Recipe]:
@@ -191,6 +193,9 @@ class MemorySource:
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         return selected(self.judged, paper, scale)
 
+    def lock(self, digest: str) -> Mapping[str, Any]:
+        return self.locks[digest]
+
 
 @dataclass
 class MemoryTracking:
@@ -198,10 +203,9 @@ class MemoryTracking:
 
     experiments: dict[str, str] = field(default_factory=lambda: {TRAININGS: "1", CLAIMS: "2"})
     runs: list[Any] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
 
     def search(self, name: str, condition: str) -> list[Any]:
-        wanted = re.findall(r"([\w.]+) (?:=|LIKE) '([^']*)'", condition)
+        wanted = re.findall(r"([\w.]+) (?:=|LIKE) '([^']*)'", condition.replace("`", ""))
         assert len(wanted) == len(condition.split(" AND ")) * bool(condition), condition
 
         def meets(run: Any, key: str, value: str) -> bool:
@@ -240,12 +244,6 @@ class MemoryTracking:
     def tag(self, run_id: str, name: str, value: str) -> None:
         self.look(run_id).data.tags[name] = value
 
-    def tag_experiment(self, name: str, key: str, value: str) -> None:
-        self.tags[key] = value
-
-    def experiment_tags(self, name: str) -> dict[str, str]:
-        return dict(self.tags)
-
     def reader(self, run: Any) -> Callable[[str], bytes]:
         return run.files.__getitem__
 
@@ -265,8 +263,8 @@ def add(store: Store, recipe: Recipe | int = 0, **options: Any) -> str:
     return recipe.digest
 
 
-def record(store: Store, judged: Judged) -> str:
-    """Store a claim, after the runs that it rests on."""
+def record(store: Store, judged: Judged, lock: Mapping[str, Any] | None = None) -> str:
+    """Store a claim, after the runs that it rests on, with its section of a lock."""
     roles = {
         digest: arm.key
         for arm, tasks in judged.table.runs.items()
@@ -276,7 +274,7 @@ def record(store: Store, judged: Judged) -> str:
     for digest, recipe in recipes_of(judged).items():
         if digest not in store.digests():
             add(store, recipe, role=roles.get(digest, "teacher"), claims=[])
-    return store.record_claim(judged)
+    return store.record_claim(judged, lock)
 
 
 def with_values(evidence: Evidence, **values: float) -> Evidence:

@@ -252,7 +252,7 @@ def test_another_format_is_refused(tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
     resealed = hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
-    with pytest.raises(EvidenceError, match="format 99; wanted format 1"):
+    with pytest.raises(EvidenceError, match="format 99; wanted format 2"):
         SealedFiles(lambda name: (tmp_path / name).read_bytes(), resealed, "run x")
 
 
@@ -284,9 +284,9 @@ def test_a_judged_claim_comes_back_with_its_paper(tmp_path):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"format": 1}, "one of format 1; wanted a judged claim of format 2"),
+        ({"format": 2}, "one of format 2; wanted a judged claim of format 3"),
         ([], "one of format None"),
-        ({"format": 2, "claim": {}}, "one that cannot be read: KeyError"),
+        ({"format": 3, "claim": {}}, "one that cannot be read: KeyError"),
     ],
 )
 def test_a_claim_of_another_version_is_refused(tmp_path, values, told):

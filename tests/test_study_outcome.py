@@ -50,11 +50,11 @@ def test_the_row_of_the_table_holds_the_verdicts_own_figures():
     assert shown["tasks"] == "1 of 1"
 
 
-def session_with(*ids, seeds=5):
+def session_with(*ids, seeds=5, first=3):
     """What the readers of the expected file need of a session."""
     claims = [SimpleNamespace(id=each) for each in ids]
-    scale = SimpleNamespace(name="embedded", seeds=5)
-    return SimpleNamespace(claims=claims, counts=(seeds,), scale=scale)
+    scale = SimpleNamespace(name="embedded", seeds=5, first_seed=3)
+    return SimpleNamespace(claims=claims, counts=(seeds,), scale=scale, seeds=(first, first + 1))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def judged_as(config, word: str, *, claim_id: str = "c", undecided_fails: bool =
     session = session_with(claim_id)
     session.verdicts = {claim_id: verdicts[word]}
     session.judged = lambda claim: f"{claim.id} judged"
-    session.store = SimpleNamespace(record_claim=recorded.append)
+    session.record = recorded.append
     options = {"--expected": None, "--undecided-fails": undecided_fails}
     config = SimpleNamespace(rootpath=config.rootpath, getoption=options.get)
     item = SimpleNamespace(stash={}, user_properties=[], config=config)

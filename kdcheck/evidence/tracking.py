@@ -45,14 +45,6 @@ class Tracking:
             _describe(client, experiment_id, experiment_tags(ids, name))
         return cls(client, ids)
 
-    def tag_experiment(self, name: str, key: str, value: str) -> None:
-        """Set one tag of an experiment."""
-        self._client.set_experiment_tag(self.experiments[name], key, value)
-
-    def experiment_tags(self, name: str) -> dict[str, str]:
-        """All tags of an experiment."""
-        return dict(self._client.get_experiment(self.experiments[name]).tags)
-
     @classmethod
     def open(cls, location: Location) -> Tracking:
         """Look up what must exist."""
