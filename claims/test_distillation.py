@@ -82,9 +82,7 @@ def test_reverse_kd_raises_entropy(study):
     study.judge(reverse_kd_raises_entropy())
 
 
-@claim(
-    reverse_kd_stays_far_below_ls, margin=nats(0.05), rests_on=[reverse_kd_raises_entropy]
-)
+@claim(reverse_kd_stays_far_below_ls, margin=nats(0.05), rests_on=[reverse_kd_raises_entropy])
 def test_reverse_kd_stays_far_below_ls(study):
     study.judge(reverse_kd_stays_far_below_ls())
 

@@ -57,14 +57,14 @@ def self_kd_beats_standard_kd() -> Contrast:
 @stated(
     "introduction and section 4, Tables 3 and 5",
     holds="on average over tasks",
-    over=tuple(f"{student} over {plain}" for student in INTO_SMALLER for plain in ("erm", "ls")),
+    over=("erm", "ls"),
     unit="points",
 )
-def reverse_gain_is_smaller(case: str) -> Contrast:
+def reverse_gain_is_smaller(over: str) -> Contrast:
     """Reverse KD gains less accuracy overall, over ERM and over label smoothing, than KD did before."""
-    student, _, baseline = case.partition(" over ")
-    plain = {"erm": ERM, "ls": LS}[baseline]
-    before = accuracy(STUDENTS[student]) - accuracy(plain("smaller"))
+    plain = {"erm": ERM, "ls": LS}[over]
+    # "Before" are both students of Table 3.
+    before = 0.5 * (accuracy(STANDARD_KD) + accuracy(SELF_KD)) - accuracy(plain("smaller"))
     return before - (accuracy(REVERSE_KD) - accuracy(plain("larger")))
 
 

@@ -72,9 +72,7 @@ def reverse_kd_runs_between_throughout() -> Contrast:
     than LS.
     """
     taught = entropy_curve(REVERSE_KD)
-    plain, smoothed = (
-        entropy_curve(arm("larger").on_budget_of(REVERSE_KD)) for arm in (ERM, LS)
-    )
+    plain, smoothed = (entropy_curve(arm("larger").on_budget_of(REVERSE_KD)) for arm in (ERM, LS))
     return apply("least", apply("between", taught, plain, smoothed))
 
 
