@@ -1,4 +1,4 @@
-"""Accuracy
+"""Accuracy.
 
 Distillation against smoothing and plain training, and students against their teachers (Tables 3, 5, 9
 and 11).

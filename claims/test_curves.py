@@ -1,4 +1,4 @@
-"""Entropy while training
+"""Entropy while training.
 
 Distillation drops it early and keeps it low, on seen and unseen text (Figures 1 to 4). ERM and LS are
 given the student's learning rate and epochs, so that their curves have the same points.

@@ -1,4 +1,4 @@
-"""Which way distillation moves the student's entropy
+"""Which way distillation moves the student's entropy.
 
 In the paper's three settings: a larger teacher, one of the student's own kind, a smaller one.
 """

@@ -1,4 +1,4 @@
-"""The student takes over its teacher's confidence
+"""The student takes over its teacher's confidence.
 
 How near it ends, example by example, and whatever made the teacher sure or unsure.
 """

@@ -1,4 +1,4 @@
-"""What the others rest on: models that learned and fitted, the larger of them the surer one
+"""What the others rest on: models that learned and fitted, the larger of them the surer one.
 
 A claim about fitted, confident classifiers says nothing where there are none, and most of what the
 paper says of distillation speaks of a teacher that is surer than its student.

@@ -1,4 +1,4 @@
-"""Label smoothing makes a classifier less sure
+"""Label smoothing makes a classifier less sure.
 
 By how much, by how many times, to what floor, and on text that it was trained on too.
 """

@@ -1,4 +1,4 @@
-"""Teacher-free distillation: a hand-made teacher smooths"""
+"""Teacher-free distillation: a hand-made teacher smooths."""
 
 from kdcheck.claims import nats, points
 from kdcheck.paper import claim

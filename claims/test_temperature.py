@@ -1,4 +1,4 @@
-"""A tuned temperature changes none of the findings
+"""A tuned temperature changes none of the findings.
 
 The entropy claims again, with the settings that the paper picked in appendix A.3.
 """
