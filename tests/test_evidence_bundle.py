@@ -27,7 +27,9 @@ from tests.evidence_doubles import (
 ENDS = sample_judged("b", contrast=reading("accuracy", PLAIN) - 0.5)
 CURVES = sample_judged(
     "a",
-    contrast=apply("least", reading("mean_entropy_nats", SMOOTHED, point="every"))
+    contrast=apply(
+        "least", reading("mean_entropy_nats", SMOOTHED, split="test_sample", point="every")
+    )
     - reading("mean_entropy_nats", PLAIN, split="train_sample"),
 )
 SOURCE = MemorySource((ENDS, CURVES))
