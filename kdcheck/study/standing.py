@@ -64,7 +64,7 @@ def _settings(present: Section, registered: Section) -> Iterator[str]:
     for key in differing[:SHOWN]:
         yield f"Setting {key} is {_shown(now.get(key))}, registered was {_shown(then.get(key))}."
     if (more := len(differing) - SHOWN) > 0:
-        yield f"{more} more settings differ from the registered ones."
+        yield f"So do {more} more settings." if more > 1 else "So does 1 more setting."
 
 
 def _only(settings: Mapping[str, Any], methods: set[tuple[str, str]]) -> dict[str, Any]:
