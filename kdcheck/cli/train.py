@@ -172,8 +172,7 @@ def _print_table(points: Sequence[EvaluationPoint], values: Sequence[str]) -> No
     # Splits have long names and stand above the first of their columns, which makes room.
     splits = [a * (a != b) for (a, _), (b, _) in zip(columns, [("", ""), *columns], strict=False)]
     widths = [
-        max(len(name), len(split), 6) + 2
-        for (_, name), split in zip(columns, splits, strict=True)
+        max(len(name), len(split), 6) + 2 for (_, name), split in zip(columns, splits, strict=True)
     ]
     print()
     print(_line("", splits, widths))
