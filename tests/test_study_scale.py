@@ -156,6 +156,6 @@ def test_distilbert_has_the_head_dropout_of_its_own_configuration_at_the_papers_
     assert not any("head_dropout" in sizes.get("larger", {}) for sizes in methods.values())
 
 
-def test_embedded_is_the_scale_of_a_task_with_two_and_one_with_three_classes():
-    assert set(load("embedded", PAPER).tasks) == {"tweets", "snippets"}
+def test_embedded_is_the_scale_of_tasks_with_two_and_with_three_classes():
+    assert set(load("embedded", PAPER).tasks) == {"tweets", "snippets", "plots"}
     assert load("embedded", PAPER).seeds >= 5
