@@ -61,6 +61,13 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("seeds = 3", "seeds = ", "TOML"),
         (TASKS, "", "got tasks; wanted every required field"),
         ("seeds = 3", "seeds = '3'", "got seeds = '3'; wanted a whole number"),
+        (
+            "seeds = 3",
+            "seeds = 3\nfirst_seed = -1",
+            "got first_seed = -1; wanted a whole number from",
+        ),
+        ("seeds = 3", "seeds = 3\nmay_collapse = ['er']", "got er; wanted methods of the scale"),
+        ("seeds = 3", "seeds = 3\nmay_collapse = 'erm'", "wanted a list of methods"),
         ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "got rows.tweet; wanted exceptions"),
         (END, f"{END}\n[{OWN}.tweet]\nepochs = 2", f"got {OWN}.tweet; wanted exceptions of the "),
         (

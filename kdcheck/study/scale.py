@@ -152,6 +152,10 @@ def _checked(values: dict[str, Any]) -> Scale:
             set(values.get("training", {})) - TRAINING_FIELDS,
             f"recipe fields, of {', '.join(sorted(TRAINING_FIELDS))}",
         ),
+        (
+            set(values.get("may_collapse", ())) - set(values.get("methods", ())),
+            "methods of the scale",
+        ),
         (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
         (
             {place for place, task in exceptions.items() if task not in tasks},
