@@ -95,6 +95,7 @@ class Section:
             training={**settings["training"], "engine_version": self.engine_version},
             methods=settings["methods"],
             rows=settings["rows"],
+            may_collapse=tuple(settings["may_collapse"]),
         )
 
     def criterion(self, claim: str, scale: str) -> Criterion:

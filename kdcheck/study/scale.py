@@ -22,6 +22,8 @@ DECIDED_ELSEWHERE = {
     "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
+TEXTS = ("tasks", "deviations", "may_collapse")
+"""Fields that are lists of texts."""
 BUDGET_FIELDS = ("learning_rate", "epochs")
 
 
@@ -49,6 +51,8 @@ class Scale:
     """Where it departs from the paper, one sentence each."""
     needs_cuda: bool = False
     """Whether it runs on CUDA alone."""
+    may_collapse: tuple[str, ...] = ()
+    """Methods that are made bad on purpose: a collapsed run of them is data, no fault."""
 
     def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
         """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
@@ -66,6 +70,7 @@ class Scale:
             if f.name in TRAINING_FIELDS and f.default is not dataclasses.MISSING
         }
         content = {"training": defaults | dict(self.training), "methods": methods}
+        content |= {"may_collapse": sorted(set(self.may_collapse) & methods.keys())}
         content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
         # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.
         plain: dict[str, Any] = json.loads(json.dumps(content))
@@ -151,13 +156,17 @@ def _checked(values: dict[str, Any]) -> Scale:
         ),
         (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
         (
+            set(values.get("may_collapse", ())) - values.get("methods", {}).keys(),
+            f"methods of the scale in may_collapse, of {', '.join(values.get('methods', {}))}",
+        ),
+        (
             {place for place, task in exceptions.items() if task not in tasks},
             f"exceptions of the scale's tasks, {', '.join(tasks)}",
         ),
     ):
         if wrong:
             raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
-    lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations")}
+    lists = {name: tuple(values.get(name, ())) for name in TEXTS}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
 
@@ -215,6 +224,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "tasks": ("a list of at least one name", lambda value: _are_texts(value) and bool(value)),
     "deviations": ("a list of texts", _are_texts),
+    "may_collapse": ("a list of methods", _are_texts),
     "seeds": ("a whole number", lambda value: type(value) is int),
     "first_seed": (
         "a whole number from 0 up",
