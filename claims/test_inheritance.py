@@ -30,9 +30,8 @@ def test_student_ends_near_its_teacher(study, student):
     margin=plain(0.1, "Fisher z"),
     because="a tenth is a correlation of .57 in place of .50: less would not be seen in a plot",
 )
-@pytest.mark.parametrize("student", ["standard", "self"])
-def test_confidence_follows_the_teacher(study, student):
-    study.judge(confidence_follows_the_teacher(student))
+def test_confidence_follows_the_teacher(study):
+    study.judge(confidence_follows_the_teacher())
 
 
 @claim(

@@ -90,14 +90,14 @@ def longer_training_lowers_entropy() -> Contrast:
     return entropy(ERM("smaller")) - entropy(LONGER)
 
 
-@ours(CONFIDENCE, over=tuple(INTO_SMALLER))
-def confidence_follows_the_teacher(student: str) -> Contrast:
+@ours(CONFIDENCE)
+def confidence_follows_the_teacher() -> Contrast:
     """Which examples a student is sure of is more like its teacher's than after training with the
     same teacher's confidences shuffled among examples.
     """
-    taught = INTO_SMALLER[student]
     likeness, by_chance = (
-        apply("fisher z", reading("entropy_correlation", arm)) for arm in (taught, shuffled(taught))
+        apply("fisher z", reading("entropy_correlation", arm))
+        for arm in (STANDARD_KD, shuffled(STANDARD_KD))
     )
     return likeness - by_chance
 
