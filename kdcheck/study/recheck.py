@@ -13,7 +13,7 @@ from kdcheck.evidence.bundle import curves_read
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.source import EvidenceSource
-from kdcheck.study.judging import measure, still_changed
+from kdcheck.study.judging import measure
 from kdcheck.study.readings import Readings
 from kdcheck.verdict import Criterion, Verdict, judge_family
 
@@ -88,7 +88,6 @@ def judge_again(claims: Iterable[Judged], get: Callable[..., Evidence]) -> dict[
     return judge_family(
         [Criterion.from_dict(each.verdict.criterion.to_dict()) for each in asked],
         {each.claim.id: measure(each.claim.measures, each.table, readings) for each in asked},
-        registered_digests=still_changed(each.verdict for each in asked),
     )
 
 

@@ -22,6 +22,8 @@ DECIDED_ELSEWHERE = {
     "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
+TEXTS = ("tasks", "deviations", "may_collapse")
+"""Fields that are lists of texts."""
 BUDGET_FIELDS = ("learning_rate", "epochs")
 
 
@@ -47,10 +49,10 @@ class Scale:
     """Per task: how many examples of each split are used, where not all."""
     deviations: tuple[str, ...] = ()
     """Where it departs from the paper, one sentence each."""
-    may_collapse: tuple[str, ...] = ()
-    """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
     needs_cuda: bool = False
     """Whether it runs on CUDA alone."""
+    may_collapse: tuple[str, ...] = ()
+    """Methods that are made bad on purpose: a collapsed run of them is data, no fault."""
 
     def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
         """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
@@ -152,11 +154,11 @@ def _checked(values: dict[str, Any]) -> Scale:
             set(values.get("training", {})) - TRAINING_FIELDS,
             f"recipe fields, of {', '.join(sorted(TRAINING_FIELDS))}",
         ),
-        (
-            set(values.get("may_collapse", ())) - set(values.get("methods", ())),
-            "methods of the scale",
-        ),
         (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
+        (
+            set(values.get("may_collapse", ())) - values.get("methods", {}).keys(),
+            f"methods of the scale in may_collapse, of {', '.join(values.get('methods', {}))}",
+        ),
         (
             {place for place, task in exceptions.items() if task not in tasks},
             f"exceptions of the scale's tasks, {', '.join(tasks)}",
@@ -164,7 +166,7 @@ def _checked(values: dict[str, Any]) -> Scale:
     ):
         if wrong:
             raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
-    lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations", "may_collapse")}
+    lists = {name: tuple(values.get(name, ())) for name in TEXTS}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
 
