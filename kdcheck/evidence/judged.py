@@ -9,7 +9,7 @@ from typing import Any
 from kdcheck.claims import Arm, Claim, Paper
 from kdcheck.verdict import Verdict
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a field of :class:`Judged` changes its meaning or goes; readers refuse another."""
 
 
@@ -69,6 +69,8 @@ class Judged:
     table: RunTable
     deviations: tuple[str, ...]
     """Where the evidence departs from the paper, one sentence each."""
+    lock: str = ""
+    """Digest of the section of the lock that it was held against; empty without one."""
 
     @property
     def scale(self) -> str:
@@ -89,6 +91,7 @@ class Judged:
             "verdict": self.verdict.to_dict(),
             "table": self.table.to_dict(),
             "deviations": list(self.deviations),
+            "lock": self.lock,
         }
 
     @classmethod
@@ -99,6 +102,7 @@ class Judged:
             verdict=Verdict.from_dict(values["verdict"]),
             table=RunTable.from_dict(values["table"]),
             deviations=tuple(values["deviations"]),
+            lock=values["lock"],
         )
 
 

@@ -41,6 +41,8 @@ class Plan:
     """The same for REFUTED."""
     equivalent: float = 0.025
     """The same for EQUIVALENT."""
+    attempt: int = 1
+    """Which attempt of its family it is."""
 
     def __post_init__(self) -> None:
         rising = all(a < b for a, b in zip(self.looks, self.looks[1:], strict=False))
