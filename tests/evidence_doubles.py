@@ -20,6 +20,7 @@ from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import Judged, RunTable, selected
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.store import Store
+from kdcheck.evidence.views import experiment_tags
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
@@ -239,6 +240,9 @@ class MemoryTracking:
 
     def tag(self, run_id: str, name: str, value: str) -> None:
         self.look(run_id).data.tags[name] = value
+
+    def describe(self, name: str, claims: Sequence[Judged]) -> None:
+        self.tags |= experiment_tags(self.experiments, name, claims)
 
     def tag_experiment(self, name: str, key: str, value: str) -> None:
         self.tags[key] = value

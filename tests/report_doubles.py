@@ -124,7 +124,7 @@ def evidence(arm: Arm, task: str, seed: int) -> Evidence:
     made = recipe(arm, task, seed)
     predictions = {}
     for split, rows in (
-        *(("test", 40), ("validation", 30)),
+        *(("test", 40 + 3 * place[1]), ("validation", 30)),
         *(("train_sample", 20), ("test_sample", 20)),
     ):
         labels_N = chance.integers(classes, size=rows)

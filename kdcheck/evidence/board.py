@@ -32,11 +32,6 @@ class Theme:
     rows: tuple[Row, ...]
     """Each with ``depth``, 0 or how many premises stand above it, and ``under``, the nearest."""
 
-    @property
-    def shared_reasons(self) -> list[str]:
-        """Why all of them are exploratory alike."""
-        return shared(self.rows)
-
 
 def row(judged: Judged) -> dict[str, Any]:
     """What a list says of a claim, but for its place among the others."""
@@ -93,27 +88,19 @@ def _place(theme: Theme, rows: Sequence[Row]) -> tuple[int, int, float, str]:
 def _tree(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """The rows in their order, but each below the first of its premises that is among them."""
     ids = {each["id"] for each in rows}
-    below: dict[str | None, list[Row]] = {}
-    for each in rows:
-        above = next((p for p in each["rests_on"] if p in ids), None)
-        below.setdefault(above, []).append(each)
-    waiting: list[tuple[Row, int, str | None]] = [(each, 0, None) for each in below.get(None, [])]
-    waiting.reverse()
-    placed: set[str] = set()
-    while waiting or len(placed) < len(rows):
-        # Premises in a circle are refused before anything is judged; a reader of a damaged record
+    above = [next((p for p in each["rests_on"] if p in ids), None) for each in rows]
+    left = list(range(len(rows)))
+
+    def take(place: int, depth: int) -> Iterator[dict[str, Any]]:
+        left.remove(place)
+        yield {**rows[place], "depth": depth, "under": above[place] if depth else None}
+        for other in [each for each in left if above[each] == rows[place]["id"]]:
+            yield from take(other, depth + 1) if other in left else ()
+
+    while left:
+        # Premises in a circle are refused before anything is judged; of a damaged record a reader
         # sees every claim all the same.
-        each, depth, above = waiting.pop() if waiting else (_first_left(rows, placed), 0, None)
-        if each["id"] in placed:
-            continue
-        placed.add(each["id"])
-        yield {**each, "depth": depth, "under": above}
-        resting = below.get(each["id"], [])
-        waiting += [(other, depth + 1, each["id"]) for other in reversed(resting)]
-
-
-def _first_left(rows: Iterable[Row], placed: set[str]) -> Row:
-    return next(each for each in rows if each["id"] not in placed)
+        yield from take(next((each for each in left if above[each] is None), left[0]), 0)
 
 
 def shared(rows: Sequence[Row]) -> list[str]:

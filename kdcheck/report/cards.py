@@ -152,19 +152,18 @@ def _family(record: Record, claim: Record) -> Markup | None:
     ]
     known = {each["id"] for each in record["claims"]}
     pairs = [
-        (
-            tag("dt", title),
-            [tag("dd", badge(word), " ", _link(key, said, known)) for key, word, said in found],
-        )
+        (tag("dt", title), tag("dd", [_relative(each, known) for each in found]))
         for title, found in (("Rests on", above), ("Premise of", below))
         if found
     ]
     return tag("dl", pairs, class_="family") if pairs else None
 
 
-def _link(claim_id: str, says: str, known: Iterable[str]) -> Markup | str:
-    """The sentence, as a link where the page has a card of the claim."""
-    return tag("a", says, href=link_to(claim_id)) if claim_id in known else says
+def _relative(found: tuple[str, str, str], known: Iterable[str]) -> Markup:
+    """Word and sentence of a claim, the sentence as a link where the page has a card of it."""
+    claim_id, word, says = found
+    shown = tag("a", says, href=link_to(claim_id)) if claim_id in known else says
+    return tag("div", badge(word), " ", shown)
 
 
 def _paper(claim: Record) -> Markup | None:

@@ -7,10 +7,9 @@ from importlib import resources
 from typing import Any
 
 from kdcheck.evidence.board import (
+    CONFIRMATORY,
     EXPLORATORY,
-    STANDINGS,
     WORDS,
-    counted,
     headline,
 )
 from kdcheck.report import wording
@@ -48,10 +47,10 @@ def html(record: Record) -> str:
 
     >>> from kdcheck.report import schema
     >>> record = dict.fromkeys(schema()["required"], []) | {
-    ...     "scale": "mini", "counts": {}, "paper": {"name": "own", "title": "T"},
+    ...     "scale": "mini", "counts": {"CONFIRMATORY": {}}, "paper": {"name": "own", "title": "T"},
     ...     "tasks": [{"name": "a", "classes": 2, "packaged": True}], "seeds": [0],
     ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
-    >>> "<title>kdcheck: 0 of 0 claims decided at mini scale</title>" in html(record)
+    >>> "<title>kdcheck: 0 of 0 claims decided, EXPLORATORY at mini scale</title>" in html(record)
     True
     """
     head = tag(
@@ -60,7 +59,7 @@ def html(record: Record) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"kdcheck: {_learned(record)} at {record['scale']} scale"),
+        tag("title", f"kdcheck: {_learned(record)[0]} at {record['scale']} scale"),
         tag("style", Markup(_shipped("style.css"))),
     )
     body = tag(
@@ -87,15 +86,13 @@ def _section(name: str, *children: object, lead: str | None = None) -> Markup:
 
 def _masthead(record: Record) -> Markup:
     links = [tag("a", title, href=f"#{name}") for name, title in SECTIONS.items()]
-    lead = (
-        f"At {record['scale']} scale, on {wording.listed([task['name'] for task in record['tasks']])} "
-        f"with {len(record['seeds'])} seeds. {headline(record['claims'])}"
-    )
+    learned, lead = _learned(record)
+    of_what = f"“{record['paper']['title']}”, at {record['scale']} scale"
     return tag(
         "header",
         tag("nav", tag("strong", "kdcheck"), links, aria_label="Sections"),
-        tag("p", f"“{record['paper']['title']}”", class_="eyebrow"),
-        tag("h1", _learned(record)),
+        tag("p", of_what, class_="eyebrow"),
+        tag("h1", learned),
         tag("p", lead, class_="lead"),
         _proportions(record),
         _facts(record),
@@ -103,15 +100,11 @@ def _masthead(record: Record) -> Markup:
     )
 
 
-def _learned(record: Record) -> str:
-    """How much is decided, in few words; of the registered claims, if any are."""
-    by_standing = (
-        [claim for claim in record["claims"] if claim["standing"] == standing]
-        for standing in STANDINGS
-    )
-    chosen = next(filter(None, by_standing), [])
-    exploratory = ", EXPLORATORY" if chosen and chosen[0]["standing"] == EXPLORATORY else ""
-    return counted(chosen).partition(":")[0].partition(";")[0] + exploratory
+def _learned(record: Record) -> tuple[str, str]:
+    """What was learned, in a heading, and the rest of that sentence."""
+    decided, _, rest = headline(record["claims"]).partition(" decided")
+    exploratory = "" if any(record["counts"][CONFIRMATORY].values()) else f", {EXPLORATORY}"
+    return f"{decided} decided{exploratory}", rest.lstrip(":; ")
 
 
 def _proportions(record: Record) -> list[Markup]:
