@@ -20,10 +20,11 @@ def markdown(record: Record) -> str:
         f"{record['cost']['runs']} trainings, kdcheck {record['kdcheck']}."
     )
     tasks = wording.listed([wording.task(task) for task in record["tasks"]])
+    drawn = "; each seed draws its own training rows" if wording.rows_are_drawn(record) else ""
     blocks = [
         f"# Verdicts at {plain(record['scale'])} scale",
         plain(summary),
-        plain(f"Tasks: {tasks}."),
+        plain(f"Tasks: {tasks}{drawn}."),
         *_boards(record["claims"]),
         "## Claims",
         *(block for claim in record["claims"] for block in _claim(claim)),

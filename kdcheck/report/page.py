@@ -130,7 +130,7 @@ def _facts(record: Record) -> Markup:
         "trainings": f"{cost['runs']:,}",
         "time in training": wording.seconds(cost["seconds"]),
     }
-    if any(task["train_rows"] for task in record["tasks"]):
+    if wording.rows_are_drawn(record):
         facts["training rows"] = "each seed draws its own"
     pairs = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()]
     return tag("dl", pairs, class_="facts")

@@ -100,6 +100,11 @@ def task(found: Mapping[str, Any]) -> str:
     return f"{found['name']} ({', '.join(parts)})"
 
 
+def rows_are_drawn(record: Mapping[str, Any]) -> bool:
+    """Whether a seed decides which training rows are used, and not the order of all of them alone."""
+    return any(task["train_rows"] for task in record["tasks"])
+
+
 def listed(parts: Sequence[str]) -> str:
     """Parts as a list within a sentence."""
     *first, last = parts
