@@ -1,9 +1,13 @@
-"""Label smoothing makes a classifier less sure: by how much, by how many times, and to what floor."""
+"""Label smoothing makes a classifier less sure.
+
+By how much, by how many times, to what floor, and on text that it was trained on too.
+"""
 
 import pytest
 
 from kdcheck.claims import SIZES, nats, plain
 from kdcheck.paper import claim
+from kdcheck.paper.statements.causes import erm_leaves_room_to_triple, smoothing_shows_on_seen_text
 from kdcheck.paper.statements.entropies import (
     fitted_ls_keeps_its_floor,
     ls_raises_entropy,
@@ -18,10 +22,16 @@ def test_ls_raises_entropy(study, size):
     study.judge(ls_raises_entropy(size))
 
 
+@claim(smoothing_shows_on_seen_text, margin=nats(0.05), because="the margin on unseen text")
+def test_smoothing_shows_on_seen_text(study):
+    study.judge(smoothing_shows_on_seen_text())
+
+
 @claim(
     ls_triples_entropy,
     margin=plain(0.5, "times"),
     because="'about' is read as half a multiple",
+    rests_on=[erm_leaves_room_to_triple],
 )
 def test_ls_triples_entropy(study):
     study.judge(ls_triples_entropy())

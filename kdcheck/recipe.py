@@ -9,20 +9,40 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from kdcheck import objectives
 from kdcheck.checks import check_temperature
 from kdcheck.errors import RecipeError
 from kdcheck.objectives import ERM, Objective, SelfTraining
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Raised whenever a change to the engine changes what a recipe gives, to the last bit."""
 
 SCHEDULES = ("linear", "linear_over_longest", "constant")
 PRECISIONS = ("float32", "bfloat16", "float16", "float64")
-COUNTS = ("max_length", "epochs", "batch_size", "threads", "evaluations_per_epoch", "curve_rows")
+COUNTS = ("max_length", "epochs", "batch_size", "threads", "curve_rows")
 NEXT_STEP = "Correct the field in the recipe file or the call; kdcheck train --help lists all."
+
+
+class Rows(NamedTuple):
+    """Which rows of a task a recipe uses; equal for two that use the same."""
+
+    train: int | None
+    """How many the seed draws; none: all."""
+    validation: int | None
+    test: int | None
+    seed: int | None
+    """None where no training rows are drawn."""
+
+    @property
+    def text(self) -> str:
+        """The rows as people write them."""
+        sizes = ", ".join(
+            f"{'all' if size is None else size} {name}"
+            for name, size in zip(("train", "validation", "test"), self, strict=False)
+        )
+        return sizes if self.seed is None else f"{sizes}, drawn by seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +69,13 @@ class Recipe:
     task: str
     """Name of the task."""
     task_digest: str
-    """Digest of the task's content: classes, ids, texts and labels of all three splits."""
+    """Digest of the whole task: classes, ids, texts and labels of all three splits, before any cut."""
     train_rows: int | None = None
-    """Number of training examples if the task was cut down, else none."""
+    """Number of training examples that the seed draws; none: all."""
     validation_rows: int | None = None
-    """Number of validation examples if the task was cut down, else none."""
+    """Number of validation examples, the same ones for every seed; none: all."""
     test_rows: int | None = None
-    """Number of test examples if the task was cut down, else none."""
+    """Number of test examples, the same ones for every seed; none: all."""
     encoder: str
     """Name of the pre-trained encoder."""
     encoder_digest: str
@@ -69,9 +89,12 @@ class Recipe:
     objective: Objective
     """The loss, with its parameters and conventions."""
     teacher: Recipe | None = None
-    """The run whose posteriors the objective needs."""
+    """The run whose posteriors the objective needs: of the same seed, hence of the same rows."""
     teacher_temperature: float = 1.0
     """What the teacher's logits are divided by beforehand: its confidence at equal accuracy."""
+    teacher_shuffled: bool = False
+    """Whether the teacher's posteriors are permuted among training examples of which it predicts the
+    same class: a control that keeps its predictions and knows no example."""
     learning_rate: float
     """Peak learning rate of AdamW."""
     epochs: int
@@ -102,11 +125,11 @@ class Recipe:
     threads: int = 1
     """CPU threads; another count adds in another order and changes the last bits."""
     seed: int
-    """Seed of the three streams that training draws from: initialisation, order and dropout."""
+    """Seed of the training rows, where fewer than all are drawn, and of every stream of the run."""
     evaluations_per_epoch: int = 1
-    """Evaluation points per epoch, evenly spaced, the last at its end."""
+    """Looks per epoch, evenly spaced, the last at its end; 0: one look, at the end of training."""
     curve_rows: int = 512
-    """Training examples whose entropy the curves follow: a random sample, the same in every run."""
+    """Training and test examples that the looks before the end see: samples, the same in all runs."""
     engine_version: str = ENGINE_VERSION
     """Version of the engine's arithmetic."""
 
@@ -117,6 +140,9 @@ class Recipe:
             value = getattr(self, name)
             wanted = "an integer of at least 1, or none for all rows"
             self._require(value is None or _is_count(value), name, wanted)
+        looks = self.evaluations_per_epoch
+        is_number = type(looks) is int and looks >= 0
+        self._require(is_number, "evaluations_per_epoch", "an integer of at least 0")
         self._require(
             type(self.seed) is int and 0 <= self.seed < 2**32,
             "seed",
@@ -154,14 +180,17 @@ class Recipe:
             self._require(not self.objective.needs_teacher, "teacher", wanted)
             wanted = "1 without a teacher, where it would have no effect"
             self._require(self.teacher_temperature == 1.0, "teacher_temperature", wanted)
+            wanted = "false without a teacher, where it would have no effect"
+            self._require(self.teacher_shuffled is False, "teacher_shuffled", wanted)
             return
         wanted = f"none with objective {name!r}, where it would have no effect"
         self._require(self.objective.needs_teacher, "teacher", wanted)
-        self._require(
-            teacher.task_digest == self.task_digest,
-            "teacher",
-            f"a teacher of the same task content, {self.task} {self.task_digest[:8]}",
-        )
+        wanted = f"a teacher of the same task content, {self.task} {self.task_digest[:8]}"
+        self._require(teacher.task_digest == self.task_digest, "teacher", wanted)
+        rows = "all" if self.train_rows is None else self.train_rows
+        wanted = f"a teacher of the same training rows: seed {self.seed}, train_rows {rows}"
+        same = (teacher.seed, teacher.train_rows) == (self.seed, self.train_rows)
+        self._require(same, "teacher", wanted)
         if isinstance(self.objective, SelfTraining):
             self._require(
                 teacher.encoder_digest == self.encoder_digest
@@ -183,8 +212,6 @@ class Recipe:
         values |= {name: float(values[name]) for name in _FLOATS}
         values["objective"] = self.objective.as_dict()
         values["teacher"] = self.teacher.digest if self.teacher else None
-        if self.head_dropout is None:  # as in recipes from before there was a choice
-            del values["head_dropout"]
         return values
 
     @cached_property
@@ -210,6 +237,12 @@ class Recipe:
         del values["epochs"]
         return _sha256_of(values)
 
+    @property
+    def rows(self) -> Rows:
+        """Which rows of the task it uses."""
+        drawn_by = None if self.train_rows is None else self.seed
+        return Rows(self.train_rows, self.validation_rows, self.test_rows, drawn_by)
+
     def lineage(self) -> Iterator[Recipe]:
         """This recipe and its teachers, the farthest teacher first."""
         if self.teacher is not None:
@@ -221,6 +254,7 @@ class Recipe:
         parameters = {k: v for k, v in self.objective.as_dict().items() if k != "name"}
         settings = "".join(f" {name}={value}" for name, value in parameters.items())
         taught = f" from {self.teacher.encoder} {self.teacher.short}" if self.teacher else ""
+        taught += ", shuffled" if self.teacher_shuffled else ""
         return (
             f"{self.task} {self.encoder} {self.objective.name}{settings}{taught} "
             f"lr={self.learning_rate:g} epochs={self.epochs} seed={self.seed} | "

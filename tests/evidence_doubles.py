@@ -27,8 +27,8 @@ from kdcheck.recipe import Recipe
 from kdcheck.verdict import Criterion, Measured, TaskEffects, judge_family
 
 CLASSES = {"letters": 3, "dozens": 12}
-ROWS = {"validation": 5, "test": 7, "train_sample": 4, "train": 9}
-"""Rows of each split; logits on ``train`` are left by teachers alone, at the end."""
+ROWS = {"validation": 5, "test": 7, "train_sample": 4, "test_sample": 3, "train": 9}
+"""Rows of each split: samples at every look, splits at the end, ``train`` by teachers alone."""
 STEPS = (10, 25, 45)
 PLAIN, SMOOTHED = Arm("plain", "smaller"), Arm("smoothed", "smaller")
 TEACHER = Arm("plain", "larger")
@@ -78,10 +78,11 @@ def sample_evidence(
         )
 
     def point(number: int, step: int) -> EvaluationPoint:
-        splits = ["test", "validation", "train_sample"]
-        if step == steps[-1] and recipe.encoder == "tiny-4":
-            splits.append("train")
-        names = ("test/mean_entropy_nats", "test/accuracy", "validation/accuracy")
+        splits = ["train_sample", "test_sample"]
+        names = ["test_sample/mean_entropy_nats", "test_sample/accuracy"]
+        if step == steps[-1]:
+            splits += ["test", "validation", *(["train"] * (recipe.encoder == "tiny-4"))]
+            names += ["test/mean_entropy_nats", "test/accuracy", "validation/accuracy"]
         return EvaluationPoint(
             step=step,
             epoch=1.5 * number,
@@ -176,6 +177,8 @@ class MemorySource:
     judged: Sequence[Judged]
     broken: str = ""
     """Digest of a run that cannot be read."""
+    locks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Sections by digest."""
 
     @property
     def recipes(self) -> dict[str, Recipe]:
@@ -192,6 +195,9 @@ class MemorySource:
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         return selected(self.judged, paper, scale)
 
+    def lock(self, digest: str) -> Mapping[str, Any]:
+        return self.locks[digest]
+
 
 @dataclass
 class MemoryTracking:
@@ -199,10 +205,9 @@ class MemoryTracking:
 
     experiments: dict[str, str] = field(default_factory=lambda: {TRAININGS: "1", CLAIMS: "2"})
     runs: list[Any] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
 
     def search(self, name: str, condition: str) -> list[Any]:
-        wanted = re.findall(r"([\w.]+) (?:=|LIKE) '([^']*)'", condition)
+        wanted = re.findall(r"([\w.]+) (?:=|LIKE) '([^']*)'", condition.replace("`", ""))
         assert len(wanted) == len(condition.split(" AND ")) * bool(condition), condition
 
         def meets(run: Any, key: str, value: str) -> bool:
@@ -244,12 +249,6 @@ class MemoryTracking:
     def describe(self, name: str, claims: Sequence[Judged]) -> None:
         self.tags |= experiment_tags(self.experiments, name, claims)
 
-    def tag_experiment(self, name: str, key: str, value: str) -> None:
-        self.tags[key] = value
-
-    def experiment_tags(self, name: str) -> dict[str, str]:
-        return dict(self.tags)
-
     def reader(self, run: Any) -> Callable[[str], bytes]:
         return run.files.__getitem__
 
@@ -269,8 +268,8 @@ def add(store: Store, recipe: Recipe | int = 0, **options: Any) -> str:
     return recipe.digest
 
 
-def record(store: Store, judged: Judged) -> str:
-    """Store a claim, after the runs that it rests on."""
+def record(store: Store, judged: Judged, lock: Mapping[str, Any] | None = None) -> str:
+    """Store a claim, after the runs that it rests on, with its section of a lock."""
     roles = {
         digest: arm.key
         for arm, tasks in judged.table.runs.items()
@@ -280,7 +279,7 @@ def record(store: Store, judged: Judged) -> str:
     for digest, recipe in recipes_of(judged).items():
         if digest not in store.digests():
             add(store, recipe, role=roles.get(digest, "teacher"), claims=[])
-    return store.record_claim(judged)
+    return store.record_claim(judged, lock)
 
 
 def with_values(evidence: Evidence, **values: float) -> Evidence:

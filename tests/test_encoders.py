@@ -156,7 +156,7 @@ def test_truncated_texts_are_counted_and_the_longer_text_of_a_pair_is_cut_first(
     texts = (("the cat", "the dog " * 10), ("the cat",), ("cat " * 30,))
     tokenized = encoder.tokenize(texts, 10)
     assert tokenized.lengths.tolist() == [10, 4, 10]
-    assert tokenized.truncated == 2
+    assert tokenized.truncated.tolist() == [True, False, True]
     assert tokenized.types[0].tolist() == [0] * 4 + [1] * 6
 
 
@@ -216,6 +216,32 @@ def test_tiny_encoders_have_projected_word_embeddings_and_all_else_from_the_seed
     assert torch.equal(one[table], catalogue.project(source, 128))
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "heads"),
+    [("narrow-96", 96, 2), ("narrow-64", 64, 2), ("narrow-48", 48, 1), ("narrow-32", 32, 1)],
+)
+def test_a_narrow_encoder_is_one_layer_on_the_first_coordinates_of_a_tiny_one(
+    packaged, name, width, heads
+):
+    model = load_encoder(name).build(num_classes=2, seed=0)
+    tiny = load_encoder("tiny-1").build(num_classes=2, seed=0)
+    table, wider = (each.bert.embeddings.word_embeddings.weight for each in (model, tiny))
+    assert torch.equal(table, wider[:, :width])
+    (layer,) = model.bert.encoder.layer
+    assert layer.intermediate.dense.weight.shape == (4 * width, width)
+    assert layer.attention.self.num_attention_heads == heads
+
+
+def test_a_pair_of_two_widths_passes_and_says_so(packaged):
+    larger, smaller = (load_encoder(name) for name in PAIRS["narrow"])
+    for teacher, student in ((larger, smaller), (smaller, larger)):
+        (note,) = check_pair(teacher, student)
+        for each in (larger, smaller):
+            assert f"{each.name} is {each.config.hidden_size} wide" in note
+    assert larger.config.hidden_size > smaller.config.hidden_size
+    assert check_pair(*(load_encoder(name) for name in PAIRS["tiny"])) == []
+
+
 def test_projection_keeps_the_best_inner_products_that_so_few_dimensions_allow():
     table = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
     got = catalogue.project(table, 5).double().numpy()
@@ -230,7 +256,8 @@ def test_projection_keeps_the_best_inner_products_that_so_few_dimensions_allow()
 
 
 def test_every_encoder_has_a_digest_of_its_own_and_keeps_it(packaged):
-    names = [*PAIRS["minilm"], *PAIRS["tiny"]]
+    narrow = [f"narrow-{width}" for width in (96, 64, 48, 32)]
+    names = [*PAIRS["minilm"], *PAIRS["tiny"], *narrow]
     digests = [load_encoder(name).digest for name in names]
     assert len(set(digests)) == len(names)
     assert digests == [load_encoder(name).digest for name in names]

@@ -10,7 +10,7 @@ from kdcheck.claims import apply, reading
 from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle, curves_read, export_bundle
-from kdcheck.evidence.files import write_json
+from kdcheck.evidence.files import digest_of, write_json
 from tests.evidence_doubles import (
     OTHER,
     PLAIN,
@@ -27,7 +27,9 @@ from tests.evidence_doubles import (
 ENDS = sample_judged("b", contrast=reading("accuracy", PLAIN) - 0.5)
 CURVES = sample_judged(
     "a",
-    contrast=apply("least", reading("mean_entropy_nats", SMOOTHED, point="every"))
+    contrast=apply(
+        "least", reading("mean_entropy_nats", SMOOTHED, split="test_sample", point="every")
+    )
     - reading("mean_entropy_nats", PLAIN, split="train_sample"),
 )
 SOURCE = MemorySource((ENDS, CURVES))
@@ -140,7 +142,7 @@ def test_an_older_bundle_is_replaced_but_other_files_are_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "manifest", ['{"name": "my extension", "version": "1"}', '{"format": 1, "files": {}}', "dear"]
+    "manifest", ['{"name": "my extension", "version": "1"}', '{"format": 2, "files": {}}', "dear"]
 )
 def test_a_folder_whose_manifest_is_not_that_of_a_bundle_is_not_replaced(tmp_path, manifest):
     (tmp_path / "manifest.json").write_text(manifest)
@@ -202,8 +204,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        *("", "[]", '{"format": 2}', "not json", "\xff", '{"format": 1, "files": {}}'),
-        '{"format": 1, "trainings": [], "claims": []}',
+        *("", "[]", '{"format": 1}', "not json", "\xff", '{"format": 2, "files": {}}'),
+        '{"format": 2, "trainings": [], "claims": []}',
     ],
 )
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path, content):
@@ -219,6 +221,36 @@ def test_a_changed_claim_in_a_bundle_is_found(tmp_path, name):
     stored.write_text(stored.read_text().replace("o", "0"))
     with pytest.raises(EvidenceError, match=rf"claims/000.*{name} with sha256"):
         Bundle(tmp_path / "bundle").claims()
+
+
+LOCK = {"paper": "one", "claims": {"a": {}}}
+HELD = [replace(ENDS, lock=digest_of(LOCK)), replace(CURVES, lock=digest_of(LOCK))]
+
+
+def test_claims_that_share_a_section_of_a_lock_take_it_along_once(tmp_path):
+    [held, _], locks = HELD, {HELD[0].lock: LOCK, "d1": {"of": "others"}}
+    export_bundle(MemorySource([*HELD, sample_judged("c")], locks=locks), tmp_path / "b")
+    bundle = Bundle(tmp_path / "b")
+    assert bundle.lock(held.lock) == LOCK
+    assert {each.lock for each in bundle.claims()} == {held.lock, ""}
+    assert [path.name for path in (tmp_path / "b" / "locks").iterdir()] == [f"{held.lock}.json"]
+    with pytest.raises(EvidenceError, match="no lock d1"):
+        bundle.lock("d1")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (json.dumps(LOCK | {"claims": {"a": {"margin": 0}}}), "a section .* of a lock; wanted the"),
+        ("{", "locks/.*json: "),
+    ],
+)
+def test_a_section_that_was_altered_in_a_bundle_is_refused(tmp_path, content, told):
+    digest = HELD[0].lock
+    export_bundle(MemorySource(HELD, locks={digest: LOCK}), tmp_path / "b")
+    (tmp_path / "b" / "locks" / f"{digest}.json").write_text(content)
+    with pytest.raises(EvidenceError, match=told):
+        Bundle(tmp_path / "b").lock(digest)
 
 
 def test_what_a_bundle_does_not_hold_is_named(tmp_path):

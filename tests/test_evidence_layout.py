@@ -60,10 +60,11 @@ def test_tags_hold_digests_lineage_and_claims():
 def test_metric_rows_are_the_curves_and_the_totals_at_the_end():
     evidence = sample_evidence()
     rows = layout.metric_rows(evidence)
-    accuracy = [(value, step) for name, value, step in rows if name == "test/accuracy"]
-    assert accuracy == [(p.values["test/accuracy"], p.step) for p in evidence.points]
+    curve = [(value, step) for name, value, step in rows if name == "test_sample/accuracy"]
+    assert curve == [(p.values["test_sample/accuracy"], p.step) for p in evidence.points]
+    assert ("test/accuracy", evidence.final.values["test/accuracy"], STEPS[-1]) in rows
     assert ("total/seconds", evidence.cost["seconds"], STEPS[-1]) in rows
-    assert len(rows) == 3 * 3 + 2
+    assert len(rows) == 3 * 2 + 3 + 2
 
 
 def test_a_judged_claim_is_tagged_by_its_own_paper_and_scale():
@@ -273,7 +274,7 @@ def test_saved_views_unpack_to_the_columns_that_matter():
     name, state = state_of(layout.TRAININGS, "kdcheck-trainings")
     shown = {column.split("`")[1] for column in state["selectedColumns"]}
     assert {"role", "task", "objective", "seed"} < shown
-    plain = {f"test/{name}" for name, row in METRICS.items() if not row.needs}
+    plain = {f"test/{name}" for name, row in METRICS.items() if row.at_each_look}
     assert {"test/mean_entropy_nats", "test/accuracy"} < plain
     assert shown & {f"test/{each}" for each in METRICS} == plain
 

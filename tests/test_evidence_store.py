@@ -1,12 +1,14 @@
 """The rules of the store, without MLflow: what counts as finished, current, registered and tied."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
 from kdcheck.claims import reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import owner
+from kdcheck.evidence.files import digest_of
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from tests.evidence_doubles import (
     OTHER,
@@ -197,24 +199,37 @@ def test_a_crash_between_two_records_leaves_the_newer_claim_and_then_one_current
     assert len(tracking.search(CLAIMS, "tags.current = 'true'")) == 1
 
 
-def test_criteria_are_registered_by_paper_and_scale(store):
-    store.register_criteria(("one", "mini"), {"c[a]": "d1", "e": "d2"})
-    store.register_criteria(("other", "mini"), {"c[a]": "d3"})
-    store.register_criteria(("one", "small"), {"e": "d4"})
-    store.register_criteria(("one", "mini"), {"e": "d5"})
-    assert store.registered_criteria(("one", "mini")) == {"c[a]": "d1", "e": "d5"}
-    assert store.registered_criteria(("other", "mini")) == {"c[a]": "d3"}
-    assert store.registered_criteria(("one", "small")) == {"e": "d4"}
-    assert store.registered_criteria(("other", "small")) == {}
+LOCK = {"paper": "one", "claims": {}}
 
 
-def test_a_claim_has_begun_once_a_training_of_its_task_has_finished(store):
-    add(store, sample_recipe(0, task="letters"), claims=["a", "b[x]"])
-    add(store, sample_recipe(0, task="dozens"), claims=["c"])
-    begin(store, sample_recipe(1, task="letters"), claims=["d"])
-    assert store.begun_claims(["letters"]) == {"a", "b[x]"}
-    assert store.begun_claims(["letters", "dozens"]) == {"a", "b[x]", "c"}
-    assert store.begun_claims(["unknown"]) == set()
+def test_the_section_of_a_lock_is_kept_with_the_claims_that_were_held_against_it(store):
+    assert store.locks() == set()
+    held = replace(sample_judged(), lock=digest_of(LOCK))
+    record(store, sample_judged("free"))
+    record(store, held, LOCK)
+    assert store.locks() == {held.lock}
+    assert store.lock(held.lock) == LOCK
+    assert held in store.claims()
+    store.record_claim(sample_judged(effect=-0.5))
+    assert store.locks() == {held.lock}, "also where another record is current"
+    with pytest.raises(EvidenceError, match="no claim judged under the lock abcdef12"):
+        store.lock("abcdef1234")
+
+
+def test_a_section_that_is_not_the_one_its_claim_names_is_refused(store):
+    held = replace(sample_judged(), lock=digest_of(LOCK))
+    record(store, held, {**LOCK, "claims": {"c": {}}})
+    with pytest.raises(EvidenceError, match=rf"a section \w+ of a lock.*section {held.lock[:8]}"):
+        store.lock(held.lock)
+
+
+def test_what_was_trained_is_known_by_the_content_of_task_and_encoder_and_by_seed(store):
+    add(store, sample_recipe(3, task="letters"))
+    add(store, sample_recipe(4, task="dozens", arm=TEACHER))
+    begin(store, sample_recipe(5, task="letters"))
+    recipes = [sample_recipe(3, task="letters"), sample_recipe(4, task="dozens", arm=TEACHER)]
+    assert store.trained() == {(r.task_digest, r.encoder_digest, r.seed) for r in recipes}
+    assert len({task for task, _, _ in store.trained()}) == 2
 
 
 def test_links_name_the_training_the_claim_and_its_curves(store):

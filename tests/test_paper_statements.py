@@ -75,7 +75,7 @@ def seen(arm):
 
 
 def curve(arm):
-    return h(arm, point="every")
+    return h(arm, split="test_sample", point="every")
 
 
 # Statements that no table prints: the contrast, written out by hand.

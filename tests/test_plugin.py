@@ -19,6 +19,7 @@ from kdcheck.plugin import outcome, planning, training
 from kdcheck.study import local
 from kdcheck.study.session import seed_counts
 from kdcheck.study.work import Job
+from kdcheck.verdict import Plan
 from tests.evidence_doubles import sample_judged
 
 ERM, LS = Arm("erm", "smaller"), Arm("ls", "smaller")
@@ -83,10 +84,10 @@ def said_of_stale(tmp_path):
             pluginmanager=SimpleNamespace(get_plugin=lambda name: terminal),
         )  # fmt: skip
         plugin.pytest_deselected([Item(obj=each, config=config) for each in deselected])
-        scale = SimpleNamespace(name="embedded", seeds=5)
+        scale = SimpleNamespace(name="embedded", seeds=5, first_seed=0)
         planning._say_what_is_stale(
             SimpleNamespace(config=config, testsfailed=testsfailed),
-            SimpleNamespace(counts=(5,), scale=scale, claims=[]),
+            SimpleNamespace(counts=(5,), scale=scale, seeds=(0, 1), claims=[]),
         )
         return lines
 
@@ -221,7 +222,7 @@ def test_claims_of_two_papers_in_one_run_are_a_usage_error_that_names_both():
     ("options", "seeds", "is_worker"),
     [
         ({}, "4", False),
-        ({"--seeds": "7"}, "7", False),
+        ({"--seeds": "7", "--first-seed": 20}, "7", False),
         ({"--seeds": "until-decided", "workerinput": {"workerid": "gw1"}}, "until-decided", True),
     ],
 )
@@ -234,9 +235,10 @@ def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
     config.rootpath = tmp_path
     config.__dict__.update({k: v for k, v in options.items() if not k.startswith("-")})
     claims, scale = [claim_of(declared)], planning.scale_of(config, PAPER)
-    (*made_of, places), kwargs = planning._make_session(config, claims, scale)
+    (*made_of, places), kwargs = planning._make_session(config, claims, scale, "a lock")
     assert made_of == [claims, scale, seeds]
-    assert kwargs == {"is_worker": is_worker}
+    first = options.get("--first-seed")
+    assert kwargs == {"is_worker": is_worker, "lock": "a lock", "first_seed": first}
     assert (places.store.folder, places.data_dir, places.model_dir) == tuple(named.values())
     assert places.work == tmp_path / "work"
     assert keys.EXECUTOR not in config.stash, "--workers 0 trains here"
@@ -256,11 +258,11 @@ def test_workers_are_started_ahead_where_there_is_no_store_yet_but_never_by_a_wo
     if is_worker:
         config.workerinput = {"workerid": "gw0"}
     scale = planning.scale_of(config, PAPER)
-    planning._make_session(config, [], scale)
+    planning._make_session(config, [], scale, None)
     assert started == ([] if is_worker else [tmp_path / "work"])
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "mlflow.db").touch()
-    planning._make_session(config, [], scale)
+    planning._make_session(config, [], scale, None)
     assert len(started) == (not is_worker)
 
 
@@ -324,10 +326,10 @@ def test_without_cuda_an_error_is_what_require_gpu_asks_for(monkeypatch, marker)
         plugin.pytest_collection_finish(session(**{"-m": marker, "--require-gpu": True}))
 
 
-@pytest.mark.parametrize("seeds", ["12", "0", "many"])
-def test_more_seeds_than_are_registered_are_refused(seeds):
-    with pytest.raises(InputError, match=f"seeds: got '{seeds}'; wanted a number from 1 to 10, or"):
-        seed_counts(seeds)
+@pytest.mark.parametrize("seeds", ["21", "0", "many"])
+def test_more_seeds_than_are_planned_are_refused(seeds):
+    with pytest.raises(InputError, match=f"seeds: got '{seeds}'; wanted a number from 1 to 20, or"):
+        seed_counts(seeds, Plan.of(5))
 
 
 def test_reruns_are_refused():
@@ -357,6 +359,7 @@ def test_a_warning_while_the_study_is_planned_is_shown_and_ends_nothing(
 ):
     monkeypatch.setattr(planning, "plan", of_the_hub)
     monkeypatch.setattr(planning, "_make_session", lambda *_: None)
+    monkeypatch.setattr(planning, "_read_lock", lambda *_: None)
     monkeypatch.setattr(planning, "_say_what_is_stale", lambda *_: None)
     asked = session()
     asked.config.rootpath = tmp_path
@@ -466,7 +469,7 @@ def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdis
 def announced(**changes) -> str:
     session = SimpleNamespace(
         graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,),
-        scale=SimpleNamespace(name="usual", tasks=("x", "y", "z")), claims=[1, 2], others=[],
+        scale=SimpleNamespace(name="usual", tasks=("x", "y", "z")), claims=[1, 2], registration="lock ab, attempt 1",
     )  # fmt: skip
     session.__dict__.update(changes)
     training.announce(session)
@@ -476,11 +479,9 @@ def announced(**changes) -> str:
 def test_what_is_about_to_be_trained_is_said_before(capsys):
     announced()
     told = "kdcheck: usual scale, 3 tasks, 5 seeds; 2 claims; 6 runs (4 in the store)\n"
-    assert capsys.readouterr().out.lstrip() == told
-    announced(counts=(3, 5), others=[1, 2, 3])
-    printed = capsys.readouterr().out
-    assert "3 tasks, until decided; 2 claims" in printed
-    assert "judged together with 3 more claims" in printed
+    assert capsys.readouterr().out.lstrip() == f"{told}kdcheck: lock ab, attempt 1\n"
+    announced(counts=(3, 5))
+    assert "3 tasks, until decided; 2 claims" in capsys.readouterr().out
 
 
 class Terminal:

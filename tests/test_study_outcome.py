@@ -65,11 +65,11 @@ def test_whatever_a_test_says_of_an_exploratory_verdict_says_that_it_is_and_why(
     assert "EXPLORATORY" not in str(caught.value)
 
 
-def session_with(*ids, seeds=5):
+def session_with(*ids, seeds=5, first=3):
     """What the readers of the expected file need of a session."""
     claims = [SimpleNamespace(id=each) for each in ids]
-    scale = SimpleNamespace(name="embedded", seeds=5)
-    return SimpleNamespace(claims=claims, counts=(seeds,), scale=scale)
+    scale = SimpleNamespace(name="embedded", seeds=5, first_seed=3)
+    return SimpleNamespace(claims=claims, counts=(seeds,), scale=scale, seeds=(first, first + 1))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def judged_as(config, word: str, *, claim_id: str = "c", undecided_fails: bool =
     session.verdicts = {claim_id: verdicts[word]}
     judged = replace(sample_judged(claim_id), verdict=verdicts[word])
     session.judged = lambda claim: judged if claim is judged.claim else None
-    session.store = SimpleNamespace(record_claim=recorded.append)
+    session.record = recorded.append
     options = {"--expected": None, "--undecided-fails": undecided_fails}
     config = SimpleNamespace(rootpath=config.rootpath, getoption=options.get)
     item = SimpleNamespace(stash={}, user_properties=[], config=config)

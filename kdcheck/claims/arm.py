@@ -19,7 +19,8 @@ class Arm:
     """A method, the size of the model it trains, who teaches it, and on whose budget.
 
     Raises:
-        ClaimError: a method or size that is no plain name, or a temperature without a teacher.
+        ClaimError: a method or size that is no plain name, or a temperature or shuffling without a
+            teacher.
 
     Source: what claims about training methods compare.
 
@@ -36,6 +37,8 @@ class Arm:
     """Who teaches, if anyone."""
     teacher_temperature: float = 1.0
     """What the teacher's logits are divided by beforehand; its accuracy stays."""
+    teacher_shuffled: bool = False
+    """Whether the teacher's confidences are shuffled among examples that it predicts alike."""
     budget: Arm | None = None
     """The arm whose learning rate and epochs this one is given, instead of its own."""
 
@@ -51,13 +54,17 @@ class Arm:
             wanted = "a number above 0, and 1 where nobody teaches"
             step = "The teacher's logits are divided by it: arm.taught_by(teacher, temperature=2)."
             raise ClaimError(f"arm {self.method}/{self.size}", f"{warmth:g}", wanted, step)
+        if self.teacher_shuffled and self.teacher is None:
+            got, wanted = "a shuffled teacher where nobody teaches", "a teacher to be shuffled"
+            step = "Name it: arm.taught_by(teacher, shuffled=True)."
+            raise ClaimError(f"arm {self.method}/{self.size}", got, wanted, step)
 
     @property
     def key(self) -> str:
         """A unique name, for tables and tags; made from the parts and never taken apart."""
         parts = [f"{self.method}/{self.size}"]
         if self.teacher is not None:
-            parts.append(f"<-{self.teacher.in_brackets}")
+            parts.append(f"<-{'shuffled ' * self.teacher_shuffled}{self.teacher.in_brackets}")
         if self.teacher_temperature != 1.0:
             parts.append(f"@{self.teacher_temperature!r}".removesuffix(".0"))
         if self.budget is not None:
@@ -70,9 +77,11 @@ class Arm:
         plain = self.teacher is None and self.budget is None
         return self.key if plain else f"({self.key})"
 
-    def taught_by(self, teacher: Arm, *, temperature: float = 1.0) -> Arm:
-        """The same method with another teacher, or the same one made surer or less sure."""
-        return replace(self, teacher=teacher, teacher_temperature=temperature)
+    def taught_by(self, teacher: Arm, *, temperature: float = 1.0, shuffled: bool = False) -> Arm:
+        """The same method with another teacher, or the same one made surer, less sure, or ignorant."""
+        return replace(
+            self, teacher=teacher, teacher_temperature=temperature, teacher_shuffled=shuffled
+        )
 
     def on_budget_of(self, other: Arm) -> Arm:
         """The same method with the learning rate and epochs of another arm."""
@@ -94,6 +103,8 @@ class Arm:
         }
         if self.teacher_temperature != 1.0:
             values["teacher_temperature"] = self.teacher_temperature
+        if self.teacher_shuffled:
+            values["teacher_shuffled"] = True
         return values
 
     @classmethod

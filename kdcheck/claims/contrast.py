@@ -21,8 +21,10 @@ from kdcheck.errors import ClaimError, EvidenceError
 from kdcheck.metrics import METRICS
 
 Values = npt.NDArray[np.float64]
-SPLITS = ("test", "validation", "train_sample")
-"""Splits of which every evaluation point has logits; the last is a sample of the training split."""
+SAMPLES = ("test_sample", "train_sample")
+"""Of these every look has logits, hence curves; they are samples of test and training split."""
+SPLITS = ("test", "validation", *SAMPLES)
+"""Of these the finished model has logits."""
 POINTS = ("last", "first", "every")
 
 
@@ -31,12 +33,13 @@ class Reading:
     """One statistic of one arm: metric, split, temperature and evaluation point.
 
     Raises:
-        ClaimError: an unknown metric, split or point, or a metric that the arm cannot have.
+        ClaimError: an unknown metric, split or point, a metric that the arm cannot have, or looks
+            before the end on a whole split.
 
     Source: a figure of a table (``last``), or a curve of a figure (``every``).
 
-    >>> Reading("accuracy", Arm("erm", "smaller"), point="every").text
-    'curve of accuracy(erm/smaller)'
+    >>> Reading("accuracy", Arm("erm", "smaller"), "test_sample", point="every").text
+    'curve of test_sample accuracy(erm/smaller)'
     """
 
     metric: str
@@ -60,6 +63,10 @@ class Reading:
                 raise ClaimError(
                     f"reading of {self.arm.key}", f"{what}={got!r}", wanted, "Name one."
                 )
+        if self.point != "last" and self.split not in SAMPLES:
+            got, step = f"looks before the end on {self.split}", f"Say split={SAMPLES[0]!r}."
+            wanted = f"one of {', '.join(SAMPLES)}, which alone they see"
+            raise ClaimError(f"reading of {self.arm.key}", got, wanted, step)
         if METRICS[self.metric].needs == "teacher" and self.arm.teacher is None:
             got, wanted = f"{self.metric} of an arm that nobody teaches", "an arm with a teacher"
             raise ClaimError(
@@ -117,6 +124,12 @@ def _rank_correlation(*values: float) -> float:
     return float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread else float("nan")
 
 
+def _fisher_z(correlation: float) -> float:
+    """Fisher 1915: spreads correlations out so that their errors are nearly normal; infinite at 1."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.arctanh(correlation))
+
+
 def _between(value: Any, one: Any, other: Any) -> Any:
     """How far inside the two bounds, in whichever order; below 0 outside them."""
     return np.minimum(value - np.minimum(one, other), np.maximum(one, other) - value)
@@ -134,6 +147,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "greatest": Operation(np.max, least=1, most=1, takes="curve"),
     "mean": Operation(np.mean, least=1, most=1, takes="curve"),
     "first": Operation(operator.itemgetter(0), least=1, most=1, takes="curve"),
+    "fisher z": Operation(_fisher_z, least=1, most=1, takes="numbers"),
     "slope": Operation(_slope, least=4, most=None, takes="numbers", even=True),
     "rank correlation": Operation(
         _rank_correlation, least=4, most=None, takes="numbers", even=True
@@ -299,9 +313,9 @@ def reading(
     Args:
         metric: a row of :data:`kdcheck.metrics.METRICS`.
         arm: which training.
-        split: ``test``, ``validation`` or ``train_sample``.
+        split: ``test``, ``validation``, ``test_sample`` or ``train_sample``.
         temperature: what the logits are divided by first.
-        point: ``last``, ``first`` or ``every``.
+        point: ``last``, or ``first`` or ``every`` on a sample.
 
     Returns:
         The reading, ready for + - * / and :func:`apply`.

@@ -203,7 +203,7 @@ def claim(
     )
 
     def mark(test: Test) -> Test:
-        theme = (test.__globals__.get("__doc__") or "").strip().partition("\n")[0]
+        theme = (test.__globals__.get("__doc__") or "").strip().partition("\n")[0].rstrip(".")
         setattr(test, ATTRIBUTE, replace(declared, theme=theme))
         return test
 

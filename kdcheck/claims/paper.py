@@ -102,11 +102,10 @@ class Paper:
         """What a reader calls an arm: its method, and what sets it apart from the paper's own."""
         parts = [self.labels.get(arm.method, arm.method)]
         teachers = {own.teacher for own in self.arms if own.method == arm.method}
-        if arm.teacher is not None and (
-            arm.teacher not in teachers or arm.teacher_temperature != 1
-        ):
-            warmth = arm.teacher_temperature
+        warmth, shuffled = arm.teacher_temperature, arm.teacher_shuffled
+        if arm.teacher is not None and (arm.teacher not in teachers or warmth != 1 or shuffled):
             at = f" at temperature {warmth:g}" if warmth != 1 else ""
+            at += " with its confidences shuffled" if shuffled else ""
             parts.append(f"taught by {self.label(arm.teacher)} ({arm.teacher.size}){at}")
         if arm.budget is not None:
             parts.append(f"budget of {self.label(arm.budget)} ({arm.budget.size})")

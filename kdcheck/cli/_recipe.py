@@ -79,12 +79,12 @@ def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:
             got = f"{fields[name]!r}" if name in fields else f"no {name}"
             next_step = f"Give --{name} or a recipe file."
             raise OptionError("kdcheck train", got, f"the name of the {name}", next_step)
-    rows = [fields.get(f"{split}_rows") for split in ("train", "validation", "test")]
     encoder = resources.load_encoder(fields["encoder"])
-    task = resources.load_task(fields["task"], *rows)
+    task = resources.load_task(fields["task"])
     given = {"task_digest": task.digest, "encoder_digest": encoder.digest} | fields
     if isinstance(fields.get("teacher"), dict):
-        own = {"objective": {"name": "erm"}, "teacher": None, "teacher_temperature": 1.0}
+        own: dict[str, Any] = {"objective": {"name": "erm"}, "teacher": None}
+        own |= {"teacher_temperature": 1.0, "teacher_shuffled": False}
         inherited = {k: v for k, v in fields.items() if k not in ("encoder_digest", "task_digest")}
         given["teacher"] = teacher = resolve(inherited | own | fields["teacher"], resources)
         for note in check_pair(resources.load_encoder(teacher.encoder), encoder):

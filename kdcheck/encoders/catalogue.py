@@ -23,6 +23,7 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
     "minilm": ("minilm-6", "minilm-5"),
     "tiny": ("tiny-2", "tiny-1"),
+    "narrow": ("narrow-64", "narrow-32"),
 }
 """Per pair, the larger and the smaller encoder."""
 
@@ -33,7 +34,6 @@ HUB_NAMES = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
     "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
 }
-TINY_WIDTH = 128
 PROJECTION_STEP = 2.0**-12
 """Projected embeddings are rounded to this, far below their spread: the last bits of an eigenvector
 depend on the machine, and would make a tiny encoder another one on each."""
@@ -45,7 +45,7 @@ def load_encoder(
     """An encoder by name.
 
     Args:
-        name: one of the names in :data:`PAIRS`, or of a folder in ``model_dir``.
+        name: of a folder in ``model_dir``, or a known one: an error lists them.
         model_dir: a folder with one folder per encoder, each with ``config.json``,
             ``model.safetensors`` and ``tokenizer.json``; looked at first.
         cache_dir: where fetched files are kept; ``$KDCHECK_CACHE`` or ``~/.cache/kdcheck``.
@@ -63,8 +63,8 @@ def load_encoder(
     Traceback (most recent call last):
         ...
     kdcheck.errors.EncoderError: encoder 'bert-large': got an unknown name; wanted one of \
-bert-base-uncased, distilbert-base-uncased, minilm-5, minilm-6, tiny-1, tiny-2. \
-Check the spelling, or give a model folder that holds it.
+bert-base-uncased, distilbert-base-uncased, minilm-5, minilm-6, narrow-32, narrow-48, narrow-64, \
+narrow-96, tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
     if model_dir is not None and (model_dir / name).is_dir():
         return _from_folder(name, model_dir / name)
@@ -115,36 +115,36 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
     return Encoder(name, config, weights, whole.tokenizer, source)
 
 
-def _tiny(name: str, cache_dir: Path, *, layers: int) -> Encoder:
-    """A BERT of a few layers whose word embeddings are MiniLM's, projected to 128 dimensions."""
-    minilm = _projected(tuple(_minilm_files(cache_dir).items()))
+def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2) -> Encoder:
+    """A BERT of a few layers whose word embeddings are MiniLM's, projected to its width."""
+    minilm = _projected(tuple(_minilm_files(cache_dir).items()), width)
     config = _changed(
         minilm.config,
-        hidden_size=TINY_WIDTH,
+        hidden_size=width,
         num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=4 * TINY_WIDTH,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
     )
-    source = f"{minilm.source_digest} projected to {TINY_WIDTH}, step {PROJECTION_STEP}"
+    source = f"{minilm.source_digest} projected to {width}, step {PROJECTION_STEP}"
     return Encoder(name, config, minilm.weights, minilm.tokenizer, source)
 
 
 @cache
-def _projected(files: tuple[tuple[str, Path], ...]) -> Encoder:
-    """MiniLM with nothing but its word embeddings, projected; both sizes share them."""
+def _projected(files: tuple[tuple[str, Path], ...], width: int) -> Encoder:
+    """MiniLM with nothing but its word embeddings, projected; encoders of one width share them."""
     minilm = _read("minilm-6", dict(files))
-    return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS]))
+    return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS], width))
 
 
 class _Projected(Mapping[str, Tensor]):
     """Word embeddings alone, projected when first used: a second's work, none of it for a digest."""
 
-    def __init__(self, table_VW: Tensor) -> None:
-        self._whole_VW = table_VW
+    def __init__(self, table_VW: Tensor, width: int) -> None:
+        self._whole_VW, self._width = table_VW, width
 
     @cached_property
     def _table(self) -> Tensor:
-        return project(self._whole_VW, TINY_WIDTH)
+        return project(self._whole_VW, self._width)
 
     def __getitem__(self, name: str) -> Tensor:
         if name != WORD_EMBEDDINGS:
@@ -221,4 +221,8 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "minilm-5": partial(_minilm, layers=(0, 1, 2, 3, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
+    "narrow-96": partial(_tiny, layers=1, width=96, heads=2),
+    "narrow-64": partial(_tiny, layers=1, width=64, heads=2),
+    "narrow-48": partial(_tiny, layers=1, width=48, heads=1),
+    "narrow-32": partial(_tiny, layers=1, width=32, heads=1),
 }

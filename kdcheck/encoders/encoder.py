@@ -41,13 +41,18 @@ class Tokenized:
     """Token ids of each example, special ones included."""
     types: tuple[npt.NDArray[np.int32], ...]
     """0 for tokens of the first text, 1 for those of the second."""
-    truncated: int
-    """Number of examples that were longer and were cut."""
+    truncated: npt.NDArray[np.bool_]
+    """Whether each example was longer and was cut, shape (N,)."""
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each example, shape (N,)."""
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+    def take(self, rows: Sequence[int]) -> Tokenized:
+        """The given rows, in the given order."""
+        ids, types = (tuple(part[row] for row in rows) for part in (self.ids, self.types))
+        return Tokenized(ids, types, self.truncated[list(rows)])
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,25 @@ class Encoder:
         """Whether the encoder tells the two texts of a pair apart by token type; DistilBERT does not."""
         return bool(self.config.model_type == "bert")
 
-    def tokenize(self, texts: Sequence[Sequence[str]], max_length: int) -> Tokenized:
-        """Token ids of texts or pairs of texts; the longer text of a pair is cut first."""
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """Equal for encoders that make the same tokens of every text."""
+        facts = json.loads(self.tokenizer.to_str())
+        del facts["truncation"], facts["padding"]  # set anew at each use
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def check_length(self, max_length: int) -> None:
+        """Refuse more tokens than there are positions."""
         positions = self.config.max_position_embeddings
         if max_length > positions:
             who = f"encoder {self.name!r}, max_length"
             got = str(max_length)
             wanted = f"at most {positions}, its number of positions"
             raise EncoderError(who, got, wanted, "Lower max_length in the recipe or the scale.")
+
+    def tokenize(self, texts: Sequence[Sequence[str]], max_length: int) -> Tokenized:
+        """Token ids of texts or pairs of texts; the longer text of a pair is cut first."""
+        self.check_length(max_length)
         pairs = [tuple(each) if len(each) == 2 else each[0] for each in texts]
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length, strategy="longest_first")
@@ -89,7 +105,7 @@ class Encoder:
         return Tokenized(
             ids=tuple(np.array(each.ids, dtype=np.int32) for each in encoded),
             types=tuple(np.array(each.type_ids, dtype=np.int32) for each in encoded),
-            truncated=sum(bool(each.overflowing) for each in encoded),
+            truncated=np.array([bool(each.overflowing) for each in encoded], dtype=np.bool_),
         )
 
     def build(
@@ -178,10 +194,18 @@ def check_pair(teacher: Encoder, student: Encoder) -> list[str]:
                 "Pick two encoders of one family, or re-export one with the other's "
                 f"{'tokenizer.json' if what == 'tokenizer' else 'label2id'}.",
             )
+    notes = []
     if teacher.reads_token_types != student.reads_token_types:
         blind = student if teacher.reads_token_types else teacher
-        return [f"{blind.name} does not read token types: it tells two texts apart by [SEP] alone"]
-    return []
+        notes.append(
+            f"{blind.name} does not read token types: it tells two texts apart by [SEP] alone"
+        )
+    widths = [encoder.config.hidden_size for encoder in (teacher, student)]
+    if widths[0] != widths[1]:
+        both = zip((teacher.name, student.name), widths, strict=True)
+        facts = " and ".join(f"{name} is {width} wide" for name, width in both)
+        notes.append(f"{facts}: a student sees its teacher's posteriors, never its hidden states")
+    return notes
 
 
 def check_label_map(encoder: Encoder, classes: Sequence[str]) -> None:

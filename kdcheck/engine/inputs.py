@@ -1,11 +1,12 @@
-"""A task made ready for one encoder: tokenised once, with the vocabulary that it uses."""
+"""A task made ready for one encoder: tokenised once, cut to the rows of a recipe, its vocabulary."""
 
 # Shapes: B examples of one batch, K classes.
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,24 +16,50 @@ from kdcheck.encoders import Encoder, Tokenized, check_label_map
 from kdcheck.engine.dropout import replace_dropout
 from kdcheck.engine.packing import PackedBatch, pack, packed_logits, use_packing
 from kdcheck.engine.streams import stream_seed
-from kdcheck.recipe import Recipe
-from kdcheck.tasks import SPLITS, Task
+from kdcheck.recipe import Recipe, Rows
+from kdcheck.tasks import SPLITS, Split, Task
+
+WHOLE = Rows(None, None, None, None)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A task tokenised for an encoder; shared by all its runs in a process."""
+    """A task tokenised for an encoder; shared by all runs on the same rows in a process."""
 
     task: Task
+    """The examples in use."""
+    task_digest: str
+    """Digest of the whole task that they are of."""
+    rows: Rows
+    """Which of its rows they are."""
     encoder: Encoder
     max_length: int
     """Longest text in tokens."""
     tokenized: Mapping[str, Tokenized]
     """By split."""
     vocabulary: npt.NDArray[np.int64]
-    """Token ids that any split uses, rising: the rows of the trained embedding table."""
+    """Token ids that any example in use has, rising: the rows of the trained embedding table."""
     row_of_token: npt.NDArray[np.int64]
-    """From token id to row of the trained table; -1 for ids that no split uses."""
+    """From token id to row of the trained table; -1 for ids that no example in use has."""
+
+    def cut(self, rows: Rows) -> Inputs:
+        """The whole task cut to the rows of a recipe: those that its seed draws for training, and
+        for validation and test the same ones whatever the seed.
+
+        Raises:
+            TaskError: more rows than there are.
+        """
+        assert self.rows == WHOLE, "cut once, from the whole"
+        if rows == WHOLE:
+            return self
+        drawn = self.task.subset(train=rows.train, seed=rows.seed or 0)
+        part = drawn.subset(validation=rows.validation, test=rows.test)
+        tokenized = {
+            name: _tokens_of(part.split(name), self.task.split(name), self.tokenized[name])
+            for name in SPLITS
+        }
+        cut = replace(self, task=part, rows=rows, tokenized=tokenized)
+        return replace(cut, **_vocabulary(tokenized, self.encoder))
 
     def build(self, recipe: Recipe) -> nn.Module:
         """The classifier at step 0: pre-trained weights, head from the recipe's init stream."""
@@ -54,13 +81,37 @@ class Inputs:
         return packed_logits(model, batch)
 
 
-def prepare(task: Task, encoder: Encoder, max_length: int) -> Inputs:
-    """Tokenise every split of a task once, texts longer than so many tokens cut."""
+def prepare(
+    task: Task,
+    encoder: Encoder,
+    max_length: int,
+    tokenized: Mapping[str, Tokenized] | None = None,
+) -> Inputs:
+    """A whole task for one encoder, texts longer than so many tokens cut.
+
+    Tokenised here, unless that was done for an encoder with the same tokenizer.
+    """
     check_label_map(encoder, task.classes)
-    tokenized = {name: encoder.tokenize(task.split(name).texts, max_length) for name in SPLITS}
+    encoder.check_length(max_length)
+    if tokenized is None:
+        tokenized = {name: encoder.tokenize(task.split(name).texts, max_length) for name in SPLITS}
+    vocabulary = _vocabulary(tokenized, encoder)
+    return Inputs(task, task.digest, WHOLE, encoder, max_length, tokenized, **vocabulary)
+
+
+def _tokens_of(part: Split, whole: Split, tokenized: Tokenized) -> Tokenized:
+    """The tokens of some examples of a split, found by id."""
+    if part is whole:
+        return tokenized
+    row_of = {example: row for row, example in enumerate(whole.ids)}
+    return tokenized.take([row_of[example] for example in part.ids])
+
+
+def _vocabulary(tokenized: Mapping[str, Tokenized], encoder: Encoder) -> Mapping[str, Any]:
     # Rows of the embedding table that no example uses have zero gradient, and without weight decay
     # AdamW never moves them: leaving them out changes nothing but the work.
-    used = np.unique(np.concatenate([ids for part in tokenized.values() for ids in part.ids]))
     row_of_token = np.full(encoder.config.vocab_size, -1, dtype=np.int64)
+    ids = np.concatenate([ids for part in tokenized.values() for ids in part.ids])
+    used = np.flatnonzero(np.bincount(ids))
     row_of_token[used] = np.arange(len(used))
-    return Inputs(task, encoder, max_length, tokenized, used.astype(np.int64), row_of_token)
+    return {"vocabulary": used.astype(np.int64), "row_of_token": row_of_token}

@@ -5,19 +5,19 @@ may put the run at a later step, ``accumulate`` halves the micro-batch and tries
 runs out, the guard stops the run, and guard and loss scaler make the optimiser leave a step out.
 """
 
-# Shapes: N examples of a split, B examples of one step, K classes.
+# Shapes: B examples of one step.
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kdcheck import metrics
 from kdcheck.engine import resume
@@ -26,7 +26,7 @@ from kdcheck.engine.gradients import accumulate
 from kdcheck.engine.hugging_face import check_is_new, export
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.memory import memory_for
-from kdcheck.engine.predict import TRAIN_SAMPLE, predict
+from kdcheck.engine.predict import SAMPLES, TEST_SAMPLE, TRAIN_SAMPLE, examples_of, predict
 from kdcheck.engine.schedule import Schedule
 from kdcheck.engine.settings import (
     DTYPES,
@@ -37,6 +37,7 @@ from kdcheck.engine.settings import (
     settings_of,
 )
 from kdcheck.engine.state import State
+from kdcheck.engine.teaching import Targets, targets_of
 from kdcheck.engine.weights import weights_digest
 from kdcheck.errors import RecipeError, TrainingError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
@@ -44,8 +45,6 @@ from kdcheck.recipe import ENGINE_VERSION, Recipe
 
 Progress = Callable[[int, int], None]
 """Called after each step with steps taken and steps in all."""
-Targets = tuple[Tensor, Tensor | None]
-"""Labels of the training split and the teacher's logits on it, on the device: (N,) and (N, K)."""
 WAIT_OVER_SAVE = 50
 """Time until the next checkpoint over the time that the last one took: at most 2 % goes there."""
 
@@ -66,7 +65,7 @@ def train(
 
     Args:
         recipe: decides the outcome.
-        inputs: the task, tokenised for the recipe's encoder.
+        inputs: the task, tokenised for the recipe's encoder and cut to its rows.
         teacher: logits of the recipe's teacher on the training split; joined by example id.
         device: CUDA where there is one, by default.
         workdir: where checkpoints go and an earlier try is resumed from; none for neither.
@@ -89,7 +88,7 @@ def train(
     if model_folder is not None:
         check_is_new(model_folder)
     schedule = Schedule(recipe, len(inputs.task.train))
-    targets = _targets(recipe, inputs, teacher, device)
+    targets = targets_of(recipe, inputs, teacher, device)
     with settings_of(recipe, device):
         state = _start(recipe, inputs, schedule, device)
         resume.restore(state, workdir, recipe, inputs)
@@ -213,12 +212,7 @@ def _evaluate(state: State, inputs: Inputs, schedule: Schedule) -> EvaluationPoi
     state.guard.look()
     _check_scale(state, recipe)
     started = time.monotonic()
-    look = _looker(state, recipe, inputs)
-    predictions = {
-        "validation": look("validation"),
-        "test": look("test"),
-        TRAIN_SAMPLE: look("train", sample=recipe.curve_rows),
-    }
+    predictions = _seen(state, inputs, schedule)
     values = {"train/loss_nats": state.guard.mean_loss()}
     for name, part in predictions.items():
         summary = metrics.summary(part.logits_NK, part.labels_N)
@@ -234,6 +228,19 @@ def _evaluate(state: State, inputs: Inputs, schedule: Schedule) -> EvaluationPoi
         values=values,
         weights_digest=digest,
     )
+
+
+def _seen(state: State, inputs: Inputs, schedule: Schedule) -> dict[str, Predictions]:
+    """Logits on samples, since most looks only draw a curve; at the end on whole splits too."""
+    size = schedule.recipe.curve_rows
+    look = _looker(state, schedule.recipe, inputs)
+    if state.step < schedule.total_steps:
+        return {name: look(split, sample=size) for name, split in SAMPLES.items()}
+    found = {"validation": look("validation"), "test": look("test")}
+    found[TRAIN_SAMPLE] = look("train", sample=size)
+    sample, _ = examples_of(inputs, "test", size)
+    found[TEST_SAMPLE] = found["test"].aligned(sample.ids)
+    return found
 
 
 def _looker(state: State, recipe: Recipe, inputs: Inputs) -> Callable[..., Predictions]:
@@ -259,7 +266,7 @@ def _evidence(state: State, recipe: Recipe, inputs: Inputs, schedule: Schedule) 
     state.cost["peak_memory_bytes"] = peak_memory_bytes(state.device)
     state.cost["steps"] = float(schedule.total_steps)
     state.cost["micro_batch"] = float(state.micro_batch)
-    cut = sum(part.truncated for part in inputs.tokenized.values())
+    cut = sum(int(part.truncated.sum()) for part in inputs.tokenized.values())
     if cut:
         state.notes.append(f"{cut} texts were longer than {recipe.max_length} tokens and were cut")
     return Evidence(
@@ -273,7 +280,7 @@ def _evidence(state: State, recipe: Recipe, inputs: Inputs, schedule: Schedule) 
 
 def _check_inputs(recipe: Recipe, inputs: Inputs, teacher: Predictions | None) -> None:
     for what, got, wanted in (
-        ("task", inputs.task.digest, recipe.task_digest),
+        ("task", inputs.task_digest, recipe.task_digest),
         ("encoder", inputs.encoder.digest, recipe.encoder_digest),
         ("max_length", str(inputs.max_length), str(recipe.max_length)),
         ("engine_version", ENGINE_VERSION, recipe.engine_version),
@@ -282,6 +289,9 @@ def _check_inputs(recipe: Recipe, inputs: Inputs, teacher: Predictions | None) -
             who = f"recipe {recipe.short}, {what}"
             next_step = "Files or kdcheck have changed since the recipe was made; make it anew."
             raise RecipeError(who, got[:12], f"{wanted[:12]}, which the recipe names", next_step)
+    if inputs.rows != recipe.rows:
+        who, wanted = f"recipe {recipe.short}, rows", f"{recipe.rows.text}, which the recipe names"
+        raise RecipeError(who, inputs.rows.text, wanted, "Pass prepare(...).cut(recipe.rows).")
     if (teacher is None) != (recipe.teacher is None):
         raise RecipeError(
             f"recipe {recipe.short}, teacher",
@@ -289,23 +299,3 @@ def _check_inputs(recipe: Recipe, inputs: Inputs, teacher: Predictions | None) -
             "none" if teacher is not None else "logits on the training split",
             "Train the teacher first, with predict_train=True.",
         )
-
-
-def _targets(
-    recipe: Recipe, inputs: Inputs, teacher: Predictions | None, device: torch.device
-) -> Targets:
-    """What the objective learns from: labels, and the teacher's logits or none."""
-    labels_N = torch.tensor(inputs.task.train.labels, device=device)
-    return labels_N, _teacher_logits(recipe, inputs, teacher, device)
-
-
-def _teacher_logits(
-    recipe: Recipe, inputs: Inputs, teacher: Predictions | None, device: torch.device
-) -> Tensor | None:
-    if teacher is None:
-        return None
-    ids: Sequence[str] = inputs.task.train.ids
-    logits_NK = torch.from_numpy(teacher.aligned(ids).logits_NK).to(device)
-    if recipe.precision == "float64":
-        logits_NK = logits_NK.double()
-    return logits_NK / recipe.teacher_temperature

@@ -22,8 +22,9 @@ TOKENS_PER_BATCH = 8192
 """Real tokens of one evaluation batch: large enough for the matrix units, small enough for caches."""
 
 
-TRAIN_SAMPLE = "train_sample"
-"""Name of the sample of the training split that curves follow, beside the names of the splits."""
+TRAIN_SAMPLE, TEST_SAMPLE = "train_sample", "test_sample"
+SAMPLES = {TRAIN_SAMPLE: "train", TEST_SAMPLE: "test"}
+"""Names of the samples that curves follow, beside the names of the splits that they are of."""
 
 
 class Tally(Protocol):
@@ -85,7 +86,7 @@ def predict(
 def examples_of(
     inputs: Inputs, split: str, sample: int | None = None
 ) -> tuple[Split, npt.NDArray[np.int64]]:
-    """The examples that a look at a split sees, the same in every run of a task, and their rows."""
+    """The examples that a look at a split sees, the same in all runs on its rows, and their rows."""
     part = inputs.task.split(split)
     if sample is None:
         return part, np.arange(len(part))

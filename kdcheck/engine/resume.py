@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdcheck.engine import checkpoint
 from kdcheck.engine.inputs import Inputs
-from kdcheck.engine.predict import TRAIN_SAMPLE, examples_of
+from kdcheck.engine.predict import SAMPLES, examples_of
 from kdcheck.engine.state import State
 from kdcheck.errors import CheckpointError
 from kdcheck.evidence.evidence import EvaluationPoint, Predictions
@@ -86,16 +86,14 @@ def _point(
     index: int, values: dict[str, Any], tensors: Any, recipe: Recipe, inputs: Inputs
 ) -> EvaluationPoint:
     predictions = {}
-    for name, split, sample in (
-        ("validation", "validation", None),
-        ("test", "test", None),
-        (TRAIN_SAMPLE, "train", recipe.curve_rows),
-    ):
-        part, _ = examples_of(inputs, split, sample)
+    start = f"point/{index}/"
+    for name in sorted(key.removeprefix(start) for key in tensors if key.startswith(start)):
+        sample = recipe.curve_rows if name in SAMPLES else None
+        part, _ = examples_of(inputs, SAMPLES.get(name, name), sample)
         predictions[name] = Predictions(
             ids=part.ids,
             labels_N=np.asarray(part.labels, dtype=np.int64),
-            logits_NK=tensors[f"point/{index}/{name}"].numpy(),
+            logits_NK=tensors[start + name].numpy(),
         )
     return EvaluationPoint(
         step=values["step"],

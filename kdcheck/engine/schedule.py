@@ -48,8 +48,10 @@ class Schedule:
 
     @cached_property
     def evaluation_steps(self) -> frozenset[int]:
-        """Numbers of steps taken at which the run is evaluated: evenly spaced in each epoch."""
+        """Numbers of steps taken at which the run is evaluated: evenly spaced in each epoch, or the end."""
         per_epoch = min(self.recipe.evaluations_per_epoch, self.steps_per_epoch)
+        if per_epoch == 0:
+            return frozenset({self.total_steps})
         within = [round(self.steps_per_epoch * (i + 1) / per_epoch) for i in range(per_epoch)]
         return frozenset(
             epoch * self.steps_per_epoch + step

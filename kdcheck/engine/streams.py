@@ -11,11 +11,11 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-STREAMS = ("init", "order", "dropout", "sample")
+STREAMS = ("init", "order", "dropout", "sample", "shuffle")
 
 
 def stream_seed(seed: int, stream: str, index: int = 0) -> int:
-    """A 63-bit seed for one draw of one stream; the index is the epoch of order, the step of dropout."""
+    """A 63-bit seed for one draw of one stream; the index is order's epoch, dropout's step, a class."""
     assert stream in STREAMS, stream
     text = f"kdcheck/{seed}/{stream}/{index}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
@@ -24,6 +24,11 @@ def stream_seed(seed: int, stream: str, index: int = 0) -> int:
 def epoch_order(seed: int, epoch: int, examples: int) -> npt.NDArray[np.int64]:
     """The order in which one epoch, counted from 0, visits the training examples."""
     return _permutation(stream_seed(seed, "order", epoch), examples)
+
+
+def shuffled(seed: int, predicted: int, examples: int) -> npt.NDArray[np.int64]:
+    """An order of the examples of which a teacher predicts one class, to shuffle its confidences."""
+    return _permutation(stream_seed(seed, "shuffle", predicted), examples)
 
 
 def sample_rows(examples: int, size: int) -> npt.NDArray[np.int64]:

@@ -10,15 +10,18 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.files import (
+    DAMAGED,
     FORMAT,
     MANIFEST,
     SealedFiles,
     check_inside,
+    check_lock,
     read_checked,
     read_claim,
     seal,
@@ -30,7 +33,7 @@ from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.metrics import METRICS
 
-CONTENTS = {MANIFEST, "trainings", "claims"}
+CONTENTS = {MANIFEST, "trainings", "claims", "locks"}
 """What lies in the folder of a bundle; anything else is not ours to delete."""
 WANTED = "a bundle of kdcheck"
 NEXT_STEP = "Give the folder that holds manifest.json, or export the bundle again."
@@ -98,7 +101,16 @@ def _write(source: EvidenceSource, new: Path, digests: list[str], *, trajectory:
         place = f"claims/{number:03d}"
         write_claim(new / place, judged)
         claims.append({"folder": place, "manifest": seal(new / place)})
-    write_json(new / MANIFEST, {"format": FORMAT, "trainings": trainings, "claims": claims})
+    # Once each, however many claims share it; a section is sealed by the digest that is its name.
+    locks = sorted({each.lock for each in covered if each.lock})
+    for digest in locks:
+        write_json(new / _lock_file(digest), source.lock(digest))
+    contents = {"format": FORMAT, "trainings": trainings, "claims": claims, "locks": locks}
+    write_json(new / MANIFEST, contents)
+
+
+def _lock_file(digest: str) -> str:
+    return f"locks/{digest}.json"
 
 
 def curves_read(claims: Iterable[Judged]) -> set[str]:
@@ -141,10 +153,14 @@ class Bundle:
         try:
             self._trainings: Mapping[str, Mapping[str, str]] = contents["trainings"]
             self._claims: list[Mapping[str, str]] = contents["claims"]
+            self._locks: list[str] = contents["locks"]
             folders = [entry["folder"] for entry in (*self._trainings.values(), *self._claims)]
+            folders += map(_lock_file, self._locks)
         except (AttributeError, KeyError, TypeError) as error:
             # So is the manifest of each folder in a bundle, and that of many another program.
-            raise self._refused("a manifest.json that lists no trainings and claims") from error
+            raise self._refused(
+                "a manifest.json that lists no trainings, claims and locks"
+            ) from error
         for name in folders:
             check_inside(f"bundle {folder}", name)
 
@@ -162,6 +178,20 @@ class Bundle:
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The claims in the bundle; see :meth:`EvidenceSource.claims`."""
         return selected((read_claim(self._open(entry)) for entry in self._claims), paper, scale)
+
+    def lock(self, digest: str) -> Mapping[str, Any]:
+        """The section of a lock; see :meth:`EvidenceSource.lock`."""
+        who, name = f"bundle {self._folder}", _lock_file(digest)
+        try:
+            found = (
+                json.loads((self._folder / name).read_bytes()) if digest in self._locks else None
+            )
+        except (OSError, ValueError) as error:
+            raise EvidenceError(who, f"{name}: {error}", "the file as written", DAMAGED) from error
+        if found is None:
+            step = "Export the bundle again from the store that has it."
+            raise EvidenceError(who, f"no lock {digest[:8]}", "the one that a claim names", step)
+        return check_lock(who, found, digest)
 
     def _training(self, digest: str) -> SealedFiles:
         entry = self._trainings.get(digest)

@@ -61,10 +61,10 @@ class EvaluationPoint:
     epoch: float
     """Passes over the training split taken."""
     predictions: Mapping[str, Predictions]
-    """Logits on ``validation`` and ``test``."""
+    """Logits on ``train_sample`` and ``test_sample``; at the end on ``validation`` and ``test`` too."""
     values: Mapping[str, float]
-    """Metrics by name, as ``test/mean_entropy_nats``; also ``train_sample/...`` and
-    ``train/loss_nats``, the mean loss of the steps since the point before."""
+    """Metrics of each, as ``test_sample/mean_entropy_nats``; also ``train/loss_nats``, the mean loss
+    of the steps since the point before."""
     weights_digest: str
     """sha256 of the weights, or an empty string between epochs."""
 

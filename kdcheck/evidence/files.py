@@ -20,11 +20,11 @@ from kdcheck.evidence.judged import Judged
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; readers refuse another."""
 MANIFEST = "manifest.json"
 TRAJECTORY = "posteriors/trajectory.parquet"
-CLAIM, PAPER = "judged.json", "paper.json"
+CLAIM, PAPER, LOCK = "judged.json", "paper.json", "lock.json"
 DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
 
 
@@ -101,6 +101,12 @@ def write_json(path: Path, values: Any) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
+
+
+def digest_of(values: Any) -> str:
+    """sha256 of JSON values, however they are laid out in a file."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True) -> None:
@@ -216,10 +222,20 @@ def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evide
     return evidence
 
 
-def write_claim(folder: Path, judged: Judged) -> None:
-    """Write a judged claim, and its paper beside it, into an empty folder."""
+def write_claim(folder: Path, judged: Judged, lock: Mapping[str, Any] | None = None) -> None:
+    """Write a judged claim into an empty folder: beside it its paper, and its section of the lock."""
     write_json(folder / CLAIM, judged.to_dict())
     write_json(folder / PAPER, judged.claim.paper.to_dict())
+    if lock is not None:
+        write_json(folder / LOCK, lock)
+
+
+def check_lock(who: str, lock: Mapping[str, Any], digest: str) -> Mapping[str, Any]:
+    """The section of a lock, unless it is not the one that its digest names."""
+    if (found := digest_of(lock)) != digest:
+        got, wanted = f"a section {found[:8]} of a lock", f"the section {digest[:8]}"
+        raise EvidenceError(who, got, wanted, "It was altered; judge again: pytest claims/.")
+    return lock
 
 
 def read_claim(sealed: SealedFiles) -> Judged:

@@ -27,6 +27,8 @@ COST = "total/"
 """Prefix of cost metrics: a section of charts that comes after ``test``, not first."""
 ATTEMPT = "kdcheck.attempt"
 """Tag that changes each time a training is taken up."""
+LOCK = "kdcheck.lock"
+"""Tag of claim runs: digest of the section of the lock that the claim was held against."""
 CURRENT = "current"
 """Tag of claim runs: ``true`` for the newest record of a claim at a scale."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
@@ -21,4 +22,8 @@ class EvidenceSource(Protocol):
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The current record of each claim by paper, scale and id; of one paper or scale on demand."""
+        ...
+
+    def lock(self, digest: str) -> Mapping[str, Any]:
+        """The section of a lock under which a claim was judged, as JSON values that have the digest."""
         ...

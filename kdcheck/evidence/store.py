@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
-from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, SEAL, TRAININGS
+from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, LOCK, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.note import note
 from kdcheck.evidence.tracking import NO_STORE, Tracking
@@ -29,8 +28,6 @@ from kdcheck.recipe import Recipe
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-CRITERION = "kdcheck.criterion/"
-"""What the names of experiment tags begin with that hold a criterion's digest."""
 FINISHED = "attributes.status = 'FINISHED'"
 LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
@@ -100,6 +97,30 @@ class Store:
         # The newest of each, should two sessions on a server have raced.
         newest = {(*each.family, each.claim.id): each for each in reversed(found)}
         return selected(newest.values())
+
+    def lock(self, digest: str) -> Mapping[str, Any]:
+        """The section of a lock; see :meth:`EvidenceSource.lock`."""
+        with self._use(f"read the lock {digest[:8]}"):
+            runs = self._runs.search(CLAIMS, f"{FINISHED} AND tags.`{LOCK}` = '{digest}'")
+            if not runs:
+                raise self._missing(f"claim judged under the lock {digest[:8]}")
+            sealed = self._sealed(runs[0])
+            return files.check_lock(sealed.who, sealed.read_json(files.LOCK), digest)
+
+    def locks(self) -> set[str]:
+        """Digests of the sections under which claims were ever judged here."""
+        with self._use("list the locks"):
+            found = self._runs.search(CLAIMS, f"{FINISHED} AND tags.`{LOCK}` LIKE '%'")
+        return {run.data.tags[LOCK] for run in found}
+
+    def trained(self) -> set[tuple[str, str, int]]:
+        """Digest of the task, digest of the encoder and seed of each finished training."""
+        with self._use("list the trainings"):
+            found = self._runs.search(TRAININGS, FINISHED)
+        return {
+            (params["task_digest"], params["encoder_digest"], int(params["seed"]))
+            for params in (run.data.params for run in found)
+        }
 
     # Writing
 
@@ -171,21 +192,23 @@ class Store:
                         reaped += [tags["digest"]] if name == TRAININGS else []
         return reaped
 
-    def record_claim(self, judged: Judged) -> str:
+    def record_claim(self, judged: Judged, lock: Mapping[str, Any] | None = None) -> str:
         """Store a judged claim with links to every run it rests on; nothing if it is so stored.
+
+        The section of the lock that it was held against, if any, goes along.
 
         One that differs becomes a new run with the tag ``current`` = ``true``; the older ones of the
         same claim, paper and scale stay, with ``false``.
         """
         self.tag_claims({digest: [judged.claim.id] for digest in judged.table.digests()})
         tags = layout.judged_tags(judged, note(judged, self)) | owner.this_process()
-        tags |= {"kdcheck.session": self.session}
+        tags |= {"kdcheck.session": self.session} | ({LOCK: judged.lock} if judged.lock else {})
         with (
             self._use(f"record claim {judged.claim.id}"),
             tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary,
         ):
             folder = Path(temporary)
-            files.write_claim(folder, judged)
+            files.write_claim(folder, judged, lock)
             sealed = files.seal(folder)
             with self._lock():
                 older = self._current_claims(*judged.family, judged.claim.id)
@@ -219,40 +242,6 @@ class Store:
                 tags = layout.claim_tags([*earlier, *ids])
                 if not tags.items() <= run.data.tags.items():
                     self._runs.log(run, tags=tags)
-
-    # Criteria
-
-    def begun_claims(self, tasks: Iterable[str]) -> set[str]:
-        """Ids of the claims that have a finished training on one of some tasks."""
-        if not self._known:
-            self.digests()
-        wanted = set(tasks)
-        return {
-            claim
-            for run in self._known.values()
-            if run.data.tags["task"] in wanted
-            for claim in run.data.tags.get("claims", "").split(", ")
-            if claim
-        }
-
-    def register_criteria(self, family: tuple[str, str], digests: Mapping[str, str]) -> None:
-        """Write down the digest of each claim's criterion, before its first run."""
-        with self._use("register the criteria"), self._lock():
-            earlier = self._criteria(family)
-            for claim, digest in digests.items():
-                if earlier.get(claim) != digest:
-                    self._runs.tag_experiment(CLAIMS, _criterion_tag(family, claim), digest)
-
-    def registered_criteria(self, family: tuple[str, str]) -> dict[str, str]:
-        """Digests of a family's criteria as written down before the first run, by claim id."""
-        with self._use("read the criteria"):
-            return self._criteria(family)
-
-    def _criteria(self, family: tuple[str, str]) -> dict[str, str]:
-        prefix = _criterion_tag(family, "")
-        found = self._runs.experiment_tags(CLAIMS).items()
-        named = {k.removeprefix(prefix): v for k, v in found if k.startswith(prefix)}
-        return {re.sub(r":(.*)", r"[\1]", name): digest for name, digest in named.items()}
 
     # Links; without a base they work inside the UI, as in a note
 
@@ -364,8 +353,3 @@ def _check_finish(evidence: Evidence, recipe: Recipe) -> None:
         got = f"evidence of recipe {evidence.recipe.short}"
         raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
     files.check_evidence(evidence)
-
-
-def _criterion_tag(family: tuple[str, str], claim: str) -> str:
-    """MLflow allows no brackets in the name of a tag: ``c[x]`` is written ``c:x``."""
-    return f"{CRITERION}{'/'.join(family)}/{claim.replace('[', ':').removesuffix(']')}"

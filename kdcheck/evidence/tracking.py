@@ -52,14 +52,6 @@ class Tracking:
         tags = experiment_tags(self.experiments, name, claims)
         _describe(self._client, self.experiments[name], tags)
 
-    def tag_experiment(self, name: str, key: str, value: str) -> None:
-        """Set one tag of an experiment."""
-        self._client.set_experiment_tag(self.experiments[name], key, value)
-
-    def experiment_tags(self, name: str) -> dict[str, str]:
-        """All tags of an experiment."""
-        return dict(self._client.get_experiment(self.experiments[name]).tags)
-
     @classmethod
     def open(cls, location: Location) -> Tracking:
         """Look up what must exist."""

@@ -105,7 +105,7 @@ def _verdicts_view() -> str:
 
 def _trainings_view() -> str:
     columns = [f"tags.`{tag}`" for tag in ("role", "task", "objective", "seed")]
-    columns += [f"metrics.`test/{name}`" for name, metric in METRICS.items() if not metric.needs]
+    columns += [f"metrics.`test/{name}`" for name, metric in METRICS.items() if metric.at_each_look]
     state = _state(ALL_FINISHED, order="tags.`role`", columns=columns)
     return _saved_view("Trainings", state)
 

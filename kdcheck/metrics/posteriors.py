@@ -198,6 +198,46 @@ def mean_kl_from_teacher(posteriors_NK: npt.ArrayLike, teacher_NK: npt.ArrayLike
     return float(terms_NK.sum(axis=1).mean())
 
 
+def entropy_correlation(posteriors_NK: npt.ArrayLike, teacher_NK: npt.ArrayLike) -> float:
+    """Spearman's rank correlation, over examples, of the model's entropies and the teacher's.
+
+    1 where the model ranks the examples, from the surest to the least sure, as its teacher does; ranks
+    of entropies in nats, or in any other unit.
+
+    Args:
+        posteriors_NK: the model's, shape (N, K), rows sum to 1, at least two rows.
+        teacher_NK: the teacher's, shape (N, K), rows sum to 1.
+
+    Returns:
+        Between -1 and 1; equal entropies share their mean rank.
+
+    Raises:
+        PosteriorError, ShapeError: see :mod:`kdcheck.checks`.
+        InputError: no rows, or one entropy for all examples, which ranks none of them.
+
+    Source: Spearman 1904, of the entropies of section 4 example by example.
+
+    >>> entropy_correlation([[0.5, 0.5], [0.9, 0.1]], [[0.6, 0.4], [1.0, 0.0]])
+    1.0
+    """
+    who = "entropy_correlation"
+    p_NK, teacher_NK = _taught(posteriors_NK, teacher_NK, who)
+    model_N, teacher_N = (_mean_ranks(-_xlogy(q, q).sum(axis=1)) for q in (p_NK, teacher_NK))
+    for name, ranks_N in (("the model", model_N), ("the teacher", teacher_N)):
+        if not ranks_N.any():
+            got, wanted = f"one entropy of {name} for all examples", "entropies that differ"
+            raise InputError(who, got, wanted, "Equal entropies have no order to compare.")
+    return float(model_N @ teacher_N / np.sqrt((model_N @ model_N) * (teacher_N @ teacher_N)))
+
+
+def _mean_ranks(values_N: Floats) -> Floats:
+    """Ranks about their mean; equal values share the mean of theirs."""
+    _, place_N, counts = np.unique(values_N, return_inverse=True, return_counts=True)
+    rank = np.cumsum(counts) - (counts - 1) / 2
+    ranks_N: Floats = rank[place_N] - (len(values_N) + 1) / 2
+    return ranks_N
+
+
 def of_label(values_NK: Floats, labels_N: npt.NDArray[Any]) -> Floats:
     """The value of each row's own label, shape (N,)."""
     values_N: Floats = values_NK[np.arange(len(labels_N)), labels_N]

@@ -20,6 +20,7 @@ from kdcheck.metrics.posteriors import (
     as_array,
     brier,
     check_some,
+    entropy_correlation,
     expected_calibration_error,
     of_label,
 )
@@ -93,6 +94,13 @@ class Metric:
     """``teacher`` or ``smoothing`` where only such runs have it."""
     seeded: bool = True
     """Whether a seed can change it; a closed form is the same for all."""
+    asked_for: bool = False
+    """Whether it is computed where a claim reads it alone: it follows from the task and the others."""
+
+    @property
+    def at_each_look(self) -> bool:
+        """Whether every look at a run keeps it."""
+        return not self.needs and not self.asked_for
 
 
 METRICS: dict[str, Metric] = {
@@ -127,6 +135,24 @@ METRICS: dict[str, Metric] = {
         ),
         unit="nats", high=lambda _: math.inf, better="neither", needs="teacher",
         source="the soft term of Eq. 2",
+    ),
+    "entropy_correlation": Metric(
+        of=lambda seen: entropy_correlation(np.exp(seen.log_p_NK), np.exp(seen.log_teacher_NK)),
+        unit="fraction", low=-1.0, high=lambda _: 1.0, better="neither", needs="teacher",
+        source="Spearman 1904, of entropies",
+    ),
+    "largest_entropy_nats": Metric(
+        of=lambda seen: math.log(seen.classes),
+        unit="nats", high=math.log, better="neither", seeded=False, asked_for=True,
+        source="the entropy of the uniform distribution, section 3",
+    ),
+    "accuracy_over_majority": Metric(
+        of=lambda seen: float(
+            (seen.logits_NK.argmax(axis=1) == seen.labels_N).mean()
+            - np.bincount(seen.labels_N, minlength=seen.classes).max() / len(seen.labels_N)
+        ),
+        unit="fraction", low=-1.0, high=lambda _: 1.0, better="higher", asked_for=True,
+        source="what naming the commonest class gives",
     ),
     "smoothing_floor_nats": Metric(
         of=lambda seen: theory.smoothing_entropy_floor(
@@ -164,7 +190,7 @@ def add(name: str, metric: Metric) -> None:
 
 
 def summary(logits_NK: npt.ArrayLike, labels_N: npt.ArrayLike) -> dict[str, float]:
-    """Every metric of the table that needs neither teacher nor smoothing, from logits.
+    """Every metric of the table that each look at a run keeps, from logits.
 
     Args:
         logits_NK: shape (N, K), finite, at least one row.
@@ -185,7 +211,7 @@ def summary(logits_NK: npt.ArrayLike, labels_N: npt.ArrayLike) -> dict[str, floa
     who = "summary"
     logits_NK, labels_N = as_array(logits_NK, who, "logits"), as_array(labels_N, who, "labels")
     seen = Seen(logits_NK=logits_NK, labels_N=labels_N, who=who)
-    return {name: metric.of(seen) for name, metric in METRICS.items() if not metric.needs}
+    return {name: metric.of(seen) for name, metric in METRICS.items() if metric.at_each_look}
 
 
 def _log_softmax(logits_NK: npt.NDArray[Any], temperature: float) -> Floats:

@@ -31,14 +31,19 @@ def VIRTUAL_TEACHER(size: str) -> Arm:
 STANDARD_KD = Arm("standard_kd", "smaller", teacher=ERM("larger"))
 SELF_KD = Arm("self_kd", "smaller", teacher=ERM("smaller"))
 REVERSE_KD = Arm("reverse_kd", "larger", teacher=ERM("smaller"))
-SELF_TRAINING = Arm("self_training", "smaller", teacher=ERM("smaller"))
 
 TUNED_STANDARD_KD = Arm("tuned_standard_kd", "smaller", teacher=ERM("larger"))
 TUNED_SELF_KD = Arm("tuned_self_kd", "smaller", teacher=ERM("smaller"))
 TUNED_REVERSE_KD = Arm("tuned_reverse_kd", "larger", teacher=ERM("smaller"))
 
-STOPPED_EARLY = Arm("erm_stopped_early", "larger")
 POORLY_TRAINED = Arm("erm_poorly_trained", "larger")
+LONGER = Arm("erm_longer", "smaller")
+"""Plain training for more epochs, as the distilled runs that the paper selected are given."""
+
+WEAKLY_TAUGHT = STANDARD_KD.taught_by(POORLY_TRAINED)
+SOFTLY_TAUGHT = STANDARD_KD.taught_by(ERM("larger"), temperature=2.0)
+"""A teacher of equal accuracy and less confidence."""
+TAUGHT_BY_LS = STANDARD_KD.taught_by(LS("larger"))
 
 TUNED = {
     **{LS(size): TUNED_LS(size) for size in SIZES},
@@ -49,13 +54,19 @@ TUNED = {
 """Arm of section 4: what stands in its row in appendix A.3. ERM has no temperature and stays."""
 
 
+def shuffled(arm: Arm) -> Arm:
+    """A control: the same teacher, its confidences shuffled among examples it classifies alike."""
+    assert arm.teacher is not None
+    return arm.taught_by(arm.teacher, shuffled=True)
+
+
 def entropy(arm: Arm, *, split: str = "test", temperature: float = 1.0) -> Contrast:
     """Mean entropy of the finished model, in nats."""
     return reading("mean_entropy_nats", arm, split=split, temperature=temperature)
 
 
-def entropy_curve(arm: Arm, *, split: str = "test") -> Contrast:
-    """Mean entropy at every look of the training, in nats."""
+def entropy_curve(arm: Arm, *, split: str = "test_sample") -> Contrast:
+    """Mean entropy at every look of the training, in nats, on a sample of the split."""
     return reading("mean_entropy_nats", arm, split=split, point="every")
 
 

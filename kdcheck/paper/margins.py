@@ -87,7 +87,8 @@ def claim(
         said.id,
         says=said.says,
         where=said.where,
-        holds=said.holds,
+        # A claim is judged case by case, so methods are no part of its quantifier.
+        holds=said.holds.removesuffix(" and methods"),
         direction=said.direction,
         margin=margin,
         because=because or reason(margin, (said, *beside)),

@@ -69,8 +69,7 @@ LABELS = {
     "tuned_self_kd": "Self-KD, tuned τ",
     "tuned_reverse_kd": "Reverse KD, tuned τ",
     "virtual_teacher": "Virtual teacher",
-    "self_training": "Self-training",
-    "erm_stopped_early": "ERM, stopped early",
+    "erm_longer": "ERM, longer",
     "erm_poorly_trained": "ERM, poorly trained",
 }
 COLOURS = {
@@ -87,7 +86,7 @@ FIGURES = (
     Figure(
         name="Figure 3",
         title="The smaller model, temperature tuned",
-        arms=(ERM("smaller"), LS("smaller"), *TUNED_STUDENTS),
+        arms=(ERM("smaller"), TUNED_LS("smaller"), *TUNED_STUDENTS),
         needs=TUNED_STUDENTS,
     ),
     Figure(
@@ -110,8 +109,7 @@ PAPER = Paper(
         *LARGER,
         *TUNED.values(),
         *map(arms.VIRTUAL_TEACHER, SIZES),
-        arms.SELF_TRAINING,
-        arms.STOPPED_EARLY,
+        arms.LONGER,
         arms.POORLY_TRAINED,
     ),
     scales=str(Path(__file__).with_name("scales")),

@@ -58,6 +58,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--scale", help="one of the paper's scales, or a TOML file; default: as the paper says"
     )
     group.addoption("--seeds", help="how many seeds, or until-decided; default: the scale's own")
+    group.addoption("--first-seed", type=int, help="where seeds begin; default: the scale's own")
+    group.addoption("--lock", type=Path, help="registered claims; default: claims.lock beside them")
     group.addoption("--store", help="evidence store: a folder or tracking address (.kdcheck/store)")
     group.addoption("--data-dir", type=Path, help="folder of GLUE files, for tasks not packaged")
     group.addoption("--model-dir", type=Path, help="folder of encoders, instead of the hub")

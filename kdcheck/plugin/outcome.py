@@ -36,7 +36,7 @@ def judge_item(item: Any, session: Session, claim: Claim) -> None:
         pytest.skip.Exception: NOT_RUN.
     """
     judged, verdict = session.judged(claim), session.verdicts[claim.id]
-    session.store.record_claim(judged)
+    session.record(judged)
     item.stash[WORD] = verdict.word.value
     item.user_properties.append((PROPERTY, json.dumps(row(judged))))
     expectation = expected_verdicts(item.config, session).get(claim.id)
@@ -63,12 +63,13 @@ def _act(verdict: Verdict, expectation: Mapping[str, str] | None, *, undecided_f
 
 
 def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, Mapping[str, str]]:
-    """Expected verdicts of the session's scale, with reasons; none with another number of seeds.
+    """Expected verdicts of the session's scale, with reasons; none with other seeds or more of them.
 
     Raises:
         InputError: the file cannot be read, or an entry lacks its verdict or reason.
     """
-    if session.counts != (session.scale.seeds,):
+    scale = session.scale
+    if session.counts != (scale.seeds,) or session.seeds[0] != scale.first_seed:
         return {}
     path: Path = config.getoption("--expected") or config.rootpath / "claims" / EXPECTED
     if not path.exists():

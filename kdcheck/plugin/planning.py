@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from kdcheck.plugin.config import (
 )
 from kdcheck.plugin.outcome import check_page, stale_claims
 from kdcheck.study import local
+from kdcheck.study.lock import FILE, Lock, read
 from kdcheck.study.scale import Scale, load
 from kdcheck.study.session import Session
 from kdcheck.study.study import Planned, Study
@@ -42,13 +45,14 @@ def plan_all(session: pytest.Session, items: Sequence[pytest.Item]) -> None:
             "tested. Leave --reruns out, or run the claims by themselves."
         )
     # Not raised as it is: pytest calls this hook even where the one before has failed.
-    scale = or_usage_error(scale_of, config, _one_paper(items))
+    scale = or_usage_error(scale_of, config, one_paper(items))
     needs_cuda = scale.needs_cuda or config.getoption("--require-gpu")
     if needs_cuda and not _cuda_or_skip(config, items, scale.name):
         return
     or_usage_error(check_page, config)
     claims = [plan(item) for item in items]
-    config.stash[SESSION] = or_usage_error(_make_session, config, claims, scale)
+    lock = or_usage_error(_read_lock, config, items)
+    config.stash[SESSION] = or_usage_error(_make_session, config, claims, scale, lock)
     or_usage_error(_say_what_is_stale, session, config.stash[SESSION])
 
 
@@ -119,7 +123,12 @@ def require_claim(item: Any) -> None:
         )
 
 
-def _one_paper(items: Sequence[pytest.Item]) -> Paper:
+def one_paper(items: Sequence[pytest.Item]) -> Paper:
+    """The paper whose claims the tests declare.
+
+    Raises:
+        pytest.UsageError: there are two.
+    """
     papers = papers_of(items)
     if len(papers) > 1:
         raise pytest.UsageError(
@@ -129,13 +138,36 @@ def _one_paper(items: Sequence[pytest.Item]) -> Paper:
     return next(iter(papers.values()))
 
 
-def _make_session(config: pytest.Config, claims: Sequence[Claim], scale: Scale) -> Session:
+def lock_path(items: Sequence[pytest.Item], root: Path) -> Path:
+    """The lock beside the claims: in the folder that holds them all, or the nearest one around it."""
+    beside = Path(os.path.commonpath([item.path.parent for item in items]))
+    around = [each for each in (beside, *beside.parents) if each == root or root in each.parents]
+    return next((each / FILE for each in around if (each / FILE).exists()), beside / FILE)
+
+
+def _read_lock(config: pytest.Config, items: Sequence[pytest.Item]) -> Lock:
+    """The lock that is asked for, or that lies beside the claims.
+
+    Raises:
+        InputError: the file that is asked for is not there, or one cannot be read.
+    """
+    asked: Path | None = config.getoption("--lock")
+    if asked is not None and not asked.is_file():
+        step = "Write it with kdcheck lock, or leave --lock out."
+        raise InputError("--lock", str(asked), "a file", step)
+    return read(asked or lock_path(items, config.rootpath))
+
+
+def _make_session(
+    config: pytest.Config, claims: Sequence[Claim], scale: Scale, lock: Lock
+) -> Session:
     places = places_of(config)
     is_worker = xdist_worker(config) is not None
     if not is_worker and config.getoption("--workers") != 0:
         config.stash[EXECUTOR] = _executor(config, places, scale)
     seeds = config.getoption("--seeds") or str(scale.seeds)
-    return Session(claims, scale, seeds, places, is_worker=is_worker)
+    first = config.getoption("--first-seed")
+    return Session(claims, scale, seeds, places, lock=lock, first_seed=first, is_worker=is_worker)
 
 
 def _executor(config: pytest.Config, places: Places, scale: Scale) -> local.LocalExecutor:

@@ -40,8 +40,7 @@ def announce(session: Session) -> None:
         f"\nkdcheck: {session.scale.name} scale, {len(session.scale.tasks)} tasks, {seeds}; "
         f"{len(session.claims)} claims; {runs} runs ({runs - missing} in the store)"
     )
-    if more := len(session.others):
-        print(f"kdcheck: judged together with {more} more claims that the store holds")
+    print(f"kdcheck: {session.registration}")
 
 
 def in_this_process(job: Job, store: Store) -> None:

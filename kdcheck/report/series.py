@@ -23,7 +23,7 @@ ALWAYS = ("mean_entropy_nats", "accuracy")
 def metrics_shown(paper: Paper) -> list[str]:
     """Metrics of the finished models: these two, and whatever else the paper prints."""
     printed = {each.metric for each in paper.printed}
-    others = (name for name, row in METRICS.items() if name in printed and not row.needs)
+    others = (name for name, row in METRICS.items() if name in printed and row.at_each_look)
     return list(dict.fromkeys([*ALWAYS, *others]))
 
 

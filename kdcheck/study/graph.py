@@ -20,7 +20,7 @@ class Digests(Protocol):
     """Where the digests come from that a recipe must name."""
 
     def task(self, name: str) -> str:
-        """Content digest of a task, cut to the scale's rows."""
+        """Content digest of a whole task."""
         ...
 
     def encoder(self, size: str) -> str:
@@ -30,6 +30,10 @@ class Digests(Protocol):
     def encoder_name(self, size: str) -> str:
         """Name of the pair's larger or smaller encoder."""
         ...
+
+
+ALL_ROWS = 10**6
+"""Stands for a training split that is not cut: its size is not in the recipe, and it is the largest."""
 
 
 @dataclass
@@ -46,17 +50,26 @@ class Graph:
     """Arm, task, seed: the digest."""
     claims: dict[str, set[str]] = field(default_factory=dict)
     """Digest: ids of the claims it serves."""
-    roles: dict[str, str] = field(default_factory=dict)
-    """Digest: key of the arm that asked for it first."""
+    roles: dict[str, Arm] = field(default_factory=dict)
+    """Digest: the arm that asked for it first."""
 
     def table(self, contrast: Contrast) -> RunTable:
         """Which run is which, for the arms of a contrast."""
         runs = {arm: self.runs[arm] for arm in contrast.arms()}
         return RunTable(self.scale.tasks, self.seeds, runs)
 
-    def teachers_first(self) -> list[str]:
-        """Digests in the order in which they are best trained: whoever teaches, then the rest."""
-        return sorted(self.recipes, key=lambda digest: digest not in self.teachers)
+    def longest_first(self) -> list[str]:
+        """Digests in the order in which they are best trained: whoever teaches, since others wait for
+        it, then the rest, each the longest first, so that no worker is left with a long one at the end.
+        """
+
+        def place(digest: str) -> tuple[bool, bool, int]:
+            recipe = self.recipes[digest]
+            is_larger = self.roles[digest].size == "larger"
+            cost = recipe.epochs * (recipe.train_rows or ALL_ROWS)
+            return digest not in self.teachers, not is_larger, -cost
+
+        return sorted(self.recipes, key=place)
 
 
 def build(claims: Iterable[Claim], scale: Scale, seeds: tuple[int, ...], digests: Digests) -> Graph:
@@ -64,7 +77,7 @@ def build(claims: Iterable[Claim], scale: Scale, seeds: tuple[int, ...], digests
 
     Raises:
         InputError, RecipeError: the scale lacks a method, or its fields contradict each other.
-        ClaimError: a reading that the arm's objective cannot have, or two arms of one key.
+        ClaimError: a reading that the arm's recipe cannot have, or two arms of one key.
     """
     graph = Graph(scale, seeds)
     # Claims share most of their arms, and checking a recipe costs a millisecond.
@@ -72,12 +85,15 @@ def build(claims: Iterable[Claim], scale: Scale, seeds: tuple[int, ...], digests
     for claim in claims:
         readings = claim.measures.readings()
         smoothed = {each.arm for each in readings if METRICS[each.metric].needs == "smoothing"}
+        followed = {each.arm for each in readings if each.point != "last"}
         for arm in claim.measures.arms():
             for task in scale.tasks:
                 for seed in seeds:
                     wanted = recipe(arm, task, seed)
                     if arm in smoothed:
                         _check_smoothing(claim, arm, wanted)
+                    if arm in followed:
+                        _check_looks(claim, arm, wanted)
                     _add(graph, wanted, arm, claim.id)
                     graph.runs.setdefault(arm, {}).setdefault(task, {})[seed] = wanted.digest
     _check_keys(graph.runs)
@@ -100,9 +116,11 @@ def recipe_of(arm: Arm, scale: Scale, task: str, seed: int, digests: Digests) ->
     }
     taught = {"teacher": teacher.to_dict()} if teacher else {}
     recipe = Recipe.from_dict(settings | rows | named | taught)
-    if arm.teacher_temperature == 1.0:
-        return recipe
-    return replace(recipe, teacher_temperature=arm.teacher_temperature)
+    return replace(
+        recipe,
+        teacher_temperature=arm.teacher_temperature,
+        teacher_shuffled=arm.teacher_shuffled,
+    )
 
 
 def _check_smoothing(claim: Claim, arm: Arm, recipe: Recipe) -> None:
@@ -113,6 +131,16 @@ def _check_smoothing(claim: Claim, arm: Arm, recipe: Recipe) -> None:
             f"the smoothing floor of {arm.key}, trained with {recipe.objective.name!r}",
             f"an arm trained with {LabelSmoothing.name!r}",
             "Only label smoothing has that floor; name an arm whose method smooths labels.",
+        )
+
+
+def _check_looks(claim: Claim, arm: Arm, recipe: Recipe) -> None:
+    if recipe.evaluations_per_epoch == 0:
+        raise ClaimError(
+            f"claim {claim.id!r}",
+            f"a curve of {arm.key} on {recipe.task}, which is looked at once, at its end",
+            "an arm with evaluations_per_epoch of at least 1",
+            f"Say so in the scale file, under [methods.{arm.method}.{arm.size}] or [training].",
         )
 
 
@@ -131,5 +159,5 @@ def _add(graph: Graph, recipe: Recipe, arm: Arm, claim: str) -> None:
         _add(graph, recipe.teacher, arm.teacher, claim)
         graph.teachers.add(recipe.teacher.digest)
     graph.recipes.setdefault(recipe.digest, recipe)
-    graph.roles.setdefault(recipe.digest, arm.key)
+    graph.roles.setdefault(recipe.digest, arm)
     graph.claims.setdefault(recipe.digest, set()).add(claim)

@@ -66,7 +66,8 @@ class Readings:
             assert recipe.teacher is not None, "a reading of it was refused when it was planned"
             taught_by = self._run(recipe.teacher.digest)
             taught = _predictions(taught_by, taught_by.final, reading.split).aligned(part.ids)
-            # As the student was shown it: that is what it is to follow.
+            # As soft as the student was shown it; of a shuffled teacher its own opinion, which the
+            # student was not shown, is what a control compares with.
             teacher_logits_NK = taught.logits_NK / np.float64(recipe.teacher_temperature)
         alpha = recipe.objective.as_dict().get("alpha") if metric.needs == "smoothing" else None
         return metric.of(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kdcheck.errors import InputError, RecipeError
 from kdcheck.places import Places
-from kdcheck.recipe import Recipe
-from kdcheck.tasks import SPLITS, Task, load_task
+from kdcheck.recipe import Recipe, Rows
+from kdcheck.tasks import Task, load_task
 
 if TYPE_CHECKING:
-    from kdcheck.encoders import Encoder
+    from kdcheck.encoders import Encoder, Tokenized
     from kdcheck.engine.inputs import Inputs
     from kdcheck.study.scale import Scale
 
@@ -23,16 +24,19 @@ class Resources:
         self._places = places
         self.load_task = lru_cache(maxsize=None)(self._load_task)
         self.load_encoder = lru_cache(maxsize=None)(self._load_encoder)
-        self._prepare = lru_cache(maxsize=8)(self._prepare_inputs)
+        self._whole = lru_cache(maxsize=None)(self._prepare_whole)
+        # A run of a few seconds shares its rows with a dozen others; a cut costs a tenth of a second.
+        self._cut = lru_cache(maxsize=64)(self._cut_inputs)
+        self._tokenized: dict[tuple[str, str, int], Mapping[str, Tokenized]] = {}
 
     def inputs_of(self, recipe: Recipe) -> Inputs:
-        """The task of a recipe, tokenised for its encoder.
+        """The task of a recipe, tokenised for its encoder and cut to its rows.
 
         Raises:
             RecipeError: the content is not what the recipe names.
+            TaskError: fewer rows than the recipe names.
         """
-        rows = (recipe.train_rows, recipe.validation_rows, recipe.test_rows)
-        task = self.load_task(recipe.task, *rows)
+        task = self.load_task(recipe.task)
         if task.digest != recipe.task_digest:
             who, got = f"recipe {recipe.short}, task {recipe.task!r}", f"content {task.digest[:12]}"
             wanted = f"content {recipe.task_digest[:12]}, which the recipe names"
@@ -40,14 +44,10 @@ class Resources:
                 "The data differ from those the recipe was made for; see kdcheck data verify."
             )
             raise RecipeError(who, got, wanted, next_step)
-        return self._prepare(recipe.encoder, recipe.max_length, recipe.task, *rows)
+        return self._cut(recipe.encoder, recipe.max_length, recipe.task, recipe.rows)
 
-    def _load_task(self, name: str, *rows: int | None) -> Task:
-        task = load_task(name, data_dir=self._places.data_dir, cache_dir=self._places.cache_dir)
-        train, validation, test = rows
-        if train is validation is test is None:
-            return task
-        return task.subset(train=train, validation=validation, test=test)
+    def _load_task(self, name: str) -> Task:
+        return load_task(name, data_dir=self._places.data_dir, cache_dir=self._places.cache_dir)
 
     def _load_encoder(self, name: str) -> Encoder:
         from kdcheck.encoders import load_encoder
@@ -56,12 +56,18 @@ class Resources:
             name, model_dir=self._places.model_dir, cache_dir=self._places.cache_dir
         )
 
-    def _prepare_inputs(
-        self, encoder: str, max_length: int, task: str, *rows: int | None
-    ) -> Inputs:
+    def _cut_inputs(self, encoder: str, max_length: int, task: str, rows: Rows) -> Inputs:
+        return self._whole(encoder, max_length, task).cut(rows)
+
+    def _prepare_whole(self, encoder_name: str, max_length: int, task: str) -> Inputs:
+        """Tokens of the whole task, since each seed draws other rows; a pair shares its tokenizer."""
         from kdcheck.engine.inputs import prepare
 
-        return prepare(self.load_task(task, *rows), self.load_encoder(encoder), max_length)
+        encoder = self.load_encoder(encoder_name)
+        key = (encoder.tokenizer_digest, task, max_length)
+        whole = prepare(self.load_task(task), encoder, max_length, self._tokenized.get(key))
+        self._tokenized[key] = whole.tokenized
+        return whole
 
 
 class ScaleDigests:
@@ -70,6 +76,7 @@ class ScaleDigests:
     Raises:
         InputError: a pair that is not known.
         EncoderError: an encoder that is not known, or two that do not make a pair.
+        TaskError: a task with fewer rows than the scale cuts it to.
     """
 
     def __init__(self, scale: Scale, resources: Resources) -> None:
@@ -89,16 +96,14 @@ class ScaleDigests:
         """What differs between the two encoders and is allowed to."""
 
     def task(self, name: str) -> str:
-        """Content digest of a task, cut to the scale's rows."""
-        return self._task(name).digest
+        """Content digest of a whole task, which must have the rows that the scale cuts it to."""
+        task = self._resources.load_task(name)
+        task.check_sizes(self._scale.rows.get(name, {}))
+        return task.digest
 
     def classes(self, name: str) -> int:
         """K of a task."""
-        return self._task(name).num_classes
-
-    def _task(self, name: str) -> Task:
-        rows = self._scale.rows.get(name, {})
-        return self._resources.load_task(name, *map(rows.get, SPLITS))
+        return self._resources.load_task(name).num_classes
 
     def encoder(self, size: str) -> str:
         """Digest of the pair's larger or smaller encoder."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from kdcheck.recipe import Recipe
 NEXT_STEP = "Correct the scale file; docs/guides/scales.md lists every field."
 DECIDED_ELSEWHERE = {
     "task", "task_digest", "train_rows", "validation_rows", "test_rows", "encoder",
-    "encoder_digest", "objective", "teacher", "teacher_temperature", "seed", "engine_version",
+    "encoder_digest", "objective", "teacher", "teacher_temperature", "teacher_shuffled", "seed",
+    "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
 BUDGET_FIELDS = ("learning_rate", "epochs")
@@ -35,6 +37,8 @@ class Scale:
     """Names of its tasks."""
     seeds: int
     """Seeds that are run by default."""
+    first_seed: int = 0
+    """The first of them; seeds from 1000 up are for tuning."""
     training: Mapping[str, Any]
     """Recipe fields that all its runs share."""
     methods: Mapping[str, Mapping[str, Any]]
@@ -45,6 +49,27 @@ class Scale:
     """Where it departs from the paper, one sentence each."""
     needs_cuda: bool = False
     """Whether it runs on CUDA alone."""
+
+    def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
+        """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
+
+        Neither its name, which decides nothing, nor methods that no arm uses; defaults are filled
+        in, so that leaving one out and writing it down are one content.
+        """
+        used = {(part.method, part.size) for arm in arms for part in _parts(arm)}
+        methods: dict[str, dict[str, Any]] = {}
+        for method, size in sorted(used):
+            methods.setdefault(method, {})[size] = self.methods.get(method, {}).get(size)
+        defaults = {
+            f.name: f.default
+            for f in dataclasses.fields(Recipe)
+            if f.name in TRAINING_FIELDS and f.default is not dataclasses.MISSING
+        }
+        content = {"training": defaults | dict(self.training), "methods": methods}
+        content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
+        # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.
+        plain: dict[str, Any] = json.loads(json.dumps(content))
+        return plain
 
     def settings(self, arm: Arm, task: str) -> dict[str, Any]:
         """The recipe fields of an arm on a task: shared ones, its method's, the task's own."""
@@ -63,6 +88,14 @@ class Scale:
             lender = self.settings(arm.budget, task)
             settings |= {name: lender[name] for name in BUDGET_FIELDS}
         return settings
+
+
+def _parts(arm: Arm) -> Iterator[Arm]:
+    """The arm, whoever teaches it, and whoever lends a budget to one of them."""
+    for each in arm.lineage():
+        yield each
+        if each.budget is not None:
+            yield from _parts(each.budget)
 
 
 def load(name_or_path: str, paper: Paper = OWN) -> Scale:
@@ -183,6 +216,10 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "tasks": ("a list of at least one name", lambda value: _are_texts(value) and bool(value)),
     "deviations": ("a list of texts", _are_texts),
     "seeds": ("a whole number", lambda value: type(value) is int),
+    "first_seed": (
+        "a whole number from 0 up",
+        lambda value: type(value) is int and value >= 0,
+    ),
     "needs_cuda": ("true or false", lambda value: isinstance(value, bool)),
     "training": ("a table", lambda value: isinstance(value, dict)),
     "methods": ("tables [methods.METHOD.SIZE]", _are_tables),

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from kdcheck.claims import Claim
 from kdcheck.errors import ClaimError, InputError
-from kdcheck.evidence.judged import Judged
+from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.places import Places
 from kdcheck.study.graph import Graph, build
-from kdcheck.study.judging import REGISTERED_SEEDS, criterion_of, judge_all
+from kdcheck.study.judging import criterion_of, measure
+from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
+from kdcheck.study.readings import Readings
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import Scale
+from kdcheck.study.standing import NO_LOCK, Standing, judge_under
 from kdcheck.study.work import Job
-from kdcheck.verdict import Plan, Verdict, Word
+from kdcheck.verdict import Criterion, Measured, Plan, Verdict, Word
 from kdcheck.verdict.guards import IdenticalDifferences, SeedIgnored
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 UNTIL_DECIDED = "until-decided"
 Train = Callable[[Job, "Store"], None]
+FAILED = (Word.REFUTED, Word.EQUIVALENT, Word.INVALID)
+"""Words of a premise after which more seeds do not make testable what rests on it."""
 AT_TWO_CLASSES = (
     "Every task has two classes, where a teacher has no structure among wrong answers to pass on: KD "
     "sets the confidence of each example and nothing else."
@@ -34,16 +39,18 @@ class Session:
     """One execution of a study: everything between a set of claims and their verdicts, at one scale.
 
     Args:
-        claims: planned, of one paper; judged as one family.
+        claims: planned, of one paper.
         scale: tasks and hyper-parameters.
-        seeds: how many of the registered seeds, or ``until-decided`` to stop at the first planned
-            look at which every claim is decided.
+        seeds: how many of the plan's seeds, or ``until-decided`` to go through its looks, each time
+            with the claims that are still open.
         places: store, data, encoders and work folder.
+        lock: what is registered; verdicts on anything else are exploratory.
+        first_seed: where the seeds begin, instead of where the scale says.
         is_worker: whether it is one of several processes of one execution, as under pytest-xdist.
 
     Raises:
         ClaimError: two claims of one id, or of two papers.
-        InputError: more seeds than are registered.
+        InputError: more seeds than the plan has.
     """
 
     def __init__(
@@ -53,19 +60,59 @@ class Session:
         seeds: str,
         places: Places,
         *,
+        lock: Lock | None = None,
+        first_seed: int | None = None,
         is_worker: bool = False,
     ) -> None:
         _check_family(claims)
         self.claims, self.places, self._is_worker = tuple(claims), places, is_worker
-        self.counts = seed_counts(seeds)
+        self.lock = lock or Lock()
+        first = scale.first_seed if first_seed is None else first_seed
+        self.plan = Plan.of(scale.seeds)
+        self.seeds = tuple(range(first, first + self.plan.looks[-1]))
+        """In the order in which they count; a look takes the first so many."""
+        self.counts = seed_counts(seeds, self.plan)
         self._resources = Resources(places)
         self._digests = ScaleDigests(scale, self._resources)
         self.scale = replace(scale, deviations=(*scale.deviations, *self._digests.notes))
         self.family = (claims[0].paper.name, scale.name)
-        self.graph = self._graph(self.counts[0])
+        self._tables: dict[str, RunTable] = {}
+        self.graph = self._graph(self.claims, self.counts[0])
+        self.standing = self._held_against_the_lock()
+        if self.section and not self.standing.common:
+            self.plan = self.section.plan
 
-    def _graph(self, count: int) -> Graph:
-        return build(self.claims, self.scale, REGISTERED_SEEDS[:count], self._digests)
+    def _graph(self, claims: Iterable[Claim], count: int) -> Graph:
+        """What some claims need at a look; the others keep the runs that they have."""
+        asked = list(claims)
+        graph = build(asked, self.scale, self.seeds[:count], self._digests)
+        self._tables |= {claim.id: graph.table(claim.measures) for claim in asked}
+        return graph
+
+    def _held_against_the_lock(self) -> Standing:
+        def facts(task: str) -> TaskFacts:
+            return TaskFacts(digest=self._digests.task(task), classes=self._digests.classes(task))
+
+        present = section_of(self.claims, self.scale, self._digests, facts, self.seeds, self.plan)
+        return Standing(present, self.lock.nearest(present, self.scale.name))
+
+    @property
+    def section(self) -> Section | None:
+        """The family that the lock registers for these claims, or the one most like it."""
+        return self.standing.registered
+
+    @property
+    def registration(self) -> str:
+        """What the lock makes of this session, on one line."""
+        section = self.section
+        if section is None:
+            return f"EXPLORATORY. {NO_LOCK}"
+        known = f"{len(section.claims)} claims, attempt {section.attempt}"
+        text = f"lock {section.digest[:8]}, {known}"
+        if common := self.standing.common:
+            return f"EXPLORATORY beside {text}. {' '.join(common)}"
+        here = len(section.claims.keys() & {claim.id for claim in self.claims})
+        return f"{text}; {here} of them here and {len(self.others)} more in the store"
 
     @cached_property
     def store(self) -> Store:
@@ -84,17 +131,16 @@ class Session:
         Args:
             train: carries out a job and returns when all of it is in the store.
         """
-        self._register()
         for count in self.counts:
-            if len(self.graph.seeds) != count:
-                self.graph = self._graph(count)
+            if count != self.counts[0]:
+                self.graph = self._graph(self._open(), count)
             self.__dict__.pop("verdicts", None)
             if self.missing():
                 train(self.job(), self.store)
                 self._finished = self.store.digests()
-            if count == self.counts[-1] or self._all_decided():
+            if count == self.counts[-1] or not self._open():
                 break
-        self._judge_the_others_again()
+        self._record_the_others_again()
 
     def job(self) -> Job:
         """The present graph as work."""
@@ -106,57 +152,152 @@ class Session:
 
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
-        """By claim id, from the evidence in the store; the family is every claim that it holds."""
-        registered = self.store.registered_criteria(self.family)
-        beside = [each.verdict for each in self.others]
-        return judge_all(
-            self.claims, self.graph, self.store.get, registered=registered, beside=beside
+        """By claim id, from the evidence in the store: of the registered family and of these claims."""
+        measured = {
+            claim.id: measure(claim.measures, self._tables[claim.id], self._readings)
+            for claim in self.claims
+        }
+        as_registered = {
+            claim: found
+            for claim, found in measured.items()
+            if self.standing.measures_registered(claim)
+        }
+        as_registered |= {each.claim.id: each.verdict.measured for each in self.others}
+        common, own = self.standing.common, self.standing.own
+        verdicts = judge_under(
+            self.section,
+            [self._criterion(claim) for claim in self.claims],
+            measured,
+            as_registered=as_registered,
+            differing={claim.id: (*common, *own[claim.id]) for claim in self.claims},
+        )
+        shared = (*common, *self._part(as_registered), *self._unknown_locks())
+        return {
+            claim: replace(verdict, exploratory=(*own.get(claim, ()), *shared))
+            for claim, verdict in verdicts.items()
+        }
+
+    def _criterion(self, claim: Claim) -> Criterion:
+        return replace(criterion_of(claim, self.scale), plan=self.plan, seeds=self.seeds)
+
+    @cached_property
+    def _readings(self) -> Readings:
+        return Readings(self.store.get)
+
+    def _part(self, measured: Mapping[str, Measured]) -> tuple[str, ...]:
+        """Why a part of the family is not the family, if it is one."""
+        if self.section is None or self.standing.common:
+            return ()
+        run, registered = len(measured), len(self.section.claims)
+        return () if run == registered else (f"{run} of {registered} registered claims were run.",)
+
+    def _unknown_locks(self) -> tuple[str, ...]:
+        """Sections for the same data under which the store has verdicts, and that the lock hides."""
+        if self.section is None:
+            return ()
+        hidden = [
+            digest[:8]
+            for digest in sorted(self.store.locks() - self.lock.digests)
+            if Section.from_dict(self.store.lock(digest)).same_data(self.section)
+        ]
+        return tuple(
+            f"The store has verdicts on the same data under the lock {each}, which this one hides."
+            for each in hidden
         )
 
     @cached_property
     def others(self) -> list[Judged]:
-        """Judged claims of the family that the store holds and this session does not ask for."""
+        """Claims of the registered family that are not asked for now and that the store has measured."""
+        if self.section is None or self.standing.common:
+            return []
         asked = {claim.id for claim in self.claims}
-        paper, scale = self.family
-        stored = self.store.claims(paper=paper, scale=scale)
-        return [each for each in stored if each.claim.id not in asked]
+        stored = [
+            each for each in self.store.claims(paper=self.family[0]) if each.claim.id not in asked
+        ]
+        found = {each.claim.id: each for each in stored if self._is_as_registered(each)}
+        return list(found.values())
+
+    def _is_as_registered(self, stored: Judged) -> bool:
+        """Whether a stored claim is judged by the criterion and on the runs that the lock registers."""
+        section, claim, verdict = self.section, stored.claim.id, stored.verdict
+        if section is None or claim not in section.claims or verdict.measured is None:
+            return False
+        if verdict.criterion != section.criterion(claim, stored.scale):
+            return False
+        expected = cache(lambda arm, task, seed: expected_recipe(section, arm, task, seed).digest)
+        return all(
+            digest == expected(arm, task, seed)
+            for arm, tasks in stored.table.runs.items()
+            for task, seeds in tasks.items()
+            for seed, digest in seeds.items()
+        )
 
     def judged(self, claim: Claim) -> Judged:
         """A claim of this session with its verdict, and the runs it rests on."""
         deviations = self.scale.deviations
         if {self._digests.classes(task) for task in self.scale.tasks} == {2}:
             deviations = (*deviations, AT_TWO_CLASSES)
-        table = self.graph.table(claim.measures)
-        return Judged(claim, self.verdicts[claim.id], table, deviations)
+        table = self._tables[claim.id]
+        lock = self.section.digest if self.section else ""
+        return Judged(claim, self.verdicts[claim.id], table, deviations, lock)
+
+    def record(self, judged: Judged) -> None:
+        """Store a judged claim, and the section that it was held against beside it."""
+        self.store.record_claim(judged, self.section.to_dict() if self.section else None)
 
     @cached_property
     def _finished(self) -> set[str]:
         return self.store.digests()
 
-    def _all_decided(self) -> bool:
-        asked = [self.verdicts[claim.id] for claim in self.claims]
+    def _open(self) -> list[Claim]:
+        """Claims of this session that more seeds may decide, in their order."""
+        return [claim for claim in self.claims if self._is_open(self.verdicts[claim.id])]
+
+    def _is_open(self, verdict: Verdict) -> bool:
+        if verdict.word is Word.NOT_TESTABLE:
+            words = {self.verdicts[p].word for p in self._premises(verdict) if p in self.verdicts}
+            return words.isdisjoint(FAILED) and Word.UNDECIDED in words
         # More seeds may end these faults: the few that there are happened to agree.
-        agreeing = (SeedIgnored, IdenticalDifferences)
-        return not any(v.word is Word.UNDECIDED or isinstance(v.fault, agreeing) for v in asked)
+        agreeing = isinstance(verdict.fault, (SeedIgnored, IdenticalDifferences))
+        return verdict.word is Word.UNDECIDED or agreeing
 
-    def _judge_the_others_again(self) -> None:
-        """Record what this session's claims change for the rest of their family."""
+    def _premises(self, verdict: Verdict) -> set[str]:
+        """Ids of all claims that a verdict rests on, those of its premises too."""
+        found: set[str] = set()
+        left = list(verdict.criterion.rests_on)
+        while left:
+            premise = left.pop()
+            if premise not in found:
+                found.add(premise)
+                known = self.verdicts.get(premise)
+                left += known.criterion.rests_on if known else ()
+        return found
+
+    def _record_the_others_again(self) -> None:
+        """Record what this session changes for claims of its family that it does not ask for."""
         for each in self.others:
-            verdict = self.verdicts[each.claim.id]
+            found = self.verdicts[each.claim.id]
+            verdict = replace(found, criterion=replace(found.criterion, scale=each.scale))
             if verdict != each.verdict:
-                self.store.record_claim(replace(each, verdict=verdict))
+                self.record(
+                    replace(each, verdict=verdict, lock=self.section.digest if self.section else "")
+                )
+        self._mark_those_of_another_lock()
 
-    def _register(self) -> None:
-        """Write down each criterion before its first run; later ones are held against it.
-
-        A run of other settings counts too: else a new setting that changes nothing would let a
-        margin be moved.
-        """
-        begun = self.store.begun_claims(self.scale.tasks)
-        digests = {claim.id: criterion_of(claim, self.scale).digest for claim in self.claims}
-        earlier = self.store.registered_criteria(self.family)
-        kept = {claim: digest for claim, digest in earlier.items() if claim in begun}
-        self.store.register_criteria(self.family, {**digests, **kept})
+    def _mark_those_of_another_lock(self) -> None:
+        """Say of claims of this paper and scale that the present lock does not hold them."""
+        paper, scale = self.family
+        here = {claim.id for claim in self.claims} | {each.claim.id for each in self.others}
+        lock = self.section.digest if self.section else ""
+        for each in self.store.claims(paper=paper, scale=scale) if lock else ():
+            if each.claim.id in here or each.lock == lock:
+                continue
+            under = f"the lock {each.lock[:8]}" if each.lock else "no lock"
+            reason = f"It was judged under {under}, and the claims beside it under another."
+            if reason not in each.verdict.exploratory:
+                told = replace(each.verdict, exploratory=(*each.verdict.exploratory, reason))
+                section = self.store.lock(each.lock) if each.lock else None
+                self.store.record_claim(replace(each, verdict=told), section)
 
 
 def _check_family(claims: Sequence[Claim]) -> None:
@@ -171,16 +312,17 @@ def _check_family(claims: Sequence[Claim]) -> None:
         raise ClaimError("study", got, "each id once", "Rename one of them.")
 
 
-def seed_counts(seeds: str) -> tuple[int, ...]:
+def seed_counts(seeds: str, plan: Plan) -> tuple[int, ...]:
     """The numbers of seeds that a session goes through: that number, or the planned looks.
 
     Raises:
-        InputError: neither, or more seeds than are registered.
+        InputError: neither, or more seeds than are planned.
     """
+    most = plan.looks[-1]
     if seeds == UNTIL_DECIDED:
-        return Plan().looks
-    if not seeds.isdigit() or not 1 <= int(seeds) <= len(REGISTERED_SEEDS):
-        wanted = f"a number from 1 to {len(REGISTERED_SEEDS)}, or {UNTIL_DECIDED}"
-        next_step = "More seeds than are registered would be a new criterion."
+        return plan.looks
+    if not seeds.isdigit() or not 1 <= int(seeds) <= most:
+        wanted = f"a number from 1 to {most}, or {UNTIL_DECIDED}"
+        next_step = "More seeds than are planned would be a new criterion."
         raise InputError("seeds", repr(seeds), wanted, next_step)
     return (int(seeds),)

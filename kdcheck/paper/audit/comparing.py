@@ -85,6 +85,8 @@ def compare(contrast: Contrast, source: Source, unit: str) -> list[Comparison]:
 
 def excess(said: Statement, seen: Comparison) -> float:
     """By how much a comparison agrees with a statement, below 0 by how much it does not."""
+    if said.direction == "within":
+        return said.beyond - min(abs(seen.low), abs(seen.high))
     # "Not below" is not broken by what rounding may have done.
     return (seen.high if said.direction == "not_below" else seen.value) - said.beyond
 
@@ -126,6 +128,9 @@ def _quantified(said: Statement, cases: Sequence[Sequence[Comparison]]) -> tuple
     if said.holds == "on every task":
         contradicted = any(not agrees(said, seen) for seen in every)
         return contradicted, min(excess(said, seen) for seen in every), said.unit
+    if said.holds == "on some task":
+        best = min(max(excess(said, seen) for seen in case) for case in cases)
+        return best <= 0, best, said.unit
     if said.holds == "on average over tasks":
         # "Overall" is read as the mean over tasks.
         least = min(fmean(excess(said, seen) for seen in case) for case in cases)

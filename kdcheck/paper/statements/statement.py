@@ -11,7 +11,11 @@ from kdcheck.claims.declare import Direction
 
 Kind = Literal["stated", "expected", "ours"]
 Holds = Literal[
-    "on every task", "on most tasks", "on most tasks and methods", "on average over tasks"
+    "on every task",
+    "on most tasks",
+    "on some task",
+    "on most tasks and methods",
+    "on average over tasks",
 ]
 
 
