@@ -37,6 +37,7 @@ TASKS = tuple(CLASSES)
 ROWS = {"fish": 1200, "trees": None, "birds": 345}
 """Training rows that a seed draws; of one task it takes all."""
 LOCK = "5eed" * 16
+PLAN = Plan(looks=(3, 5), supported=0.04, refuted=0.03, equivalent=0.02)
 SEEDS = (11, 3, 12)
 REGISTERED = (*SEEDS, 40, 41)
 ENTROPY, ACCURACY, ECE = "mean_entropy_nats", "accuracy", "ece"
@@ -264,7 +265,7 @@ def study(
         Criterion(
             claim=claim.id, tasks=tuple(tasks), margin=claim.margin.size, because=claim.because,
             unit=claim.margin.unit, holds=claim.holds, scale=scale, seeds=REGISTERED,
-            plan=Plan(looks=(3, 5), supported=0.04, refuted=0.03, equivalent=0.02),
+            plan=PLAN,
             **_direction(claim),
         )
         for claim in claims

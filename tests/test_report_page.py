@@ -19,6 +19,7 @@ from kdcheck.report.axes import Axis, over
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import VOID
 from kdcheck.report.reproduce import commands
+from kdcheck.verdict import Word
 from tests import report_doubles as doubles
 from tests.report_doubles import ACCURACY, ENTROPY, PLAIN, SMOOTH, TAUGHT
 
@@ -137,9 +138,12 @@ def test_a_cards_criterion_pays_the_right_rate_for_each_word(
     shown = pairs_of(card_of(page, doubles.TEACHING.id))
     (claim,) = (each for each in record["claims"] if each["id"] == doubles.TEACHING.id)
     p = claim["criterion"]["adjusted_p"]
+    supported, refuted, equivalent = (
+        doubles.PLAN.rate(word) for word in (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT)
+    )
     assert shown["p, all prices paid"] == (
-        f"SUPPORTED 1 (at most 0.04); REFUTED {p['REFUTED']:.2g} (at most 0.03); "
-        "EQUIVALENT 1 (at most 0.02)"
+        f"SUPPORTED 1 (at most {supported:g}); REFUTED {p['REFUTED']:.2g} (at most {refuted:g}); "
+        f"EQUIVALENT 1 (at most {equivalent:g})"
     )
     assert shown["planned looks"] == "at 3 and 5 seeds; 3 used, attempt 1"
     assert shown["family"] == "8 claims, judged together"

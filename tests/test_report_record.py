@@ -18,6 +18,7 @@ from kdcheck.claims import Arm, Paper
 from kdcheck.errors import InputError
 from kdcheck.evidence.judged import Judged
 from kdcheck.report import build, contents, schema, to_json
+from kdcheck.verdict import Word
 from tests import report_doubles as doubles
 from tests.json_schema import departures
 from tests.report_doubles import (
@@ -185,7 +186,9 @@ def test_a_card_has_the_criterion_and_the_outcome_of_its_own_claim(record: dict[
     assert shown["interval"][0] < shown["effect"] < shown["interval"][1]
     assert (shown["margin"], shown["unit"], shown["holds"]) == (0.05, "nats", "every")
     assert (shown["direction"], shown["seeds"], shown["tasks_as_claimed"]) == ("above", 3, 3)
-    assert shown["criterion"]["rates"] == {"SUPPORTED": 0.04, "REFUTED": 0.03, "EQUIVALENT": 0.02}
+    rates = {word: doubles.PLAN.rate(Word(word)) for word in ("SUPPORTED", "REFUTED", "EQUIVALENT")}
+    assert shown["criterion"]["rates"] == rates
+    assert len(set(rates.values())) == 3
     assert shown["criterion"]["looks"] == [3, 5]
     assert (shown["criterion"]["seeds_used"], shown["criterion"]["family_size"]) == (3, 8)
     assert shown["task_count"] == 3

@@ -12,12 +12,13 @@ from kdcheck.errors import InputError
 from kdcheck.evidence.judged import Judged
 from kdcheck.plugin.config import PROPERTY, WORD
 from kdcheck.plugin.outcome import _act, expected_verdicts, judge_item, row, stale_claims
-from kdcheck.verdict import Criterion, Measured, TaskEffects, Word, judge
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, Word, judge
 from tests.evidence_doubles import OTHER, sample_judged
 
 CRITERION = Criterion(
-    claim="c", tasks=("a",), margin=0.1, because="b", unit="nats", scale="made up"
-)
+    claim="c", tasks=("a",), margin=0.1, because="b", unit="nats", scale="made up",
+    seeds=tuple(range(12)), plan=Plan.of(3),
+)  # fmt: skip
 
 
 def verdict(*effects: float):
