@@ -23,7 +23,7 @@ from kdcheck.evidence.store import Store
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
-from kdcheck.verdict import Criterion, Measured, TaskEffects, judge_family
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, judge_family
 
 CLASSES = {"letters": 3, "dozens": 12}
 ROWS = {"validation": 5, "test": 7, "train_sample": 4, "train": 9}
@@ -144,6 +144,7 @@ def sample_judged(
         holds=claimed.holds,
         paper=paper.name,
         scale=scale,
+        plan=Plan(looks=(3, 5, 7, 10)),
     )
     spread = np.array([0.011, -0.007, 0.002, 0.005, -0.004, 0.009, -0.01, 0.001, -0.002, 0.003])
     effects = {
