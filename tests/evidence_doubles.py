@@ -26,8 +26,8 @@ from kdcheck.recipe import Recipe
 from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, judge_family
 
 CLASSES = {"letters": 3, "dozens": 12}
-ROWS = {"validation": 5, "test": 7, "train_sample": 4, "train": 9}
-"""Rows of each split; logits on ``train`` are left by teachers alone, at the end."""
+ROWS = {"validation": 5, "test": 7, "train_sample": 4, "test_sample": 3, "train": 9}
+"""Rows of each split: samples at every look, splits at the end, ``train`` by teachers alone."""
 STEPS = (10, 25, 45)
 PLAIN, SMOOTHED = Arm("plain", "smaller"), Arm("smoothed", "smaller")
 TEACHER = Arm("plain", "larger")
@@ -77,10 +77,11 @@ def sample_evidence(
         )
 
     def point(number: int, step: int) -> EvaluationPoint:
-        splits = ["test", "validation", "train_sample"]
-        if step == steps[-1] and recipe.encoder == "tiny-4":
-            splits.append("train")
-        names = ("test/mean_entropy_nats", "test/accuracy", "validation/accuracy")
+        splits = ["train_sample", "test_sample"]
+        names = ["test_sample/mean_entropy_nats", "test_sample/accuracy"]
+        if step == steps[-1]:
+            splits += ["test", "validation", *(["train"] * (recipe.encoder == "tiny-4"))]
+            names += ["test/mean_entropy_nats", "test/accuracy", "validation/accuracy"]
         return EvaluationPoint(
             step=step,
             epoch=1.5 * number,

@@ -17,7 +17,8 @@ TEMPERATURES = st.sampled_from([0.5, 1.0, 2.0, 2.0000000000000004, 1e-7, 64.0])
 
 def _grown(arms):
     plain = {"method": NAMES, "size": NAMES, "budget": st.none() | arms}
-    taught = st.builds(Arm, **plain, teacher=arms, teacher_temperature=TEMPERATURES)
+    shown = {"teacher_temperature": TEMPERATURES, "teacher_shuffled": st.booleans()}
+    taught = st.builds(Arm, **plain, teacher=arms, **shown)
     return st.builds(Arm, **plain) | taught
 
 
@@ -45,9 +46,17 @@ BACK = Arm("back", "larger", teacher=Arm("erm", "smaller"))
         (KD.taught_by(KD.taught_by(ERM, temperature=2)), KD.taught_by(KD, temperature=2)),
         (ERM.on_budget_of(KD.on_budget_of(BACK)), ERM.on_budget_of(KD).on_budget_of(BACK)),
         (KD.taught_by(ERM, temperature=1.0000001), KD),
+        (KD.taught_by(KD.taught_by(ERM, shuffled=True)), KD.taught_by(KD, shuffled=True)),
         (KD.taught_by(ERM, temperature=2), KD.taught_by(ERM, temperature=2 + 1e-15)),
     ],
-    ids=["whose budget", "whose temperature", "which budget", "near 1", "near 2"],
+    ids=[
+        "whose budget",
+        "whose temperature",
+        "which budget",
+        "near 1",
+        "whose shuffling",
+        "near 2",
+    ],
 )
 def test_nestings_that_read_alike_are_told_apart(one, other):
     assert one != other
@@ -56,11 +65,14 @@ def test_nestings_that_read_alike_are_told_apart(one, other):
 
 def test_the_key_of_a_plain_arm_is_short():
     softened = KD.taught_by(Arm("ls", "larger"), temperature=2)
-    assert [arm.key for arm in (ERM, KD, softened)] == [
+    shuffled = KD.taught_by(ERM, shuffled=True)
+    assert [arm.key for arm in (ERM, KD, softened, shuffled)] == [
         "erm/larger",
         "kd/smaller<-erm/larger",
         "kd/smaller<-ls/larger@2",
+        "kd/smaller<-shuffled erm/larger",
     ]
+    assert "teacher_shuffled" not in KD.to_dict()
 
 
 def test_whoever_must_be_trained_first_comes_first():
@@ -75,6 +87,7 @@ def test_whoever_must_be_trained_first_comes_first():
         (lambda: Arm("kd", ""), "letters, digits"),
         (lambda: Arm("kd", "smaller", teacher_temperature=2), "1 where nobody teaches"),
         (lambda: KD.taught_by(ERM, temperature=0), "above 0"),
+        (lambda: Arm("kd", "smaller", teacher_shuffled=True), "where nobody teaches"),
         (lambda: KD.taught_by(ERM, temperature=float("nan")), "above 0"),
     ],
 )

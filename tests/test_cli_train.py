@@ -74,7 +74,7 @@ def write(path: Path, text: str) -> Path:
 def test_what_decides_the_run_is_printed_before_it_and_the_metrics_after(command):
     status, printed = command(*FLAGS, *SHORT, "--objective", "ls", "--alpha", "0.1")
     assert status == 0
-    before, after = printed.out.split("validation\n", 1)
+    before, after = printed.out.split("test_sample\n", 1)
     for fact in (
         *("tiny small ls alpha=0.1", "lr=0.01", "epochs=2", "seed=0", "8 a step", "float32"),
         *("40 / 16 / 24 rows", "c0, c1", "tokens in use", "10, 2 evaluations", "cpu"),
@@ -83,12 +83,20 @@ def test_what_decides_the_run_is_printed_before_it_and_the_metrics_after(command
         assert fact in before
     head, *rows = [line.split() for line in after.splitlines() if line]
     names = [name for name, metric in METRICS.items() if not metric.needs]
-    assert head == ["epoch", "loss_nats", *names, "accuracy"]
+    assert head == ["epoch", "loss_nats", *names]
     (digest,) = command.stores["store"].digests()
-    for row, point in zip(rows, command.stores["store"].get(digest).points, strict=False):
-        values = [point.values[f"test/{name}"] for name in names]
-        values = [point.values["train/loss_nats"], *values, point.values["validation/accuracy"]]
+    points = command.stores["store"].get(digest).points
+    for row, point in zip(rows, points, strict=False):
+        values = [point.values[f"test_sample/{name}"] for name in names]
+        values = [point.values["train/loss_nats"], *values]
         assert row == [f"{point.epoch:g}", *(f"{value:.4f}" for value in values)]
+    last = points[-1]
+    values = [*(last.values[f"test/{name}"] for name in names), last.values["validation/accuracy"]]
+    assert rows[2:5] == [
+        ["test", "validation"],
+        ["epoch", *names, "accuracy"],
+        ["2", *(f"{value:.4f}" for value in values)],
+    ]
     assert "training rows a second" in after
 
 
@@ -119,7 +127,8 @@ def test_a_recipe_in_the_store_is_not_trained_again_but_its_metrics_are_printed(
     monkeypatch.setattr(engine, "train", None)
     status, second = command(*FLAGS, *SHORT, "--output", tmp_path / "out")
     assert status == 0
-    assert second.out.split("validation\n")[1].startswith(first.out.split("validation\n")[1])
+    first_table, second_table = (p.out.split("test_sample\n")[1] for p in (first, second))
+    assert second_table.startswith(first_table)
     assert f"trained before: store {tmp_path / 'store'}" in second.out
     assert len(Bundle(tmp_path / "out").digests()) == 1
 
@@ -144,7 +153,9 @@ def test_output_is_a_bundle_with_metrics_and_logits_and_export_a_model(command, 
     assert f"metrics and logits: {tmp_path / 'out'}" in printed.out
     left = Bundle(tmp_path / "out")
     evidence = left.get(*left.digests(), trajectory=True)
-    assert [len(point.predictions["test"].ids) for point in evidence.points] == [24, 24]
+    seen = [{name: len(part.ids) for name, part in p.predictions.items()} for p in evidence.points]
+    assert seen[0] == {"train_sample": 40, "test_sample": 24}
+    assert seen[1] == {**seen[0], "validation": 16, "test": 24, "train": 40}
     assert evidence.recipe.learning_rate == 0.01
     assert f"{evidence.final.values['test/accuracy']:.4f}" in printed.out
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
@@ -243,6 +254,7 @@ def test_what_a_recipe_writes_of_itself_names_the_same_recipe(command):
         ((*FLAGS, "--set", "batchsize=3"), ("the field 'batchsize'", "kdcheck train --help")),
         ((*FLAGS, "--set", "batch_size"), ("--set", "'batch_size'", "FIELD=VALUE")),
         ((*FLAGS, "--set", "batch_size=many"), ("recipe, batch_size", "'many'", "int")),
+        ((*FLAGS, "--set", "train_rows=41"), ("subset of train", "size 41", "1 to 40")),
         (("nowhere.toml",), ("recipe nowhere.toml", "No such file", "--help")),
         ((*FLAGS, "--set", "task_digest=ffff"), ("task 'tiny'", "content ffff", "data verify")),
         (("bad.toml",), ("bad.toml", "line 1")),

@@ -16,7 +16,8 @@ from tests.study_doubles import ERM_SMALL, KD, LS_SMALL, planned
 RUNS = {"a": (0.7, [0.9, 0.8, 0.7]), "b": (0.2, [0.6, 0.1, 0.2]), "c": (0.5, [0.3, 0.4, 0.5])}
 A, B, C = (reading("mean_entropy_nats", Arm(name, "smaller")) for name in RUNS)
 CURVE_A, CURVE_B, _ = (
-    reading("mean_entropy_nats", Arm(name, "smaller"), point="every") for name in RUNS
+    reading("mean_entropy_nats", Arm(name, "smaller"), split="test_sample", point="every")
+    for name in RUNS
 )
 
 
@@ -47,6 +48,7 @@ CASES = [
     (apply("first", CURVE_A - CURVE_B), 0.3),
     (apply("mean", CURVE_A), 0.8),
     (apply("least", apply("minimum", CURVE_A, 0.75)), 0.7),
+    (apply("fisher z", B), 0.5 * np.log(1.2 / 0.8)),
     # x .2 .5 1.1 with y .7 .2 .5: products of deviations sum to -.05, squares of x's to .42
     (lists("slope", [A, B, C], [B, C, 1.1 + 0.0 * A]), -0.05 / 0.42),
     (lists("rank correlation", [A, B, C], [B, C, A]), -0.5),
@@ -91,11 +93,14 @@ def test_readings_differ_in_every_one_of_their_parts():
         Reading("brier", ERM_SMALL),
         Reading("brier", KD, "validation"),
         Reading("brier", KD, "test", 2),
-        Reading("brier", KD, point="first"),
-        Reading("brier", KD, point="every"),
+        *(
+            Reading("brier", KD, split, point=point)
+            for split in ("test_sample", "train_sample")
+            for point in ("last", "first", "every")
+        ),
     ]
-    assert len({each.text for each in (usual, *others)}) == 7
-    assert len({json.dumps(each.to_dict()) for each in (usual, *others)}) == 7
+    assert len({each.text for each in (usual, *others)}) == 11
+    assert len({json.dumps(each.to_dict()) for each in (usual, *others)}) == 11
 
 
 @pytest.mark.parametrize("kind", ["slope", "rank correlation"])
@@ -111,6 +116,12 @@ def test_relations_agree_with_scipy(kind):
 @pytest.mark.parametrize("kind", ["slope", "rank correlation"])
 def test_a_relation_to_equal_values_is_no_number(kind):
     assert not np.isfinite(lists(kind, [A, B], [A * 0.0, B * 0.0]).value(look_up))
+
+
+def test_a_perfect_correlation_has_no_finite_z_nor_has_what_is_none():
+    values = [apply("fisher z", A * 0.0 + r).value(look_up) for r in (1.0, -1.0, 1.5)]
+    assert values[:2] == [np.inf, -np.inf]
+    assert np.isnan(values[2])
 
 
 def test_curves_of_other_lengths_are_refused_with_the_cure():
@@ -158,7 +169,14 @@ def curves(study):
         (lambda study: study.rank_correlation([], []), "at least 2"),
         (lambda study: study.apply("between", *both(study)), "2 values; wanted 3"),
         (lambda study: study.apply("median", *both(study)), "the operation 'median'"),
-        (lambda study: both(study, split="train")[0], "one of test, validation, train_sample"),
+        (lambda study: both(study, split="train")[0], "one of test, validation, test_sample"),
+        (lambda study: study.entropy_curve(KD, split="test"), "Say split='test_sample'"),
+        (lambda study: study.entropy_curve(KD, split="validation"), "before the end on validation"),
+        (
+            lambda study: study.read("ece", KD, point="first"),
+            "wanted one of test_sample, train_sam",
+        ),
+        (lambda study: study.apply("fisher z", curves(study)[0]), "a curve; wanted numbers"),
         (lambda study: study.accuracy(ERM_SMALL, split="dev"), "split='dev'"),
         (lambda study: study.entropy_curve(ERM_SMALL, split="dev"), "split='dev'"),
         (lambda study: study.read("charm", ERM_SMALL), "metric='charm'"),

@@ -156,7 +156,7 @@ def test_truncated_texts_are_counted_and_the_longer_text_of_a_pair_is_cut_first(
     texts = (("the cat", "the dog " * 10), ("the cat",), ("cat " * 30,))
     tokenized = encoder.tokenize(texts, 10)
     assert tokenized.lengths.tolist() == [10, 4, 10]
-    assert tokenized.truncated == 2
+    assert tokenized.truncated.tolist() == [True, False, True]
     assert tokenized.types[0].tolist() == [0] * 4 + [1] * 6
 
 

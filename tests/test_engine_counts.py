@@ -32,13 +32,14 @@ def test_a_teacher_is_asked_about_each_training_row_once_whatever_the_number_of_
 
 
 def test_rows_and_tokens_are_counted_as_they_are():
-    cost = train(recipe_of(evaluations_per_epoch=3), inputs_of()).cost
+    cost = train(recipe_of(evaluations_per_epoch=3, curve_rows=7), inputs_of()).cost
     assert cost["steps"] == 6
     assert cost["train_rows"] == 2 * 24
     assert cost["train_tokens"] == 2 * real_tokens()
-    assert cost["predicted_rows/validation"] == 6 * 9
-    assert cost["predicted_rows/test"] == 6 * 11
-    assert cost["predicted_rows/train_sample"] == 6 * 16
+    assert cost["predicted_rows/validation"] == 9  # at the end alone
+    assert cost["predicted_rows/test"] == 11
+    assert cost["predicted_rows/train_sample"] == 6 * 7
+    assert cost["predicted_rows/test_sample"] == 5 * 7  # at the end they are among the test rows
     assert cost["peak_memory_bytes"] > 2**26  # the libraries alone take more
     assert 0 < cost["evaluation_seconds"] < cost["seconds"]
 

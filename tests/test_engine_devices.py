@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from kdcheck.engine import gradients, loop, packing
+from kdcheck.engine import gradients, loop, packing, teaching
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs, prepare
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing, Objective
@@ -106,10 +106,11 @@ def test_a_layout_for_attention_that_was_left_on_the_host_is_caught(monkeypatch)
 def test_labels_or_teacher_logits_that_were_left_on_the_host_are_caught(monkeypatch):
     tensor = torch.tensor
     with monkeypatch.context() as patched:
-        patched.setattr(loop.torch, "tensor", lambda values, **_: tensor(values))
+        patched.setattr(teaching.torch, "tensor", lambda values, **_: tensor(values))
         with pytest.raises(DeviceMixError):
             watched_run(patched)
-    monkeypatch.setattr(loop, "_teacher_logits", lambda *_: torch.zeros(12, 2))
+    left = (torch.zeros(12, dtype=torch.int64, device="meta"), torch.zeros(12, 2))
+    monkeypatch.setattr(loop, "targets_of", lambda *_: left)
     with pytest.raises(DeviceMixError):
         watched_run(monkeypatch, objective=Distillation(alpha=0.5))
 

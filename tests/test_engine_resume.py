@@ -58,7 +58,7 @@ def test_stopped_twice_and_resumed_a_run_leaves_the_same_to_the_last_bit(precisi
     assert outcome(resumed) == outcome(whole)
     assert "resumed at step 2" in resumed.notes
     assert "resumed at step 4" in resumed.notes
-    for count in ("train_rows", "train_tokens", "predicted_rows/test", "steps"):
+    for count in ("train_rows", "train_tokens", "predicted_rows/test_sample", "steps"):
         assert resumed.cost[count] == whole.cost[count]
 
 

@@ -27,7 +27,9 @@ from tests.evidence_doubles import (
 ENDS = sample_judged("b", contrast=reading("accuracy", PLAIN) - 0.5)
 CURVES = sample_judged(
     "a",
-    contrast=apply("least", reading("mean_entropy_nats", SMOOTHED, point="every"))
+    contrast=apply(
+        "least", reading("mean_entropy_nats", SMOOTHED, split="test_sample", point="every")
+    )
     - reading("mean_entropy_nats", PLAIN, split="train_sample"),
 )
 SOURCE = MemorySource((ENDS, CURVES))
@@ -140,7 +142,7 @@ def test_an_older_bundle_is_replaced_but_other_files_are_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "manifest", ['{"name": "my extension", "version": "1"}', '{"format": 1, "files": {}}', "dear"]
+    "manifest", ['{"name": "my extension", "version": "1"}', '{"format": 2, "files": {}}', "dear"]
 )
 def test_a_folder_whose_manifest_is_not_that_of_a_bundle_is_not_replaced(tmp_path, manifest):
     (tmp_path / "manifest.json").write_text(manifest)
@@ -202,8 +204,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        *("", "[]", '{"format": 2}', "not json", "\xff", '{"format": 1, "files": {}}'),
-        '{"format": 1, "trainings": [], "claims": []}',
+        *("", "[]", '{"format": 1}', "not json", "\xff", '{"format": 2, "files": {}}'),
+        '{"format": 2, "trainings": [], "claims": []}',
     ],
 )
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path, content):

@@ -72,7 +72,7 @@ def test_evidence_comes_back_to_the_last_bit(tmp_path, task, arm):
 
 def test_without_the_trajectory_earlier_points_carry_values_only(tmp_path):
     back = read_evidence(written(tmp_path, sample_evidence()))
-    assert [len(point.predictions) for point in back.points] == [0, 0, 3]
+    assert [len(point.predictions) for point in back.points] == [0, 0, 4]
     assert all(point.values for point in back.points)
 
 
@@ -98,7 +98,8 @@ def test_any_ids_and_shapes_come_back(tmp_path_factory, ids, classes, points):
     evidence = dataclasses.replace(evidence, points=renamed)
     back = read_evidence(written(tmp_path_factory.mktemp("run"), evidence), trajectory=True)
     for old, new in zip(evidence.points, back.points, strict=True):
-        assert same_predictions(old.predictions["test"], new.predictions["test"])
+        for split, predictions in old.predictions.items():
+            assert same_predictions(predictions, new.predictions[split])
 
 
 def rows_of(sealed: SealedFiles, name: str) -> list[dict]:
@@ -135,7 +136,7 @@ def test_the_trajectory_has_every_split_of_every_point_before_the_last(tmp_path)
     assert rows_of(sealed, "trajectory") == [
         row
         for point in evidence.points[:-1]
-        for split in ("test", "train_sample", "validation")
+        for split in ("test_sample", "train_sample")
         for row in rows_wanted(point.predictions[split], step=point.step, split=split)
     ]
 
@@ -149,7 +150,9 @@ def test_evidence_of_one_point_needs_no_trajectory(tmp_path):
 def test_the_same_evidence_gives_the_same_bytes_and_all_of_it_is_sealed(tmp_path):
     sealed = written(tmp_path / "a", sample_evidence())
     written(tmp_path / "b", sample_evidence())
-    posteriors = [f"posteriors/{s}.parquet" for s in ("test", "train_sample", "trajectory")]
+    posteriors = [
+        f"posteriors/{s}.parquet" for s in ("test", "test_sample", "train_sample", "trajectory")
+    ]
     assert sealed.names == [
         *("cost.json", "environment.json", "points.json", *posteriors),
         *("posteriors/validation.parquet", "recipe.json"),
@@ -193,7 +196,7 @@ def test_damaged_json_is_found_and_named(tmp_path, name, damage):
 
 
 @pytest.mark.parametrize("damage", [flip_a_byte, truncate, Path.unlink])
-@pytest.mark.parametrize("split", ["test", "validation", "train_sample", "trajectory"])
+@pytest.mark.parametrize("split", ["test", "validation", "test_sample", "trajectory"])
 def test_damaged_parquet_is_found_and_named(tmp_path, split, damage):
     check_damage_is_named(tmp_path, f"posteriors/{split}.parquet", damage)
 

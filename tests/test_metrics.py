@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from kdcheck import metrics
 from kdcheck.errors import InputError, LogitError, ParameterError, ShapeError
@@ -78,6 +79,35 @@ def test_every_metric_equals_a_loop_over_python_floats():
         for p, t in zip(row, other, strict=True)
     )
     assert metrics.mean_kl_from_teacher(p_NK, teacher_NK) == pytest.approx(kl / count, **CLOSE)
+
+
+def test_the_correlation_of_entropies_is_scipys_of_entropies_by_torch_ties_included():
+    logits_NK, _, teacher_NK = sample(rows=60)
+    p_NK = logits_NK.softmax(-1)
+    p_NK[:20] = p_NK[20:40]  # ties in one and not in the other
+    entropies = [
+        torch.distributions.Categorical(probs=each).entropy() for each in (p_NK, teacher_NK)
+    ]
+    wanted = stats.spearmanr(*entropies).statistic
+    assert abs(wanted) > 0.01
+    assert metrics.entropy_correlation(p_NK, teacher_NK) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_the_correlation_of_entropies_sees_order_alone_and_turns_with_it():
+    sure = np.array([0.5, 0.6, 0.7, 0.9, 1.0])
+    rising, falling = (np.stack([p, 1 - p], axis=1) for p in (sure, sure[::-1]))
+    assert metrics.entropy_correlation(rising, rising**2 / (rising**2).sum(1)[:, None]) == 1.0
+    assert metrics.entropy_correlation(rising, falling) == -1.0
+
+
+@pytest.mark.parametrize("whose", ["model", "teacher"])
+def test_equal_entropies_have_no_correlation_and_the_message_says_whose_they_are(whose):
+    flat, other = np.full((3, 2), 0.5), np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
+    pair = (flat, other) if whose == "model" else (other, flat)
+    with pytest.raises(InputError, match=f"one entropy of the {whose} for all examples"):
+        metrics.entropy_correlation(*pair)
+    with pytest.raises(InputError, match="one entropy"):
+        metrics.entropy_correlation(other[:1], other[:1])
 
 
 @pytest.mark.parametrize("bins", [1, 2, 10, 15, 100])

@@ -56,7 +56,7 @@ def texts(lengths=LENGTHS, seed: int = 1) -> Tokenized:
     rng = np.random.default_rng(seed)
     ids = tuple(rng.integers(1, VOCABULARY, n).astype(np.int32) for n in lengths)
     types = tuple((np.arange(n) >= n // 2).astype(np.int32) for n in lengths)
-    return Tokenized(ids=ids, types=types, truncated=0)
+    return Tokenized(ids=ids, types=types, truncated=np.zeros(len(ids), dtype=bool))
 
 
 def packed(model, tokenized: Tokenized) -> torch.Tensor:

@@ -42,7 +42,8 @@ def taught(**changes) -> Recipe:
         ("batch_size", -1, "an integer of at least 1"),
         ("threads", 0, "an integer of at least 1"),
         ("max_length", 0, "an integer of at least 1"),
-        ("evaluations_per_epoch", 0, "an integer of at least 1"),
+        ("evaluations_per_epoch", -1, "an integer of at least 0"),
+        ("evaluations_per_epoch", False, "an integer of at least 0"),
         ("curve_rows", 0, "an integer of at least 1"),
         ("train_rows", 0, "an integer of at least 1, or none for all rows"),
         ("test_rows", -3, "an integer of at least 1, or none for all rows"),
@@ -85,6 +86,7 @@ def test_a_field_out_of_range_is_refused_by_name_value_and_range(field, value, w
         ),
         ({"schedule_epochs": 4}, "schedule_epochs", "with schedule linear, where it would have no"),
         ({"teacher_temperature": 2.0}, "teacher_temperature", "1 without a teacher"),
+        ({"teacher_shuffled": True}, "teacher_shuffled", "false without a teacher"),
         ({"objective": Distillation(alpha=0.5)}, "teacher", "a recipe, which objective 'kd' needs"),
         ({"teacher": recipe()}, "teacher", "none with objective 'erm', where it would have no"),
     ],
@@ -102,6 +104,32 @@ def test_a_teacher_of_another_task_content_is_refused_and_named():
         taught(teacher=stranger)
     assert stranger.short in caught.value.got
     assert "mrpc" in caught.value.wanted
+
+
+@pytest.mark.parametrize(
+    ("of_teacher", "of_student", "fact"),
+    [
+        ({"seed": 1}, {}, "the same training rows: seed 0, train_rows all"),
+        ({"train_rows": 100}, {}, "seed 0, train_rows all"),
+        ({}, {"train_rows": 100, "seed": 4}, "seed 4, train_rows 100"),
+        ({"train_rows": 99}, {"train_rows": 100}, "train_rows 100"),
+    ],
+)
+def test_a_teacher_that_saw_other_training_rows_is_refused(of_teacher, of_student, fact):
+    teacher = recipe(encoder="tiny-2", **of_teacher)
+    with pytest.raises(RecipeError) as caught:
+        taught(teacher=teacher, **of_student)
+    assert teacher.short in caught.value.got
+    assert fact in caught.value.wanted
+
+
+def test_the_rows_of_a_recipe_depend_on_the_seed_where_it_draws_and_nowhere_else():
+    drawn = {recipe(train_rows=100, test_rows=9, seed=seed).rows for seed in (0, 1)}
+    whole = {recipe(test_rows=9, seed=seed).rows for seed in (0, 1)}
+    assert {rows.text for rows in drawn} == {
+        f"100 train, all validation, 9 test, drawn by seed {seed}" for seed in (0, 1)
+    }
+    assert [rows.text for rows in whole] == ["all train, all validation, 9 test"]
 
 
 def test_a_teacher_temperature_that_is_not_a_temperature_is_refused():
@@ -130,6 +158,7 @@ OTHER = {
     "head_dropout": 0.2,
     "objective": Distillation(alpha=0.4),
     "teacher_temperature": 2.0,
+    "teacher_shuffled": True,
     "learning_rate": 1e-4,
     "epochs": 3,
     "batch_size": 16,
@@ -151,16 +180,18 @@ OTHER = {
 
 
 def test_every_field_changes_the_digest():
-    base, teacher = taught(), recipe(encoder="tiny-2", encoder_digest="large", task_digest="x")
+    base = taught()
+    # What a teacher must share with its student changes on both.
+    both = {
+        name: {"teacher": replace(base.teacher, **{name: OTHER[name]})}
+        for name in ("task_digest", "seed", "train_rows")
+    }
     variants = {
-        name: replace(
-            base, **{name: value}, **({"teacher": teacher} if name == "task_digest" else {})
-        )
-        for name, value in OTHER.items()
+        name: replace(base, **{name: value}, **both.get(name, {})) for name, value in OTHER.items()
     }
     longest = replace(base, schedule="linear_over_longest", schedule_epochs=4)
     variants["schedule_epochs"] = replace(longest, schedule_epochs=5)
-    variants["teacher"] = replace(base, teacher=replace(base.teacher, seed=5))
+    variants["teacher"] = replace(base, teacher=replace(base.teacher, epochs=5))
     assert variants.keys() == {f.name for f in fields(Recipe)}
     digests = [base.digest, longest.digest, *(each.digest for each in variants.values())]
     assert len(set(digests)) == len(digests)
@@ -171,7 +202,6 @@ def test_the_digest_is_the_sha256_of_sorted_json_in_which_the_teacher_stands_by_
     values = {f.name: getattr(made, f.name) for f in fields(Recipe)}
     values["objective"] = {"name": "kd", "alpha": 0.5, "temperature": 1.0, "tau_squared": True}
     values["teacher"] = made.teacher.digest
-    del values["head_dropout"]  # none: left out, for recipes from before it
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     assert made.digest == hashlib.sha256(text.encode()).hexdigest()
     assert made.short == made.digest[:8]
@@ -188,7 +218,7 @@ def test_whole_numbers_where_a_float_is_meant_give_the_same_digest():
     [
         recipe(),
         recipe(objective=LabelSmoothing(alpha=0.3), train_rows=100),
-        taught(teacher_temperature=2.0),
+        taught(teacher_temperature=2.0, teacher_shuffled=True),
         taught(teacher=taught()),
     ],
 )
@@ -243,9 +273,10 @@ def test_the_lineage_starts_with_the_farthest_teacher():
 
 
 def test_the_summary_names_what_decides_the_run():
-    made = taught(teacher_temperature=1.0, seed=13)
+    teacher = recipe(encoder="tiny-2", seed=13)
+    made = taught(teacher=teacher, teacher_shuffled=True, seed=13)
     for fact in (
-        *("mrpc tiny-1 kd alpha=0.5", f"from tiny-2 {made.teacher.short}", "lr=5e-05"),
+        *("mrpc tiny-1 kd alpha=0.5", f"from tiny-2 {teacher.short}, shuffled lr=5e-05"),
         *("epochs=4", "seed=13", "32 a step", "linear", "float32", f"recipe {made.short}"),
     ):
         assert fact in made.summary()

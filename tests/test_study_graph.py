@@ -33,14 +33,84 @@ def test_every_teacher_stands_before_its_students_and_is_trained_first():
     graph = build(
         [entropy_gap(ERM_SMALL, KD), entropy_gap(SELF, BACK, "d")], scale(), SEEDS, DIGESTS
     )
-    for order in (list(graph.recipes), graph.teachers_first()):
+    for order in (list(graph.recipes), graph.longest_first()):
         seen: set[str] = set()
         for digest in order:
             teacher = graph.recipes[digest].teacher
             assert teacher is None or teacher.digest in seen
             seen.add(digest)
-    first = graph.teachers_first()[: len(graph.teachers)]
+    first = graph.longest_first()[: len(graph.teachers)]
     assert set(first) == graph.teachers
+
+
+def test_of_what_teaches_and_of_the_rest_the_larger_come_first_and_then_the_longer():
+    rows = {"a": {"train": 100}, "b": {"train": 60}}
+    graph = build([entropy_gap(LS_SMALL, KD), entropy_gap(SELF, BACK, "d")], scale(rows=rows), (0, 1), DIGESTS)  # fmt: skip
+    found = [
+        (graph.roles[digest].method, graph.roles[digest].size, recipe.task)
+        for digest, recipe in ((d, graph.recipes[d]) for d in graph.longest_first())
+        if recipe.seed == 0
+    ]
+    # Epochs times rows: ERM 3, back 6, own 5, KD 4, LS 2, on 100 or 60 rows.
+    assert found == [
+        *(("erm", "larger", "a"), ("erm", "larger", "b")),
+        *(("erm", "smaller", "a"), ("erm", "smaller", "b")),
+        *(("back_kd", "larger", "a"), ("back_kd", "larger", "b")),
+        *(("own_kd", "smaller", "a"), ("kd", "smaller", "a")),
+        *(("own_kd", "smaller", "b"), ("kd", "smaller", "b")),
+        *(("ls", "smaller", "a"), ("ls", "smaller", "b")),
+    ]
+
+
+def test_the_order_of_runs_is_the_same_in_whatever_order_the_claims_come_but_for_equals():
+    claims = [entropy_gap(LS_SMALL, KD), entropy_gap(SELF, BACK, "d")]
+    orders = [build(asked, scale(), (0,), DIGESTS) for asked in (claims, claims[::-1], claims)]
+    costs = [
+        [(g.roles[d].size, g.recipes[d].epochs, d in g.teachers) for d in g.longest_first()]
+        for g in orders
+    ]
+    assert costs[0] == costs[1]
+    assert orders[0].longest_first() == orders[2].longest_first()
+
+
+def test_a_training_split_that_is_not_cut_counts_as_longer_than_one_that_is():
+    graph = build([entropy_gap(LS_SMALL, ERM_SMALL)], scale(rows={"b": {"train": 60}}), (0,), DIGESTS)  # fmt: skip
+    assert [graph.recipes[d].task for d in graph.longest_first()] == ["a", "a", "b", "b"]
+
+
+def test_a_shuffled_teacher_is_the_same_run_with_another_student():
+    usual, control = recipe(KD), recipe(KD.taught_by(ERM_LARGE, shuffled=True))
+    changed = {k for k, v in control.canonical().items() if usual.canonical()[k] != v}
+    assert changed == {"teacher_shuffled"}
+
+
+def looked_at(times: int, **methods):
+    """A scale whose runs are looked at so often an epoch, unless a method says otherwise."""
+    made = dict(scale().methods)
+    for name, own in methods.items():
+        made[name] = {s: v | {"evaluations_per_epoch": own} for s, v in made[name].items()}
+    return scale(training={"batch_size": 8, "evaluations_per_epoch": times}, methods=made)
+
+
+def test_a_curve_of_an_arm_that_is_looked_at_once_is_refused_before_training():
+    curve = planned(lambda study: study.first(study.entropy_curve(KD)), "early")
+    with pytest.raises(ClaimError) as caught:
+        build([curve], looked_at(0), (0,), DIGESTS)
+    for fact in (
+        "claim 'early'",
+        "kd/smaller<-erm/larger on a",
+        "looked at once",
+        "[methods.kd.sm",
+    ):
+        assert fact in str(caught.value)
+    build([curve], looked_at(0, kd=2), (0,), DIGESTS)
+    with pytest.raises(ClaimError, match="looked at once"):
+        build([curve], looked_at(2, kd=0), (0,), DIGESTS)
+
+
+def test_the_end_of_an_arm_that_is_looked_at_once_can_be_read_on_every_split():
+    claim = planned(lambda study: study.entropy(KD) - study.entropy(KD, split="test_sample"))
+    assert build([claim], looked_at(0), (0,), DIGESTS).recipes
 
 
 def test_runs_that_several_claims_share_are_there_once():
@@ -108,6 +178,7 @@ def test_rows_of_a_task_are_those_the_scale_cuts_it_to():
     on_a, on_b = (recipe(ERM_SMALL, task, rows=rows) for task in "ab")
     assert (on_b.train_rows, on_b.validation_rows, on_b.test_rows) == (30, 20, 10)
     assert (on_a.train_rows, on_a.validation_rows, on_a.test_rows) == (None, None, None)
+    assert on_b.task_digest == "content of b"
 
 
 def test_a_method_that_the_scale_lacks_is_named_with_those_it_has():

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from kdcheck.claims import Reading, nats
 from kdcheck.errors import EvidenceError
@@ -58,7 +59,7 @@ def entropy_by_torch(logits_NK):
 
 
 @pytest.mark.parametrize("task", ["a", "b"])
-@pytest.mark.parametrize("split", ["test", "validation", "train_sample"])
+@pytest.mark.parametrize("split", ["test", "validation", "train_sample", "test_sample"])
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_an_entropy_is_that_of_its_own_split_task_and_temperature(task, split, temperature):
     logits_NK, _, _ = logits_of(LS_SMALL, task, split=split)
@@ -67,7 +68,7 @@ def test_an_entropy_is_that_of_its_own_split_task_and_temperature(task, split, t
 
 
 def test_an_accuracy_counts_the_labels_of_its_own_split():
-    for split in ("test", "validation", "train_sample"):
+    for split in ("test", "validation", "train_sample", "test_sample"):
         logits_NK, labels_N, _ = logits_of(KD, split=split)
         right = (logits_NK.argmax(1) == labels_N).double().mean().item()
         assert 0.5 < right < 1.0
@@ -75,10 +76,14 @@ def test_an_accuracy_counts_the_labels_of_its_own_split():
 
 
 def test_first_last_and_every_look_are_read_in_order():
-    looks = [entropy_by_torch(logits_of(KD, at=at)[0]) for at in range(8)]
-    assert value("mean_entropy_nats", KD, point="every") == pytest.approx(looks, abs=1e-12)
-    assert value("mean_entropy_nats", KD, point="first") == pytest.approx(looks[0], abs=1e-12)
-    assert value("mean_entropy_nats", KD) == pytest.approx(looks[-1], abs=1e-12)
+    for split in ("test_sample", "train_sample"):
+        looks = [entropy_by_torch(logits_of(KD, split=split, at=at)[0]) for at in range(8)]
+        every, first, last = (
+            value("mean_entropy_nats", KD, split=split, point=point)
+            for point in ("every", "first", "last")
+        )
+        assert every == pytest.approx(looks, abs=1e-12)
+        assert (first, last) == pytest.approx((looks[0], looks[-1]), abs=1e-12)
 
 
 @pytest.mark.parametrize("arm", [KD, SOFTENED], ids=["as it is", "softened"])
@@ -93,6 +98,23 @@ def test_agreement_and_divergence_are_from_the_teacher_as_it_was_shown_joined_by
         student_NK.log_softmax(1), teacher_NK.log_softmax(1), reduction="batchmean", log_target=True
     )
     assert value("kl_from_teacher_nats", arm) == pytest.approx(divergence.item(), abs=1e-9)
+    entropies = [
+        torch.distributions.Categorical(logits=each).entropy() for each in (student_NK, teacher_NK)
+    ]
+    wanted = stats.spearmanr(*entropies).statistic
+    assert value("entropy_correlation", arm) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_control_with_a_shuffled_teacher_is_compared_with_the_teacher_as_it_is():
+    control = KD.taught_by(ERM_LARGE, shuffled=True)
+    student_NK, _, ids = logits_of(control)
+    teacher_NK, _, theirs = logits_of(ERM_LARGE)
+    teacher_NK = teacher_NK[[theirs.index(example) for example in ids]]
+    entropies = [
+        torch.distributions.Categorical(logits=each).entropy() for each in (student_NK, teacher_NK)
+    ]
+    wanted = stats.spearmanr(*entropies).statistic
+    assert value("entropy_correlation", control) == pytest.approx(wanted, abs=1e-12)
 
 
 @pytest.mark.parametrize("task", ["a", "b"])
@@ -111,7 +133,8 @@ def test_readings_of_one_run_are_remembered_apart():
         {"temperature": 3.0},
         {"split": "validation"},
         {"split": "train_sample"},
-        {"point": "first"},
+        {"split": "test_sample"},
+        {"split": "test_sample", "point": "first"},
     ]
     found = [
         readings.value(Reading("mean_entropy_nats", LS_SMALL, **part), recipe.digest)
@@ -237,7 +260,7 @@ def test_judging_again_from_posteriors_gives_the_same_verdicts():
 
 def test_a_stored_metric_that_its_logits_do_not_give_is_named_at_any_look_and_split():
     run = evidence(run_of(KD))
-    for at, split in ((0, "validation"), (3, "train_sample"), (-1, "test")):
+    for at, split in ((0, "test_sample"), (3, "train_sample"), (-1, "validation"), (-1, "test")):
         logits_NK, labels_N, _ = logits_of(KD, split=split, at=at)
         nll = torch.nn.functional.cross_entropy(logits_NK, labels_N).item()
         name = f"{split}/nll_nats"

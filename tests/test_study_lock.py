@@ -211,6 +211,7 @@ MOVED = {"a": TaskFacts(digest="moved", classes=3), "b": section().tasks["b"]}
         ("Setting methods.ls.smaller.epochs is 99, registered was 2.", reasons(at=faster("ls"))),
         ("Setting methods.back_kd.larger.learning_rate is 1, registered was 0.01.",
          reasons(at=replace(SCALE, methods={**SCALE.methods, "back_kd": {"larger": {**SCALE.methods["back_kd"]["larger"], "learning_rate": 1.0}}}))),
+        ("Setting may_collapse is ls, registered was none.", reasons(at=replace(SCALE, may_collapse=("ls",)))),
         ("Setting rows.a.train is absent, registered was 50.", reasons(at=replace(SCALE, rows={}))),
         ("Task 'a' has the content moved, registered was content .", reasons(tasks=MOVED)),
         ("Task 'b' is registered and not run.", reasons(tasks={"a": section().tasks["a"]})),
@@ -229,13 +230,16 @@ def test_whatever_differs_from_the_lock_is_said_in_one_sentence(said, found):
 def test_many_settings_that_differ_are_counted():
     found = reasons(at=replace(SCALE, training={"batch_size": 4, "dropout": 0.2, "beta_1": 0.5, "beta_2": 0.5}))  # fmt: skip
     assert len(found) == 4
-    assert found[-1] == "1 more settings differ from the registered ones."
+    assert found[-1] == "So does 1 more setting."
 
 
 def test_a_copy_of_a_scale_with_an_unused_method_or_another_name_differs_in_nothing():
     methods = {**SCALE.methods, "new": SCALE.methods["ls"]}
     assert reasons(at=replace(SCALE, name="copy", methods=methods)) == []
     assert reasons(ONE, at=faster("own_kd")) == []
+    bad_teacher = replace(SCALE, may_collapse=("back_kd", "own_kd"))
+    assert section(at=bad_teacher).settings["may_collapse"] == ["back_kd"], "the only one in use"
+    assert reasons(ONE, at=SCALE, of=section(at=bad_teacher)) == []
 
 
 def test_another_attempt_has_no_other_plan():

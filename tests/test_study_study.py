@@ -23,14 +23,17 @@ ENTROPY = "mean_entropy_nats"
         (STUDY.entropy(KD), Reading(ENTROPY, KD)),
         (STUDY.entropy(KD, split="validation"), Reading(ENTROPY, KD, "validation")),
         (STUDY.entropy(KD, temperature=2), Reading(ENTROPY, KD, temperature=2)),
-        (STUDY.entropy_curve(KD), Reading(ENTROPY, KD, point="every")),
+        (STUDY.entropy_curve(KD), Reading(ENTROPY, KD, "test_sample", point="every")),
         (
             STUDY.entropy_curve(KD, split="train_sample"),
             Reading(ENTROPY, KD, "train_sample", point="every"),
         ),
         (STUDY.accuracy(KD, split="validation"), Reading("accuracy", KD, "validation")),
         (STUDY.smoothing_floor(LS_SMALL), Reading("smoothing_floor_nats", LS_SMALL)),
-        (STUDY.read("ece", KD, point="first"), Reading("ece", KD, point="first")),
+        (
+            STUDY.read("ece", KD, split="train_sample", point="first"),
+            Reading("ece", KD, "train_sample", point="first"),
+        ),
     ],
     ids=lambda case: getattr(case, "text", ""),
 )

@@ -99,9 +99,7 @@ def _section(claims: Sequence[Claim], scale: Scale, places: Places) -> Section:
         claims,
         scale,
         digests,
-        lambda task: facts_of(
-            resources.load_task(task, None, None, None), scale.rows.get(task, {})
-        ),
+        lambda task: facts_of(resources.load_task(task), scale.rows.get(task, {})),
         seeds,
         plan,
     )

@@ -184,7 +184,7 @@ def _print_table(points: Sequence[EvaluationPoint], values: Sequence[str]) -> No
 
 def _line(first: str, cells: Sequence[str], widths: Sequence[int]) -> str:
     columns = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-    return f"{first:>7}{''.join(columns)}"
+    return f"{first:>7}{''.join(columns)}".rstrip()
 
 
 def _check_places(output: Path | None, export: Path | None) -> None:

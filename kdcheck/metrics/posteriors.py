@@ -201,7 +201,8 @@ def mean_kl_from_teacher(posteriors_NK: npt.ArrayLike, teacher_NK: npt.ArrayLike
 def entropy_correlation(posteriors_NK: npt.ArrayLike, teacher_NK: npt.ArrayLike) -> float:
     """Spearman's rank correlation, over examples, of the model's entropies and the teacher's.
 
-    1 where the model is unsure of exactly the examples that its teacher is unsure of, the more the more.
+    1 where the model ranks the examples, from the surest to the least sure, as its teacher does; ranks
+    of entropies in nats, or in any other unit.
 
     Args:
         posteriors_NK: the model's, shape (N, K), rows sum to 1, at least two rows.

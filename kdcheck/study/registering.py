@@ -72,7 +72,7 @@ def register(lock: Lock, new: Section, name: str, known: Known = NOTHING_KNOWN) 
         names={**names, section.digest: name},
         history={**lock.history, **{d: each.facts for d, each in (seen | hidden).items()}},
     )
-    said = _differences(new, next(iter(replaced.values()), None))
+    said = _differences(new, lock.nearest(new, name) if rivals else None)
     said += [f"The store has verdicts under the lock {d[:8]}: one more attempt." for d in hidden]
     said += [UNREGISTERED] * (not earlier and attempt > 1)
     return Change(after, section, tuple(said))

@@ -64,14 +64,15 @@ def _settings(present: Section, registered: Section) -> Iterator[str]:
     for key in differing[:SHOWN]:
         yield f"Setting {key} is {_shown(now.get(key))}, registered was {_shown(then.get(key))}."
     if (more := len(differing) - SHOWN) > 0:
-        yield f"{more} more settings differ from the registered ones."
+        yield f"So do {more} more settings." if more > 1 else "So does 1 more setting."
 
 
 def _only(settings: Mapping[str, Any], methods: set[tuple[str, str]]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for method, size in methods:
         kept.setdefault(method, {})[size] = settings["methods"][method][size]
-    return {**settings, "methods": kept}
+    collapsing = [method for method in settings["may_collapse"] if method in kept]
+    return {**settings, "methods": kept, "may_collapse": collapsing}
 
 
 def _flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:

@@ -48,7 +48,10 @@ def start(recipe: Recipe, inputs: Inputs, workdir: Path) -> int:
     try:
         evidence = train(recipe, inputs, workdir=workdir, checkpoint_seconds=0.0)
         digests = [point.weights_digest for point in evidence.points]
-        logits = [point.predictions["test"].logits_NK.tolist() for point in evidence.points]
+        logits = [
+            {name: part.logits_NK.tolist() for name, part in sorted(point.predictions.items())}
+            for point in evidence.points
+        ]
         values = [dict(point.values) for point in evidence.points]
         outcome = {"digests": digests, "logits": logits, "values": values}
         body = {"outcome": outcome, "notes": evidence.notes}
