@@ -60,10 +60,11 @@ def test_tags_hold_digests_lineage_and_claims():
 def test_metric_rows_are_the_curves_and_the_totals_at_the_end():
     evidence = sample_evidence()
     rows = layout.metric_rows(evidence)
-    accuracy = [(value, step) for name, value, step in rows if name == "test/accuracy"]
-    assert accuracy == [(p.values["test/accuracy"], p.step) for p in evidence.points]
+    for name, points in (("test_sample/accuracy", evidence.points), ("test/accuracy", evidence.points[-1:])):  # fmt: skip
+        found = [(value, step) for row, value, step in rows if row == name]
+        assert found == [(p.values[name], p.step) for p in points]
     assert ("total/seconds", evidence.cost["seconds"], STEPS[-1]) in rows
-    assert len(rows) == 3 * 3 + 2
+    assert len(rows) == 2 * 3 + 3 + 2
 
 
 def test_a_judged_claim_is_tagged_by_its_own_paper_and_scale():
