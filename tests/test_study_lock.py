@@ -211,6 +211,7 @@ MOVED = {"a": TaskFacts(digest="moved", classes=3), "b": section().tasks["b"]}
         ("Setting methods.ls.smaller.epochs is 99, registered was 2.", reasons(at=faster("ls"))),
         ("Setting methods.back_kd.larger.learning_rate is 1, registered was 0.01.",
          reasons(at=replace(SCALE, methods={**SCALE.methods, "back_kd": {"larger": {**SCALE.methods["back_kd"]["larger"], "learning_rate": 1.0}}}))),
+        ("Setting may_collapse is ls, registered was none.", reasons(at=replace(SCALE, may_collapse=("ls",)))),
         ("Setting rows.a.train is absent, registered was 50.", reasons(at=replace(SCALE, rows={}))),
         ("Task 'a' has the content moved, registered was content .", reasons(tasks=MOVED)),
         ("Task 'b' is registered and not run.", reasons(tasks={"a": section().tasks["a"]})),
@@ -236,6 +237,9 @@ def test_a_copy_of_a_scale_with_an_unused_method_or_another_name_differs_in_noth
     methods = {**SCALE.methods, "new": SCALE.methods["ls"]}
     assert reasons(at=replace(SCALE, name="copy", methods=methods)) == []
     assert reasons(ONE, at=faster("own_kd")) == []
+    bad_teacher = replace(SCALE, may_collapse=("back_kd", "own_kd"))
+    assert section(at=bad_teacher).settings["may_collapse"] == ["back_kd"], "the only one in use"
+    assert reasons(ONE, at=SCALE, of=section(at=bad_teacher)) == []
 
 
 def test_another_attempt_has_no_other_plan():

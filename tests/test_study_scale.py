@@ -61,6 +61,13 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("seeds = 3", "seeds = ", "TOML"),
         (TASKS, "", "got tasks; wanted every required field"),
         ("seeds = 3", "seeds = '3'", "got seeds = '3'; wanted a whole number"),
+        (
+            "seeds = 3",
+            "seeds = 3\nfirst_seed = -1",
+            "got first_seed = -1; wanted a whole number from",
+        ),
+        ("seeds = 3", "seeds = 3\nmay_collapse = ['er']", "got er; wanted methods of the scale"),
+        ("seeds = 3", "seeds = 3\nmay_collapse = 'erm'", "wanted a list of methods"),
         ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "got rows.tweet; wanted exceptions"),
         (END, f"{END}\n[{OWN}.tweet]\nepochs = 2", f"got {OWN}.tweet; wanted exceptions of the "),
         (
@@ -156,6 +163,6 @@ def test_distilbert_has_the_head_dropout_of_its_own_configuration_at_the_papers_
     assert not any("head_dropout" in sizes.get("larger", {}) for sizes in methods.values())
 
 
-def test_embedded_is_the_scale_of_a_task_with_two_and_one_with_three_classes():
-    assert set(load("embedded", PAPER).tasks) == {"tweets", "snippets"}
+def test_embedded_is_the_scale_of_tasks_with_two_and_with_three_classes():
+    assert set(load("embedded", PAPER).tasks) == {"tweets", "snippets", "plots"}
     assert load("embedded", PAPER).seeds >= 5

@@ -47,6 +47,8 @@ class Scale:
     """Per task: how many examples of each split are used, where not all."""
     deviations: tuple[str, ...] = ()
     """Where it departs from the paper, one sentence each."""
+    may_collapse: tuple[str, ...] = ()
+    """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
     needs_cuda: bool = False
     """Whether it runs on CUDA alone."""
 
@@ -66,6 +68,7 @@ class Scale:
             if f.name in TRAINING_FIELDS and f.default is not dataclasses.MISSING
         }
         content = {"training": defaults | dict(self.training), "methods": methods}
+        content |= {"may_collapse": sorted(set(self.may_collapse) & methods.keys())}
         content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
         # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.
         plain: dict[str, Any] = json.loads(json.dumps(content))
@@ -149,6 +152,10 @@ def _checked(values: dict[str, Any]) -> Scale:
             set(values.get("training", {})) - TRAINING_FIELDS,
             f"recipe fields, of {', '.join(sorted(TRAINING_FIELDS))}",
         ),
+        (
+            set(values.get("may_collapse", ())) - set(values.get("methods", ())),
+            "methods of the scale",
+        ),
         (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
         (
             {place for place, task in exceptions.items() if task not in tasks},
@@ -157,7 +164,7 @@ def _checked(values: dict[str, Any]) -> Scale:
     ):
         if wrong:
             raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
-    lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations")}
+    lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations", "may_collapse")}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
 
@@ -215,6 +222,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "tasks": ("a list of at least one name", lambda value: _are_texts(value) and bool(value)),
     "deviations": ("a list of texts", _are_texts),
+    "may_collapse": ("a list of methods", _are_texts),
     "seeds": ("a whole number", lambda value: type(value) is int),
     "first_seed": (
         "a whole number from 0 up",
