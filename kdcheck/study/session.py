@@ -154,7 +154,12 @@ class Session:
     def verdicts(self) -> Mapping[str, Verdict]:
         """By claim id, from the evidence in the store: of the registered family and of these claims."""
         measured = {
-            claim.id: measure(claim.measures, self._tables[claim.id], self._readings)
+            claim.id: measure(
+                claim.measures,
+                self._tables[claim.id],
+                self._readings,
+                self.scale.may_collapse,
+            )
             for claim in self.claims
         }
         as_registered = {
