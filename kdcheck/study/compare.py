@@ -9,10 +9,6 @@ from kdcheck.evidence.judged import Judged
 from kdcheck.study.examine import close
 from kdcheck.verdict import Criterion, Verdict
 
-P_TOLERANCE = 1e-6
-"""Relative, between a stored p value and the same from effects that were read again."""
-
-
 def with_itself(stored: Judged, criterion: Criterion) -> Iterator[str]:
     """How a claim's record contradicts itself, or the criterion that its claim and study make."""
     kept = stored.verdict.criterion.to_dict()
@@ -37,48 +33,40 @@ def with_plan(stored: Judged, criterion: Criterion) -> Iterator[str]:
 
 def with_verdict(stored: Verdict, again: Verdict) -> Iterator[str]:
     """How a stored verdict is not the one that its evidence gives."""
-    for name, got, wanted in (
-        ("", stored.word.value, again.word.value),
-        ("", stored.standing, again.standing),
-        ("fault ", stored.fault and stored.fault.kind, again.fault and again.fault.kind),
-        ("reason ", stored.untestable, again.untestable),
-        ("family size ", stored.family_size, again.family_size),
-        ("seeds used ", stored.seeds_used, again.seeds_used),
-        ("rivals ", _by_word(stored.rivals), _by_word(again.rivals)),
-    ):
-        if got != wanted:
-            yield f"stored with {name}{_text(got)}, not {_text(wanted)}"
+    if stored.standing != again.standing:
+        yield f"stored as {stored.standing}, not {again.standing}"
     for reason in again.exploratory:
         if reason not in stored.exploratory:
             yield f"stored without the reason: {reason}"
-    for word, p in again.adjusted_p.items():
-        if not close(stored.adjusted_p.get(word, float("nan")), p, P_TOLERANCE):
-            yield f"stored with p of {word} {stored.adjusted_p.get(word):.6g}, not {p:.6g}"
-    yield from _measured(stored, again)
-
-
-def _measured(stored: Verdict, again: Verdict) -> Iterator[str]:
-    """Effects, and whatever else was measured, that are not as stored."""
+    then, now = (_judged(each) for each in (stored, again))
+    for name, got, wanted in _differing(then, now):
+        yield f"{name} stored as {_text(got)}, not {_text(wanted)}"
     effects, kept = _effects(again), _effects(stored)
     if effects.keys() != kept.keys():
         yield "stored for other tasks or seeds"
     for (task, seed), effect in effects.items():
-        if not close(kept.get((task, seed), effect), effect):
-            got = kept[task, seed]
+        got = kept.get((task, seed), effect)
+        if not close(got, effect):
             yield f"effect on {task} with seed {seed} stored as {got:+.6f}, not {effect:+.6f}"
-    now, then = (each.measured and each.measured.to_dict() for each in (again, stored))
-    for name, place in _differing(then, now):
-        if "effects" not in place:
-            yield f"{name} stored otherwise than it was read again"
 
 
-def _differing(got: Any, wanted: Any, *place: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Places in JSON values that differ, by name."""
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    """All of a verdict that has no words of its own when it differs."""
+    values = verdict.to_dict()
+    told = {"criterion", "criterion_digest", "exploratory", "derived"}
+    kept = {name: value for name, value in values.items() if name not in told}
+    tasks = (values["measured"] or {}).get("tasks", {})
+    seen = {t: {k: v for k, v in each.items() if k != "effects"} for t, each in tasks.items()}
+    return kept | {"measured": seen}
+
+
+def _differing(got: Any, wanted: Any, *place: str) -> Iterator[tuple[str, Any, Any]]:
+    """Values in JSON that differ, each with its name."""
     if isinstance(got, Mapping) and isinstance(wanted, Mapping):
         for name in sorted({*got, *wanted}):
             yield from _differing(got.get(name), wanted.get(name), *place, name)
     elif not _alike(got, wanted):
-        yield " of ".join(reversed(place)) or "what was measured", place
+        yield " ".join(place).replace("_", " "), got, wanted
 
 
 def _alike(got: Any, wanted: Any) -> bool:
@@ -98,10 +86,6 @@ def _effects(verdict: Verdict) -> dict[tuple[str, int], float]:
         for name, task in (verdict.measured.tasks if verdict.measured else {}).items()
         for seed, effect in zip(task.seeds, task.effects, strict=True)
     }
-
-
-def _by_word(counts: Mapping[Any, int]) -> str:
-    return ", ".join(f"{word} {count}" for word, count in counts.items())
 
 
 def _text(value: Any) -> str:

@@ -172,7 +172,8 @@ class _Family:
         return slots.misfiled(stored.table, self._recipe)
 
     def _measure(self, stored: Judged) -> Measured:
-        return measure(stored.claim.measures, stored.table, self._readings)
+        may_collapse = self._standing[id(stored)].present.scale.may_collapse
+        return measure(stored.claim.measures, stored.table, self._readings, may_collapse)
 
     # Standing
 

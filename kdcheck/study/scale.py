@@ -22,6 +22,8 @@ DECIDED_ELSEWHERE = {
     "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
+TEXTS = ("tasks", "deviations", "may_collapse")
+"""Fields that are lists of texts."""
 BUDGET_FIELDS = ("learning_rate", "epochs")
 
 
@@ -40,17 +42,17 @@ class Scale:
     first_seed: int = 0
     """The first of them; seeds from 1000 up are for tuning."""
     training: Mapping[str, Any]
-    """Recipe fields that all its runs share."""
+    """Recipe fields that all its runs share; ``tasks`` inside for what those of one task share."""
     methods: Mapping[str, Mapping[str, Any]]
     """Per method and size: objective, learning rate, epochs; ``tasks`` inside for exceptions."""
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Per task: how many examples of each split are used, where not all."""
     deviations: tuple[str, ...] = ()
     """Where it departs from the paper, one sentence each."""
-    may_collapse: tuple[str, ...] = ()
-    """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
     needs_cuda: bool = False
     """Whether it runs on CUDA alone."""
+    may_collapse: tuple[str, ...] = ()
+    """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
 
     def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
         """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
@@ -83,8 +85,9 @@ class Scale:
             got, wanted = f"no method {arm.method}/{arm.size}", f"one of {', '.join(known)}"
             step = "Add its hyper-parameters to the scale file."
             raise InputError(f"scale {self.name!r}", got, wanted, step) from None
-        own = method.pop("tasks", {}).get(task, {})
-        settings = {**self.training, **method, **own}
+        shared, own = dict(self.training), method.pop("tasks", {}).get(task, {})
+        of_task = shared.pop("tasks", {}).get(task, {})
+        settings = {**shared, **of_task, **method, **own}
         # An objective's parameters may be given for one task alone, where each has its best.
         settings["objective"] = {**method["objective"], **own.get("objective", {})}
         if arm.budget is not None:
@@ -145,18 +148,21 @@ def _checked(values: dict[str, Any]) -> Scale:
         f"{place}.tasks.{k}": k for place, _, own in methods for k in own.get("tasks", {})
     }
     exceptions |= {f"rows.{task}": task for task in values.get("rows", {})}
+    shared = {k: v for k, v in values.get("training", {}).items() if k != "tasks"}
+    of_tasks: dict[str, dict[str, Any]] = values.get("training", {}).get("tasks", {})
+    exceptions |= {f"training.tasks.{task}": task for task in of_tasks}
     for wrong, wanted in (
         (set(values) - known, f"only {', '.join(sorted(known))}"),
         (required - set(values), "every required field"),
         (
-            set(values.get("training", {})) - TRAINING_FIELDS,
+            {*shared, *(name for own in of_tasks.values() for name in own)} - TRAINING_FIELDS,
             f"recipe fields, of {', '.join(sorted(TRAINING_FIELDS))}",
         ),
-        (
-            set(values.get("may_collapse", ())) - set(values.get("methods", ())),
-            "methods of the scale",
-        ),
         (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
+        (
+            set(values.get("may_collapse", ())) - values.get("methods", {}).keys(),
+            f"methods of the scale in may_collapse, of {', '.join(values.get('methods', {}))}",
+        ),
         (
             {place for place, task in exceptions.items() if task not in tasks},
             f"exceptions of the scale's tasks, {', '.join(tasks)}",
@@ -164,7 +170,7 @@ def _checked(values: dict[str, Any]) -> Scale:
     ):
         if wrong:
             raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
-    lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations", "may_collapse")}
+    lists = {name: tuple(values.get(name, ())) for name in TEXTS}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
 
@@ -183,6 +189,9 @@ def _check_kinds(who: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in KINDS and not KINDS[name][1](value):
             raise InputError(who, f"{name} = {value!r}", KINDS[name][0], NEXT_STEP)
+    of_tasks = _table(who, "training.tasks", values.get("training", {}).get("tasks", {}))
+    for task, table in of_tasks.items():
+        _table(who, f"training.tasks.{task}", table)
     for where, _, own in _methods(values):
         exceptions = _table(who, f"{where}.tasks", _table(who, where, own).get("tasks", {}))
         for part, table in {
