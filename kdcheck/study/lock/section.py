@@ -104,6 +104,11 @@ class Section:
         """The registered contrast of a claim."""
         return Contrast.from_dict(self.claims[claim]["measures"])
 
+    @property
+    def study(self) -> dict[str, Any]:
+        """What was run, whichever claims asked for it, as JSON values."""
+        return self.to_dict() | {"claims": {}}
+
     def same_data(self, other: Section | Past) -> bool:
         """Whether they share a task and an encoder by content: then one is a further try of the other."""
         return _same_data(self.facts, other if isinstance(other, Past) else other.facts)
