@@ -30,15 +30,15 @@ def test_student_ends_near_its_teacher(study, student):
     margin=plain(0.1, "Fisher z"),
     because="a tenth is a correlation of .57 in place of .50: less would not be seen in a plot",
 )
-@pytest.mark.parametrize("student", ["standard", "self"])
-def test_confidence_follows_the_teacher(study, student):
-    study.judge(confidence_follows_the_teacher(student))
+def test_confidence_follows_the_teacher(study):
+    study.judge(confidence_follows_the_teacher())
 
 
 @claim(
     softened_teacher_softens_student,
     margin=nats(0.02),
-    because="the softening itself moves the teacher by a tenth of a nat and more",
+    because="an eighth of the least that temperature 2 adds to a teacher as sure of each text as Table 4 has it "
+    "(0.15 nats, SST-2)",
 )
 def test_softened_teacher_softens_student(study):
     study.judge(softened_teacher_softens_student())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from types import SimpleNamespace
 
 import pytest
@@ -61,6 +62,13 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("seeds = 3", "seeds = ", "TOML"),
         (TASKS, "", "got tasks; wanted every required field"),
         ("seeds = 3", "seeds = '3'", "got seeds = '3'; wanted a whole number"),
+        (
+            "seeds = 3",
+            "seeds = 3\nfirst_seed = -1",
+            "got first_seed = -1; wanted a whole number from",
+        ),
+        ("seeds = 3", "seeds = 3\nmay_collapse = ['er']", "got er; wanted methods of the scale"),
+        ("seeds = 3", "seeds = 3\nmay_collapse = 'erm'", "wanted a list of methods"),
         ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "got rows.tweet; wanted exceptions"),
         (END, f"{END}\n[{OWN}.tweet]\nepochs = 2", f"got {OWN}.tweet; wanted exceptions of the "),
         (
@@ -131,8 +139,9 @@ def test_claims_of_no_paper_are_told_that_they_need_a_scale_file_or_a_paper():
 @pytest.mark.parametrize(
     "arm",
     [
-        *(ERM("larger"), LS("smaller"), STANDARD_KD, SELF_KD, REVERSE_KD),
-        *(TUNED_LS("larger"), TUNED_STANDARD_KD, TUNED_SELF_KD, TUNED_REVERSE_KD),
+        *(ERM("smaller"), ERM("larger"), LS("smaller"), LS("larger")),
+        *(STANDARD_KD, SELF_KD, REVERSE_KD, TUNED_LS("smaller"), TUNED_LS("larger")),
+        *(TUNED_STANDARD_KD, TUNED_SELF_KD, TUNED_REVERSE_KD),
     ],
     ids=lambda arm: f"{arm.method}/{arm.size}",
 )
@@ -156,6 +165,81 @@ def test_distilbert_has_the_head_dropout_of_its_own_configuration_at_the_papers_
     assert not any("head_dropout" in sizes.get("larger", {}) for sizes in methods.values())
 
 
-def test_embedded_is_the_scale_of_a_task_with_two_and_one_with_three_classes():
-    assert set(load("embedded", PAPER).tasks) == {"tweets", "snippets"}
-    assert load("embedded", PAPER).seeds >= 5
+@pytest.mark.parametrize("task", ["mrpc", "qnli", "sst2"])
+@pytest.mark.parametrize("name", ["alpha", "learning_rate", "epochs"])
+def test_self_kd_has_standard_kds_settings_where_our_copy_of_table_7_lacks_its_own(task, name):
+    assert load_tables().setting(task, "self_kd", "smaller", name) is None
+    standard, itself = (load("paper", PAPER).settings(arm, task) for arm in (STANDARD_KD, SELF_KD))
+    assert itself.get(name, itself["objective"].get(name)) == standard.get(
+        name, standard["objective"].get(name)
+    )
+
+
+def test_what_the_paper_has_no_settings_for_is_named_as_a_deviation_at_its_scale():
+    scale, named = load("paper", PAPER), {arm.method for arm in PAPER.arms}
+    own = {m for m in scale.methods if not any(m in row for row in rows_of_settings())}
+    own -= {m for m in scale.methods if m.startswith("tuned_")}
+    assert own == {"virtual_teacher", "erm_longer", "erm_poorly_trained"} <= named
+    assert any(all(word in text for word in ("Teacher-free", "poorly trained", "longer")) for text in scale.deviations)  # fmt: skip
+
+
+def rows_of_settings():
+    """Methods of Table 7's rows, as task/size/method."""
+    return {row.rpartition("/")[2] for row in load_tables().table(7).cells}
+
+
+LOWER_MEDIANS = [
+    *(LS("smaller"), LS("larger"), STANDARD_KD, SELF_KD, REVERSE_KD),
+    *(TUNED_LS("smaller"), TUNED_LS("larger")),
+    *(TUNED_STANDARD_KD, TUNED_SELF_KD, TUNED_REVERSE_KD),
+]
+
+
+@pytest.mark.parametrize("arm", LOWER_MEDIANS, ids=lambda arm: f"{arm.method}/{arm.size}")
+def test_embedded_weights_and_temperatures_are_lower_medians_of_what_the_tables_print(arm):
+    method = arm.method.removeprefix("tuned_")
+    table = load_tables().table(12 if method != arm.method else 7)
+    rows = [
+        dict(zip(table.columns, row, strict=True))
+        for name, row in table.cells.items()
+        if name.endswith(f"/{arm.size}/{method}")
+    ]
+    assert len(rows) == (1 if arm == SELF_KD else 4)
+    ours = load("embedded", PAPER).methods[arm.method][arm.size]["objective"]
+    for name in ("alpha", "temperature"):
+        printed = [row[name].value for row in rows if row.get(name)]
+        assert ours.get(name) == (statistics.median_low(printed) if printed else None), name
+
+
+def test_every_weight_of_the_embedded_scale_is_a_lower_median_or_has_none_in_the_paper():
+    embedded = load("embedded", PAPER).methods
+    weighed = {
+        (method, size)
+        for method, sizes in embedded.items()
+        for size, settings in sizes.items()
+        if "alpha" in settings["objective"]
+    }
+    assert weighed == {(arm.method, arm.size) for arm in LOWER_MEDIANS} | {
+        ("virtual_teacher", "smaller")
+    }
+
+
+def test_embedded_trains_every_method_and_teacher_at_one_rate_and_as_long():
+    methods = load("embedded", PAPER).methods
+    rates, epochs = (
+        {(m, size): settings[name] for m, sizes in methods.items() for size, settings in sizes.items()}
+        for name in ("learning_rate", "epochs")
+    )  # fmt: skip
+    common = rates["erm", "larger"], epochs["erm", "larger"]
+    odd = {key[0] for key in rates if (rates[key], epochs[key]) != common}
+    # One trains longer and one learns badly: that is what they are for.
+    assert odd == {"erm_longer", "erm_poorly_trained"}
+    assert epochs["erm_longer", "smaller"] > common[1]
+    assert rates["erm_poorly_trained", "larger"] < common[0]
+
+
+def test_embedded_has_tasks_of_two_and_of_three_classes_and_seeds_that_nobody_tuned_on():
+    scale = load("embedded", PAPER)
+    assert set(scale.tasks) == {"tweets", "snippets", "plots"}
+    assert scale.seeds >= 5
+    assert 0 < scale.first_seed < 1000 - 4 * scale.seeds

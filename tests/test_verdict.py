@@ -32,6 +32,7 @@ CRITERION = Criterion(
     because="the smallest gap of the paper is six times as large",
     unit="nats",
     scale="embedded",
+    plan=Plan(looks=(3, 5, 7, 10), weights=(0.25, 0.25, 0.25, 0.25)),
 )
 
 
@@ -251,7 +252,7 @@ def test_every_task_must_have_power_before_seeds_are_promised():
 
 @pytest.mark.parametrize(
     ("centre", "seeds", "more"),
-    [(0.064, 5, 5), (0.064, 6, 4), (0.066, 5, 2), (0.066, 6, 1)],  # to the looks at 10 and 7
+    [(0.064, 5, 5), (0.064, 6, 4), (0.0665, 5, 2), (0.0665, 6, 1)],  # to the looks at 10 and 7
 )
 def test_an_undecided_verdict_says_about_how_many_more_seeds(centre, seeds, more):
     verdict = judge(CRITERION, effects(centre, seeds=seeds))
@@ -321,7 +322,9 @@ def test_stored_json_names_what_a_reader_looks_for():
     assert stored["adjusted_p"] == p
     assert stored["criterion"]["because"] == CRITERION.because
     assert stored["criterion_digest"] == CRITERION.digest
-    assert set(stored["derived"]) == {"effect", "interval_95", "more_seeds", "reason", "tasks"}
+    assert set(stored["derived"]) == {
+        *("effect", "interval_95", "more_seeds", "cause", "reason", "tasks")
+    }
     assert set(stored["derived"]["tasks"]["mrpc"]["p"]) == {"SUPPORTED", "REFUTED", "EQUIVALENT"}
 
 
@@ -350,7 +353,16 @@ def test_a_criterion_that_cannot_be_judged_is_refused(changes, fact):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"looks": ()}, {"looks": (1, 3)}, {"looks": (3, 3)}, {"supported": 0.0}]
+    "changes",
+    [
+        *({"looks": ()}, {"looks": (1, 3)}, {"looks": (3, 3)}, {"supported": 0.0}),
+        *(
+            {"weights": (1.0,)},
+            {"weights": (0.5, 0.4, 0.1, 0.1)},
+            {"weights": (0.9, 0.1, 0.0, 0.0)},
+        ),
+        *({"attempt": 0}, {"attempt": 1.5}),
+    ],
 )
 def test_a_plan_that_cannot_be_judged_is_refused(changes):
     with pytest.raises(ClaimError, match="Plan: got"):

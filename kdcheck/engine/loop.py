@@ -162,12 +162,13 @@ def _take_step(state: State, schedule: Schedule, inputs: Inputs, targets: Target
     """One step of the optimiser from its rows and its rate; a bad one is left out, then raised."""
     recipe = schedule.recipe
     rows_B = schedule.rows(state.step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = schedule.rate(state.step)
+    (group,) = state.optimizer.param_groups
+    group["lr"] = schedule.rate(state.step)
     loss_B = accumulate(state, recipe, inputs, rows_B, *targets)
     with memory_for("the optimiser", f"step {state.step}, seed {recipe.seed}", state.device):
         state.scaler.unscale_(state.optimizer)
-        norm = nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_norm)
+        # The optimiser has them as a list; the model would search its modules each time.
+        norm = nn.utils.clip_grad_norm_(group["params"], recipe.clip_norm)
         # A loss scaler backs off as gradients overflow: their norm is its own affair.
         state.guard.watch(state.step, loss_B, norm.new_zeros(()) if _scales(state) else norm)
         if state.guard.look_is_due():

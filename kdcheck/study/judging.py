@@ -1,25 +1,21 @@
-"""From evidence to verdicts: what each claim's contrast gives per task and seed, judged as a family."""
+"""From evidence to what a verdict is made of: criteria, and each contrast per task and seed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection
+from typing import Any
 
-from kdcheck.claims import Claim, Contrast
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.claims import Arm, Claim, Contrast, Reading
 from kdcheck.evidence.judged import RunTable
 from kdcheck.metrics import METRICS
-from kdcheck.study.graph import Graph
 from kdcheck.study.readings import Readings
 from kdcheck.study.scale import Scale
-from kdcheck.verdict import Criterion, Measured, TaskEffects, Verdict, judge_family
-from kdcheck.verdict.guards import CriterionChanged
-
-REGISTERED_SEEDS = tuple(range(10))
-"""Seeds in the order in which they count; a study runs the first so many."""
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects
 
 
 def criterion_of(claim: Claim, scale: Scale) -> Criterion:
     """The criterion that a claim registers at a scale; its digest changes with whatever decides."""
+    plan = Plan.of(scale.seeds)
     return Criterion(
         claim=claim.id,
         tasks=scale.tasks,
@@ -33,86 +29,107 @@ def criterion_of(claim: Claim, scale: Scale) -> Criterion:
         rests_on=claim.rests_on,
         paper=claim.paper.name,
         scale=scale.name,
-        seeds=REGISTERED_SEEDS,
+        seeds=tuple(range(scale.first_seed, scale.first_seed + plan.looks[-1])),
+        plan=plan,
     )
 
 
-def measure(contrast: Contrast, table: RunTable, readings: Readings) -> Measured:
-    """A contrast on every task with every seed, raw readings for the guards, and degenerate runs."""
-    return Measured(
-        tasks={task: _effects_on(contrast, table, task, readings) for task in table.tasks},
-        seeds_expected=len(table.seeds),
-    )
-
-
-def _effects_on(contrast: Contrast, table: RunTable, task: str, readings: Readings) -> TaskEffects:
-    effects: list[float] = []
-    # A reading that no seed changes would look like a seed that was ignored.
-    seeded = [r for r in contrast.readings() if METRICS[r.metric].seeded]
-    arms: dict[str, list[float]] = {r.text: [] for r in sorted(seeded, key=lambda r: r.text)}
-    degenerate: set[str] = set()
-    for seed in table.seeds:
-        values = {
-            reading: readings.value(reading, table.digest(reading.arm, task, seed))
-            for reading in contrast.readings()
-        }
-        effects.append(float(contrast.value(values.__getitem__)))
-        for reading in seeded:
-            value = values[reading]
-            arms[reading.text].append(float(value.mean() if reading.point == "every" else value))
-        degenerate |= {
-            f"{arm.key} seed {seed}"
-            for arm in contrast.arms()
-            if readings.is_degenerate(table.digest(arm, task, seed))
-        }
-    return TaskEffects(
-        seeds=table.seeds,
-        effects=tuple(effects),
-        arms={name: tuple(values) for name, values in arms.items()},
-        degenerate_runs=tuple(sorted(degenerate)),
-    )
-
-
-def judge_all(
-    claims: Iterable[Claim],
-    graph: Graph,
-    get: Callable[..., Evidence],
-    *,
-    registered: Mapping[str, str] | None = None,
-    beside: Sequence[Verdict] = (),
-) -> dict[str, Verdict]:
-    """Verdicts on all claims of a study, judged as one family.
+def measure(
+    contrast: Contrast,
+    table: RunTable,
+    readings: Readings,
+    may_collapse: Collection[str] = (),
+) -> Measured:
+    """A contrast on every task with every seed, and all that the guards look at.
 
     Args:
-        claims: planned.
-        graph: which run is which arm.
-        get: evidence by digest; each is asked for once.
-        registered: digests of the criteria as stored before the first run, by claim id.
-        beside: verdicts on other claims of the same family, as stored: asking for one claim alone
-            does not make it easier.
-
-    Returns:
-        By claim id, those judged beside it too.
+        contrast: of a claim.
+        table: which run is which arm.
+        readings: of those runs.
+        may_collapse: methods that are bad on purpose: that their runs, and their students', are no
+            classifiers is what was measured and no fault.
     """
-    asked, readings = list(claims), Readings(get)
-    measured: dict[str, Measured | None] = {
-        claim.id: measure(claim.measures, graph.table(claim.measures), readings) for claim in asked
-    }
-    criteria = [criterion_of(claim, graph.scale) for claim in asked]
-    return judge_family(
-        criteria + [verdict.criterion for verdict in beside],
-        measured | {verdict.criterion.claim: verdict.measured for verdict in beside},
-        registered_digests=dict(registered or {}) | still_changed(beside),
+    return Measured(
+        tasks={
+            task: _effects_on(contrast, table, task, readings, may_collapse) for task in table.tasks
+        },
+        seeds_expected=len(table.seeds),
+        contrast=contrast,
     )
 
 
-def still_changed(stored: Iterable[Verdict]) -> dict[str, str]:
-    """For claims whose criterion was found changed, a digest that it is not.
-
-    What was registered before their first run is not stored with them, only that it was another.
-    """
-    return {
-        verdict.criterion.claim: "another"
-        for verdict in stored
-        if isinstance(verdict.fault, CriterionChanged)
+def _effects_on(
+    contrast: Contrast,
+    table: RunTable,
+    task: str,
+    readings: Readings,
+    may_collapse: Collection[str],
+) -> TaskEffects:
+    values = {
+        reading: [
+            readings.value(reading, table.digest(reading.arm, task, seed)) for seed in table.seeds
+        ]
+        for reading in sorted(contrast.readings(), key=lambda reading: reading.text)
     }
+    effects = [
+        contrast.value(lambda reading, at=at: values[reading][at]) for at in range(len(table.seeds))
+    ]
+    # A reading that no seed changes would look like a seed that was ignored.
+    seeded = {r: values[r] for r in values if METRICS[r.metric].seeded}
+    runs = {
+        arm.key: tuple(table.digest(arm, task, seed) for seed in table.seeds)
+        for arm in contrast.arms()
+    }
+    some_run = next(iter(runs.values()), ("",))[0]
+    return TaskEffects(
+        seeds=table.seeds,
+        effects=tuple(map(float, effects)),
+        arms={r.text: tuple(map(_number, seen)) for r, seen in seeded.items()},
+        curves={
+            r.text: tuple(tuple(map(float, curve)) for curve in seen)
+            for r, seen in values.items()
+            if r.point == "every"
+        },
+        constants={
+            r.text: tuple(map(float, seen))
+            for r, seen in values.items()
+            if r not in seeded and r.point != "every"
+        },
+        limits={r.text: _limits(r, readings.classes(some_run)) for r in seeded},
+        runs=runs,
+        data=readings.data(some_run) if some_run else "",
+        degenerate_runs=_degenerate(contrast, table, task, readings, may_collapse),
+    )
+
+
+def _number(value: Any) -> float:
+    """A reading as a number: of a curve its mean."""
+    return float(value.mean()) if getattr(value, "ndim", 0) else float(value)
+
+
+def _limits(reading: Reading, classes: int) -> tuple[float, float]:
+    metric = METRICS[reading.metric]
+    return float(metric.low), float(metric.high(classes))
+
+
+def _degenerate(
+    contrast: Contrast,
+    table: RunTable,
+    task: str,
+    readings: Readings,
+    may_collapse: Collection[str],
+) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            f"{arm.key} seed {seed}"
+            for arm in contrast.arms()
+            if not _may_collapse(arm, may_collapse)
+            for seed in table.seeds
+            if readings.is_degenerate(table.digest(arm, task, seed))
+        )
+    )
+
+
+def _may_collapse(arm: Arm, methods: Collection[str]) -> bool:
+    """Whether an arm, or whoever it learns from, is bad on purpose."""
+    return any(each.method in methods for each in arm.lineage())

@@ -11,6 +11,7 @@ from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.metrics import METRICS, Seen
+from kdcheck.study.lock import labels_digest
 
 DEGENERATE_SHARE = 0.995
 """A run that puts this share of test examples in one class tells nothing of its method."""
@@ -26,6 +27,7 @@ class Readings:
     def __init__(self, get: Callable[..., Evidence]) -> None:
         self._get = get
         self._runs: dict[tuple[str, bool], Evidence] = {}
+        self._data: dict[str, str] = {}
         self._values: dict[tuple[str, str, str, float, str], Any] = {}
 
     def value(self, reading: Reading, digest: str) -> Any:
@@ -40,10 +42,26 @@ class Readings:
         return self._values[what]
 
     def is_degenerate(self, digest: str) -> bool:
-        """Whether the finished model puts (almost) every test example in one class."""
-        logits_NK = self._run(digest).final.predictions["test"].logits_NK
-        counts = np.bincount(logits_NK.argmax(axis=1))
-        return bool(counts.max() >= DEGENERATE_SHARE * len(logits_NK))
+        """Whether the finished model is no classifier.
+
+        It puts (almost) every test example in one class, or is right less often than by guessing.
+        """
+        test = self._run(digest).final.predictions["test"]
+        predicted_N = test.logits_NK.argmax(axis=1)
+        examples, classes = test.logits_NK.shape
+        one_class = np.bincount(predicted_N).max() >= DEGENERATE_SHARE * examples
+        return bool(one_class or (predicted_N == test.labels_N).mean() < 1 / classes)
+
+    def classes(self, digest: str) -> int:
+        """K, of the task that a run was trained on."""
+        return int(self._run(digest).final.predictions["test"].logits_NK.shape[1])
+
+    def data(self, digest: str) -> str:
+        """Digest of the ids and labels that a run was tested on."""
+        if digest not in self._data:
+            test = self._run(digest).final.predictions["test"]
+            self._data[digest] = labels_digest(test.ids, test.labels_N.tolist())
+        return self._data[digest]
 
     def _run(self, digest: str, *, trajectory: bool = False) -> Evidence:
         if (digest, trajectory) not in self._runs:

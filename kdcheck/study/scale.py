@@ -22,6 +22,8 @@ DECIDED_ELSEWHERE = {
     "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
+TEXTS = ("tasks", "deviations", "may_collapse")
+"""Fields that are lists of texts."""
 BUDGET_FIELDS = ("learning_rate", "epochs")
 
 
@@ -40,7 +42,7 @@ class Scale:
     first_seed: int = 0
     """The first of them; seeds from 1000 up are for tuning."""
     training: Mapping[str, Any]
-    """Recipe fields that all its runs share."""
+    """Recipe fields that all its runs share; ``tasks`` inside for what those of one task share."""
     methods: Mapping[str, Mapping[str, Any]]
     """Per method and size: objective, learning rate, epochs; ``tasks`` inside for exceptions."""
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -49,6 +51,8 @@ class Scale:
     """Where it departs from the paper, one sentence each."""
     needs_cuda: bool = False
     """Whether it runs on CUDA alone."""
+    may_collapse: tuple[str, ...] = ()
+    """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
 
     def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
         """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
@@ -66,6 +70,7 @@ class Scale:
             if f.name in TRAINING_FIELDS and f.default is not dataclasses.MISSING
         }
         content = {"training": defaults | dict(self.training), "methods": methods}
+        content |= {"may_collapse": sorted(set(self.may_collapse) & methods.keys())}
         content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
         # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.
         plain: dict[str, Any] = json.loads(json.dumps(content))
@@ -80,8 +85,9 @@ class Scale:
             got, wanted = f"no method {arm.method}/{arm.size}", f"one of {', '.join(known)}"
             step = "Add its hyper-parameters to the scale file."
             raise InputError(f"scale {self.name!r}", got, wanted, step) from None
-        own = method.pop("tasks", {}).get(task, {})
-        settings = {**self.training, **method, **own}
+        shared, own = dict(self.training), method.pop("tasks", {}).get(task, {})
+        of_task = shared.pop("tasks", {}).get(task, {})
+        settings = {**shared, **of_task, **method, **own}
         # An objective's parameters may be given for one task alone, where each has its best.
         settings["objective"] = {**method["objective"], **own.get("objective", {})}
         if arm.budget is not None:
@@ -142,14 +148,21 @@ def _checked(values: dict[str, Any]) -> Scale:
         f"{place}.tasks.{k}": k for place, _, own in methods for k in own.get("tasks", {})
     }
     exceptions |= {f"rows.{task}": task for task in values.get("rows", {})}
+    shared = {k: v for k, v in values.get("training", {}).items() if k != "tasks"}
+    of_tasks: dict[str, dict[str, Any]] = values.get("training", {}).get("tasks", {})
+    exceptions |= {f"training.tasks.{task}": task for task in of_tasks}
     for wrong, wanted in (
         (set(values) - known, f"only {', '.join(sorted(known))}"),
         (required - set(values), "every required field"),
         (
-            set(values.get("training", {})) - TRAINING_FIELDS,
+            {*shared, *(name for own in of_tasks.values() for name in own)} - TRAINING_FIELDS,
             f"recipe fields, of {', '.join(sorted(TRAINING_FIELDS))}",
         ),
         (strange, f"methods of {' or '.join(SIZES)} with an objective each"),
+        (
+            set(values.get("may_collapse", ())) - values.get("methods", {}).keys(),
+            f"methods of the scale in may_collapse, of {', '.join(values.get('methods', {}))}",
+        ),
         (
             {place for place, task in exceptions.items() if task not in tasks},
             f"exceptions of the scale's tasks, {', '.join(tasks)}",
@@ -157,7 +170,7 @@ def _checked(values: dict[str, Any]) -> Scale:
     ):
         if wrong:
             raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
-    lists = {name: tuple(values.get(name, ())) for name in ("tasks", "deviations")}
+    lists = {name: tuple(values.get(name, ())) for name in TEXTS}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
 
@@ -176,6 +189,9 @@ def _check_kinds(who: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in KINDS and not KINDS[name][1](value):
             raise InputError(who, f"{name} = {value!r}", KINDS[name][0], NEXT_STEP)
+    of_tasks = _table(who, "training.tasks", values.get("training", {}).get("tasks", {}))
+    for task, table in of_tasks.items():
+        _table(who, f"training.tasks.{task}", table)
     for where, _, own in _methods(values):
         exceptions = _table(who, f"{where}.tasks", _table(who, where, own).get("tasks", {}))
         for part, table in {
@@ -215,6 +231,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "tasks": ("a list of at least one name", lambda value: _are_texts(value) and bool(value)),
     "deviations": ("a list of texts", _are_texts),
+    "may_collapse": ("a list of methods", _are_texts),
     "seeds": ("a whole number", lambda value: type(value) is int),
     "first_seed": (
         "a whole number from 0 up",

@@ -154,7 +154,12 @@ class Session:
     def verdicts(self) -> Mapping[str, Verdict]:
         """By claim id, from the evidence in the store: of the registered family and of these claims."""
         measured = {
-            claim.id: measure(claim.measures, self._tables[claim.id], self._readings)
+            claim.id: measure(
+                claim.measures,
+                self._tables[claim.id],
+                self._readings,
+                self.scale.may_collapse,
+            )
             for claim in self.claims
         }
         as_registered = {
@@ -239,7 +244,8 @@ class Session:
             deviations = (*deviations, AT_TWO_CLASSES)
         table = self._tables[claim.id]
         lock = self.section.digest if self.section else ""
-        return Judged(claim, self.verdicts[claim.id], table, deviations, lock)
+        study = self.standing.present.study
+        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, study)
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""

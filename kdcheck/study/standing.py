@@ -71,7 +71,8 @@ def _only(settings: Mapping[str, Any], methods: set[tuple[str, str]]) -> dict[st
     kept: dict[str, Any] = {}
     for method, size in methods:
         kept.setdefault(method, {})[size] = settings["methods"][method][size]
-    return {**settings, "methods": kept}
+    collapsing = [method for method in settings["may_collapse"] if method in kept]
+    return {**settings, "methods": kept, "may_collapse": collapsing}
 
 
 def _flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:

@@ -112,6 +112,8 @@ class Task:
                 continue
             parts[name] = whole.take(sorted(content_order(whole, seed)[:size]))
             notes.append(f"{name}: a subset, {size:,} of {len(whole):,} rows (seed {seed})")
+        if not parts:
+            return self
         return replace(
             self,
             train=parts.get("train", self.train),

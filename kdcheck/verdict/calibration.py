@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,15 +13,17 @@ import numpy as np
 
 from kdcheck.errors import InputError
 from kdcheck.verdict.criterion import Criterion, Plan
-from kdcheck.verdict.decide import family_p_values
 from kdcheck.verdict.family import NONE_YET, settle
 from kdcheck.verdict.guards import Arrays, unfit
-from kdcheck.verdict.p_values import Floats
+from kdcheck.verdict.looks import look_at
+from kdcheck.verdict.spread import Floats
 from kdcheck.verdict.words import DECIDING, Word
 
 Shape = tuple[int, ...]
 Draw = Callable[[np.random.Generator, Shape], Floats]
 
+USUAL = Plan()
+"""The plan of a scale of five seeds."""
 FAR = 1e3
 """Effect, in standard deviations, of a task that is to stand out of the way of the null."""
 WIDE_MARGIN = 30.0
@@ -45,9 +47,31 @@ def _student_3(rng: np.random.Generator, shape: Shape) -> Floats:
 
 
 def _correlated(rng: np.random.Generator, shape: Shape) -> Floats:
-    """Normal; two claims of a family correlate by 0.8, as claims that share an arm do."""
-    common = rng.standard_normal((shape[0], 1, *shape[2:]))
+    """Normal; two claims or tasks of a family correlate by 0.8, as claims that share an arm do."""
+    common = rng.standard_normal((shape[0], 1, 1, shape[-1]))
     return math.sqrt(0.8) * common + math.sqrt(0.2) * rng.standard_normal(shape)
+
+
+def _spread(*sds: float) -> Draw:
+    """Normal; the claims of a family have these standard deviations, the last one for all the rest."""
+
+    def draw(rng: np.random.Generator, shape: Shape) -> Floats:
+        of_claims_C = np.array([*sds, *sds[-1:] * shape[1]])[: shape[1]]
+        return of_claims_C[:, None, None] * rng.standard_normal(shape)
+
+    return draw
+
+
+def _two_spreads(rng: np.random.Generator, shape: Shape) -> Floats:
+    """Normal; by turns a standard deviation of 1 and of 3. Kinds of claims are mixed in both."""
+    sd_C = np.where(np.arange(shape[1]) // 4 % 2, 3.0, 1.0)
+    return sd_C[:, None, None] * rng.standard_normal(shape)
+
+
+def _many_spreads(rng: np.random.Generator, shape: Shape) -> Floats:
+    """Normal; log standard deviations of claims are normal with a standard deviation of 0.5."""
+    sd_FC = np.exp(0.5 * rng.standard_normal(shape[:2]))
+    return sd_FC[..., None, None] * rng.standard_normal(shape)
 
 
 def _coarse(rng: np.random.Generator, shape: Shape) -> Floats:
@@ -71,7 +95,11 @@ def _identical(rng: np.random.Generator, shape: Shape) -> Floats:
 
 SEEDS: dict[str, Draw] = {
     "normal": lambda rng, shape: rng.standard_normal(shape),
-    "normal, claims correlated 0.8": _correlated,
+    "normal, spreads unequal (lognormal 0.5)": _many_spreads,
+    "normal, spreads of 1 and 3 by turns": _two_spreads,
+    "normal, one claim with 3 times the spread": _spread(3.0, 1.0),
+    "normal, one claim with 10 times the spread": _spread(10.0, 1.0),
+    "normal, claims and tasks correlated 0.8": _correlated,
     "coarse (rounded normal)": _coarse,
     "heavy-tailed (t, 3 df)": _student_3,
     "both arms skewed (exponential)": _exponential_arms,
@@ -131,11 +159,11 @@ class Row:
         return bool(bdtrc(count - 1, self.families, self.bound) >= THREE_SIGMA)
 
 
-def _null_family(claims: int, null: Null) -> list[Criterion]:
-    """Criteria of a family: by turns one task, "every" of two tasks, "some" of two tasks.
+def null_family(claims: int, null: Null, plan: Plan = USUAL) -> list[Criterion]:
+    """Criteria of a family: by turns one task, and "every", "some" and "average" of two tasks.
 
-    >>> [criterion.holds for criterion in _null_family(3, "zero")]
-    ['every', 'every', 'some']
+    >>> [criterion.holds for criterion in null_family(4, "zero")]
+    ['every', 'every', 'some', 'average']
     """
     base = Criterion(
         claim="0",
@@ -143,22 +171,25 @@ def _null_family(claims: int, null: Null) -> list[Criterion]:
         margin=0.0 if null == "zero" else WIDE_MARGIN,
         because="simulated",
         unit="standard deviations",
+        seeds=tuple(range(plan.looks[-1])),
+        plan=plan,
     )
     kinds = (
         base,
         replace(base, tasks=("a", "b")),
         replace(base, tasks=("a", "b"), holds="some"),
+        replace(base, tasks=("a", "b"), holds="average"),
     )
     return [replace(kinds[c % len(kinds)], claim=str(c)) for c in range(claims)]
 
 
-def _null_effects(criterion: Criterion, null: Null) -> Floats:
+def null_effects(criterion: Criterion, null: Null) -> Floats:
     """True effects per task at which a word is false by the smallest step, shape (T,).
 
     One task fewer than the word needs has the effect it asks for, beyond doubt; the rest lie at the
     very edge. That is where a partial conjunction errs most.
 
-    >>> _null_effects(_null_family(2, Word.SUPPORTED)[1], Word.SUPPORTED).tolist()
+    >>> null_effects(null_family(2, Word.SUPPORTED)[1], Word.SUPPORTED).tolist()
     [1000.0, 30.0]
     """
     if null == "zero":
@@ -170,33 +201,49 @@ def _null_effects(criterion: Criterion, null: Null) -> Floats:
 
 
 def simulate(
-    draw: Draw, null: Null, *, families: int, claims: int, rng: np.random.Generator
-) -> tuple[list[Criterion], list[Arrays]]:
-    """A family's criteria and, with leading axis F, the measurements of many replications of it.
+    draw: Draw,
+    criteria: Sequence[Criterion],
+    effects: Callable[[Criterion], Floats],
+    *,
+    families: int,
+    rng: np.random.Generator,
+) -> list[Arrays]:
+    """Measurements of many replications of a family, by claim, with leading axis F.
 
     Both arms are simulated: a plain one, and one that differs by effect and scatter. Arrays are of
     shape (F, T, S) with S the last planned look.
+
+    Args:
+        draw: how the differences scatter.
+        criteria: of the family.
+        effects: a claim's true effects, shape (T,).
+        families: how many replications.
+        rng: where chance comes from.
     """
-    criteria = _null_family(claims, null)
-    seeds = max(Plan().looks)
-    scatter_FCTS = draw(rng, (families, claims, 2, seeds))
+    seeds = criteria[0].plan.looks[-1]
+    scatter_FCTS = draw(rng, (families, len(criteria), 2, seeds))
     plain_FCTS = rng.standard_normal(scatter_FCTS.shape)
     arrays = []
     for c, criterion in enumerate(criteria):
         tasks = len(criterion.tasks)
-        effects_FTS = scatter_FCTS[:, c, :tasks] + _null_effects(criterion, null)[:, None]
+        effects_FTS = scatter_FCTS[:, c, :tasks] + effects(criterion)[:, None]
         plain_FTS = plain_FCTS[:, c, :tasks]
         other_FTS = plain_FTS + effects_FTS
         # Subtracting again rounds as real differences do, so "identical" ones differ in the last bits.
         arrays.append(Arrays(other_FTS - plain_FTS, (plain_FTS, other_FTS)))
-    return criteria, arrays
+    return arrays
 
 
-def calibrate_row(seeds: str, null: Null, *, families: int, claims: int, seed: int) -> Row:
-    """Judge many families of null claims with ``family_p_values`` and ``settle``, as ``judge`` does."""
+def calibrate_row(
+    seeds: str, null: Null, *, families: int, claims: int, seed: int, plan: Plan = USUAL
+) -> Row:
+    """Judge many families of null claims with ``look_at`` and ``settle``, as ``judge_family`` does."""
     rng = np.random.default_rng([seed, list(SEEDS).index(seeds), list(NULLS).index(null)])
-    criteria, arrays = simulate(SEEDS[seeds], null, families=families, claims=claims, rng=rng)
-    words_FC = settle(family_p_values(criteria, arrays), criteria[0].plan).words
+    criteria = null_family(claims, null, plan)
+    arrays = simulate(
+        SEEDS[seeds], criteria, lambda each: null_effects(each, null), families=families, rng=rng
+    )
+    words_FC = settle(look_at(criteria, arrays, plan), plan).words
     invalid_FC = np.stack([unfit(claim) for claim in arrays], axis=-1)
     any_false = {
         word: float((words_FC == w).any(axis=-1).mean()) for w, word in enumerate(DECIDING)
@@ -211,12 +258,26 @@ def calibrate_row(seeds: str, null: Null, *, families: int, claims: int, seed: i
         any_false_equivalent=any_false[Word.EQUIVALENT],
         invalid=float(invalid_FC.mean()),
         undecided=float(((words_FC == NONE_YET) & ~invalid_FC).mean()),
-        bound=criteria[0].plan.supported,
+        bound=plan.supported,
     )
 
 
-def calibrate(*, families: int, claims: int, seed: int) -> Iterator[Row]:
+def calibrate(*, families: int, claims: int, seed: int, plan: Plan = USUAL) -> Iterator[Row]:
     """All rows of the table, one after the other."""
+    check_numbers(families, claims, seed)
+    return (
+        calibrate_row(seeds, null, families=families, claims=claims, seed=seed, plan=plan)
+        for seeds in SEEDS
+        for null in NULLS
+    )
+
+
+def check_numbers(families: int, claims: int, seed: int) -> None:
+    """Refuse numbers with which nothing can be simulated.
+
+    Raises:
+        InputError: fewer than one family or claim, or a negative seed.
+    """
     if families < 1 or claims < 1 or seed < 0:
         raise InputError(
             "calibrate",
@@ -224,11 +285,6 @@ def calibrate(*, families: int, claims: int, seed: int) -> Iterator[Row]:
             "at least one family and one claim, and a seed >= 0",
             "The documented table has 2000 families of 12 claims.",
         )
-    return (
-        calibrate_row(seeds, null, families=families, claims=claims, seed=seed)
-        for seeds in SEEDS
-        for null in NULLS
-    )
 
 
 def number_of_rows() -> int:

@@ -19,72 +19,120 @@ REWORDABLE = ("says", "because")
 """Fields that explain and do not decide: they are stored, but are no part of the digest."""
 
 
+MAIN_SHARE = 0.7
+"""What the first look may spend of each error rate; the later ones share the rest."""
+FIRST_ATTEMPT = 0.9
+"""What a first attempt may spend of it; each further one has a tenth of the one before it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """When we look and what errors we accept; one plan per family of claims.
 
     Raises:
-        ClaimError: looks that do not rise from 2 seeds or more, or a rate outside 0 to 0.5.
+        ClaimError: looks that do not rise from 2 seeds or more, weights that do not fit them, an
+            attempt below 1, or a rate outside 0 to 0.5.
 
-    Source: decision 0041, looks first, then Holm.
+    Source: decision 0100, one main look; decision 0102, attempts share the error rate.
 
-    >>> plan = Plan()
-    >>> plan.looks, plan.supported
-    ((3, 5, 7, 10), 0.025)
+    >>> plan = Plan.of(5)
+    >>> plan.looks, plan.weights, plan.rate(Word.SUPPORTED)
+    ((5, 8, 13, 20), (0.7, 0.1, 0.1, 0.1), 0.0225)
     """
 
-    looks: tuple[int, ...] = (3, 5, 7, 10)
-    """Numbers of seeds at which a claim is judged, rising. Each look costs: see decision 0041."""
+    looks: tuple[int, ...] = (5, 8, 13, 20)
+    """Numbers of seeds at which a claim is judged, rising."""
+    weights: tuple[float, ...] = ()
+    """Per look, the share of each error rate that it may spend; left out: 0.7 for the first."""
     supported: float = 0.025
-    """Bound on the chance of any false SUPPORTED in the family, over all looks together."""
+    """Bound on the chance of any false SUPPORTED in the family, over all looks and attempts together."""
     refuted: float = 0.025
     """The same for REFUTED."""
     equivalent: float = 0.025
     """The same for EQUIVALENT."""
     attempt: int = 1
-    """Which attempt of its family it is."""
+    """Which attempt at its data it is: a changed family that is run again pays for the ones before."""
 
     @classmethod
     def of(cls, seeds: int) -> Self:
-        """The plan of a scale that runs so many seeds by default."""
-        looks = {seeds, math.ceil(1.6 * seeds), math.ceil(2.5 * seeds), 4 * seeds}
-        return cls(looks=tuple(sorted(looks)))
+        """The plan of a scale that runs so many seeds by default, at least 2.
+
+        >>> Plan.of(3).looks
+        (3, 5, 8, 12)
+        """
+        n = max(2, seeds)
+        return cls(looks=(n, math.ceil(n * 8 / 5), math.ceil(n * 5 / 2), 4 * n))
 
     def __post_init__(self) -> None:
+        if not self.weights:
+            object.__setattr__(self, "weights", _shares(len(self.looks)))
+        for wrong, got, wanted, next_step in self._complaints():
+            if wrong:
+                raise ClaimError("Plan", got, wanted, next_step)
+
+    def _complaints(self) -> tuple[tuple[bool, str, str, str], ...]:
         rising = all(a < b for a, b in zip(self.looks, self.looks[1:], strict=False))
-        if not self.looks or self.looks[0] < 2 or not rising:
-            raise ClaimError(
-                "Plan",
+        rates = (self.supported, self.refuted, self.equivalent)
+        return (
+            (
+                not self.looks or self.looks[0] < 2 or not rising,
                 f"looks = {self.looks}",
                 "rising numbers of seeds, the first at least 2",
-                "A t test needs two differences; the usual plan is (3, 5, 7, 10).",
-            )
-        if not all(
-            0 < self.rate(word) < 0.5 for word in (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT)
-        ):
-            raise ClaimError(
-                "Plan",
-                f"rates {self.supported}, {self.refuted}, {self.equivalent}",
+                "A t test needs two differences; Plan.of(5) is the usual plan.",
+            ),
+            (
+                len(self.weights) != len(self.looks)
+                or not all(weight > 0 for weight in self.weights)
+                or sum(self.weights) > 1 + 1e-9,
+                f"weights = {self.weights} for {len(self.looks)} looks",
+                "one positive share for each look, together at most 1",
+                "Leave them out: the first look gets 0.7, the others share the rest.",
+            ),
+            (
+                type(self.attempt) is not int or self.attempt < 1,
+                f"attempt = {self.attempt!r}",
+                "a whole number from 1",
+                "kdcheck lock counts the attempts.",
+            ),
+            (
+                not all(0 < rate < 0.5 for rate in rates),
+                f"rates {', '.join(map(str, rates))}",
                 "rates between 0 and 0.5",
                 "The usual rate is 0.025 for each word.",
-            )
+            ),
+        )
+
+    @property
+    def price(self) -> float:
+        """The share of each error rate that this attempt may spend; all attempts together spend 1.
+
+        >>> round(Plan(attempt=2).price, 3)
+        0.09
+        """
+        return FIRST_ATTEMPT * (1 - FIRST_ATTEMPT) ** (self.attempt - 1)
 
     def rate(self, word: Word) -> float:
-        """The error rate that the plan grants to a word.
+        """The error rate that a word may spend in this attempt.
 
         >>> Plan().rate(Word.REFUTED)
-        0.025
+        0.0225
         """
         rate: float = getattr(self, word.value.lower())
-        return rate
+        # Rounded, so that people read .0225 and not .022500000000000003.
+        return round(rate * self.price, 15)
 
     def reached(self, seeds: int) -> int:
         """How many of the looks are reached with so many seeds.
 
-        >>> Plan().reached(6)
+        >>> Plan().reached(9)
         2
         """
         return sum(look <= seeds for look in self.looks)
+
+
+def _shares(looks: int) -> tuple[float, ...]:
+    later = [round((1 - MAIN_SHARE) / (looks - 1), 12)] * (looks - 1) if looks > 1 else []
+    return (MAIN_SHARE if later else 1.0, *later)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +181,7 @@ class Criterion:
     """Name of the paper whose claim it is; a family is the claims of one paper at one scale."""
     scale: str = ""
     """Name of the scale at which it is judged; a verdict always says it."""
-    seeds: tuple[int, ...] = tuple(range(10))
+    seeds: tuple[int, ...] = tuple(range(20))
     """Seeds in the order in which they count: a look at n uses the first n."""
     plan: Plan = field(default_factory=Plan)
 
@@ -198,15 +246,20 @@ class Criterion:
         )
 
     @property
+    def parts(self) -> int:
+        """Among how many effects per seed the quantifier chooses: the tasks, or their one mean."""
+        return 1 if self.holds == "average" else len(self.tasks)
+
+    @property
     def needed(self) -> int:
-        """On how many tasks the effect must be as claimed, for the claim to hold."""
+        """On how many of them the effect must be as claimed, for the claim to hold."""
         if isinstance(self.holds, int):
             return self.holds
         tasks = len(self.tasks)
-        return {"every": tasks, "most": tasks // 2 + 1, "some": 1, "average": tasks}[self.holds]
+        return {"every": tasks, "most": tasks // 2 + 1, "some": 1, "average": 1}[self.holds]
 
     def needed_for(self, word: Word) -> int:
-        """On how many tasks a word must be shown: ``needed``, or enough to break the claim.
+        """On how many parts a word must be shown: ``needed``, or enough to break the claim.
 
         "At least u of m" is false as soon as m - u + 1 tasks fail.
 
@@ -214,7 +267,7 @@ class Criterion:
         ...           holds="every").needed_for(Word.REFUTED)
         1
         """
-        return self.needed if word is Word.SUPPORTED else len(self.tasks) - self.needed + 1
+        return self.needed if word is Word.SUPPORTED else self.parts - self.needed + 1
 
     def to_dict(self) -> dict[str, Any]:
         """JSON scalars, lists and objects only."""
@@ -222,7 +275,8 @@ class Criterion:
             "tasks": list(self.tasks),
             "rests_on": list(self.rests_on),
             "seeds": list(self.seeds),
-            "plan": asdict(self.plan) | {"looks": list(self.plan.looks)},
+            "plan": asdict(self.plan)
+            | {"looks": list(self.plan.looks), "weights": list(self.plan.weights)},
         }
 
     @classmethod
@@ -247,7 +301,9 @@ class Criterion:
                 "tasks": tuple(stored["tasks"]),
                 "rests_on": tuple(stored["rests_on"]),
                 "seeds": tuple(stored["seeds"]),
-                "plan": Plan(**{**plan, "looks": tuple(plan["looks"])}),
+                "plan": Plan(
+                    **{k: tuple(v) if isinstance(v, list) else v for k, v in plan.items()}
+                ),
             }
         )
 

@@ -1,26 +1,23 @@
 """Judging: criteria and measurements in, verdicts out."""
 
-# X = any leading axes, C = claims, L = looks, W = words
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from types import MappingProxyType
 
 from kdcheck.errors import ClaimError
 from kdcheck.verdict.criterion import Criterion, Plan
 from kdcheck.verdict.family import settle, word_at
 from kdcheck.verdict.guards import Arrays, Fault, as_arrays, find_fault
+from kdcheck.verdict.looks import look_at
 from kdcheck.verdict.measured import Measured
-from kdcheck.verdict.p_values import Floats, sequential_p_values
+from kdcheck.verdict.premises import gate, premises_first
+from kdcheck.verdict.spread import NO_PRIOR, Prior
 from kdcheck.verdict.verdict import Verdict
 from kdcheck.verdict.words import DECIDING, Word
 
 
-def judge(
-    criterion: Criterion, measured: Measured | None, *, registered_digest: str | None = None
-) -> Verdict:
+def judge(criterion: Criterion, measured: Measured | None) -> Verdict:
     """The verdict on one claim that is a family by itself.
 
     A claim that is judged beside others belongs into ``judge_family``, which pays for the company.
@@ -28,8 +25,6 @@ def judge(
     Args:
         criterion: registered before the first run.
         measured: None or empty is NOT_RUN.
-        registered_digest: the criterion's digest as stored before the first run; another one now
-            is INVALID.
 
     Returns:
         The word with its inputs; effect, interval and reason are computed from them.
@@ -42,90 +37,74 @@ def judge(
     >>> effects = TaskEffects(seeds=(0, 1, 2, 3, 4), effects=(0.46, 0.49, 0.48, 0.50, 0.47))
     >>> print(judge(criterion, Measured(tasks={"reviews": effects})))
     ls_raises_entropy: SUPPORTED, +0.48 [+0.46, +0.5] nats. The effect is above +0.05 nats \
-on 'reviews' (adjusted p = 0.00085 at the look of 3 seeds).
+on 'reviews' (adjusted p = 3.1e-07 at the look of 5 seeds).
     """
-    return judge_family(
-        [criterion],
-        {criterion.claim: measured},
-        registered_digests={criterion.claim: registered_digest} if registered_digest else {},
-    )[criterion.claim]
+    return judge_family([criterion], {criterion.claim: measured})[criterion.claim]
 
 
 def judge_family(
     criteria: Sequence[Criterion],
     measured: Mapping[str, Measured | None],
     *,
-    registered_digests: Mapping[str, str] | None = None,
+    exploratory: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> dict[str, Verdict]:
     """Verdicts on all claims of a family, by claim id, in the order of the criteria.
 
-    Every registered claim counts in Holm, also one that was not run or is INVALID: leaving a claim
-    out must never make another one easier.
+    Every registered claim counts in Holm, also one that was not run, is INVALID or NOT_TESTABLE:
+    leaving a claim out must never make another one easier.
 
     Args:
-        criteria: one per claim, all of one paper at one scale and with one plan.
-        measured: by claim id; a claim that is absent, None or empty is NOT_RUN.
-        registered_digests: see ``judge``, by claim id.
+        criteria: one per claim, the whole family: of one paper at one scale and with one plan.
+        measured: by claim id; a claim that is absent, None or empty is NOT_RUN, and paid for.
+        exploratory: by claim id, what differs from the registered study, a sentence each.
 
     Returns:
         By claim id, in the order of the criteria.
 
     Raises:
-        ClaimError: no criteria, an id twice, plans, papers or scales that differ, or evidence for an
-            unknown claim.
+        ClaimError: no criteria, an id twice, plans, papers or scales that differ, evidence for an
+            unknown claim, or premises that are unknown or rest on each other.
 
-    Source: docs/verdicts.md, "How it is decided"; decision 0041.
+    Source: docs/verdicts.md, "How it is decided"; decisions 0100 and 0101.
 
     >>> one, other = (
     ...     Criterion(claim=claim, tasks=("reviews",), margin=0.05, unit="nats", because="x")
     ...     for claim in ("ls_raises_entropy", "kd_raises_entropy"))
     >>> from kdcheck.verdict import TaskEffects
-    >>> effects = TaskEffects(seeds=(0, 1, 2), effects=(0.46, 0.49, 0.48))
+    >>> effects = TaskEffects(seeds=(0, 1, 2, 3, 4), effects=(0.46, 0.49, 0.48, 0.50, 0.47))
     >>> found = judge_family([one, other], {one.claim: Measured(tasks={"reviews": effects})})
     >>> {claim: verdict.word.value for claim, verdict in found.items()}
     {'ls_raises_entropy': 'SUPPORTED', 'kd_raises_entropy': 'NOT_RUN'}
     """
     plan = _check_family(criteria, measured)
-    digests = registered_digests or {}
     found = [measured.get(criterion.claim) for criterion in criteria]
     faults = [
-        find_fault(criterion, m, digests.get(criterion.claim)) if m and not m.is_empty else None
+        find_fault(criterion, m) if m and not m.is_empty else None
         for criterion, m in zip(criteria, found, strict=True)
     ]
     judged = [
         as_arrays(criterion, m) if m and not m.is_empty and fault is None else None
         for criterion, m, fault in zip(criteria, found, faults, strict=True)
     ]
-    settled = settle(family_p_values(criteria, judged), plan)
+    evidence = look_at(criteria, judged, plan)
+    settled = settle(evidence, plan)
     rivals = dict(zip(DECIDING, settled.rivals.tolist(), strict=True))
-    return {
-        criterion.claim: Verdict(
+    verdicts = {}
+    for c, criterion in enumerate(criteria):
+        used = _look_used(plan, int(settled.looks[c]), judged[c])
+        verdicts[criterion.claim] = Verdict(
             criterion=criterion,
             measured=found[c],
             word=_word(int(settled.words[c]), found[c], faults[c]),
-            seeds_used=_seeds_used(plan, int(settled.looks[c]), judged[c]),
+            seeds_used=0 if used is None else plan.looks[used],
+            prior=NO_PRIOR if used is None else Prior(*map(float, evidence.priors[c][used])),
             adjusted_p=dict(zip(DECIDING, settled.adjusted_p[c].tolist(), strict=True)),
             family_size=len(criteria),
             rivals=rivals,
             fault=faults[c],
+            exploratory=exploratory.get(criterion.claim, ()),
         )
-        for c, criterion in enumerate(criteria)
-    }
-
-
-def family_p_values(criteria: Sequence[Criterion], arrays: Sequence[Arrays | None]) -> Floats:
-    """Sequential p values of a family, shape (..., C, L, W); 1 for claims that cannot be judged.
-
-    Leading axes of the arrays, if any, are replications of the whole family (``calibrate``).
-    """
-    shape = next((a.effects.shape[:-2] for a in arrays if a is not None), ())
-    p_CXLW = []
-    for criterion, claim in zip(criteria, arrays, strict=True):
-        if claim is None:
-            p_CXLW.append(np.ones((*shape, len(criterion.plan.looks), len(DECIDING))))
-            continue
-        p_CXLW.append(sequential_p_values(criterion, claim.effects, claim.size))
-    return np.stack(p_CXLW, axis=-3)
+    return gate(verdicts)
 
 
 def _check_family(criteria: Sequence[Criterion], measured: Mapping[str, object]) -> Plan:
@@ -159,6 +138,7 @@ def _check_family(criteria: Sequence[Criterion], measured: Mapping[str, object])
             "one paper at one scale",
             "Claims pay for each other within a family alone: judge each family by itself.",
         )
+    premises_first(criteria)
     return plans.pop()
 
 
@@ -168,7 +148,7 @@ def _word(index: int, measured: Measured | None, fault: Fault | None) -> Word:
     return Word.INVALID if fault else word_at(index)
 
 
-def _seeds_used(plan: Plan, look: int, arrays: Arrays | None) -> int:
-    """Seeds of the deciding look, or of the last one reached where others decided later."""
+def _look_used(plan: Plan, look: int, arrays: Arrays | None) -> int | None:
+    """Index of the deciding look, or of the last one reached where others decided later."""
     reached = 0 if arrays is None else plan.reached(arrays.effects.shape[-1])
-    return plan.looks[min(look, reached - 1)] if reached else 0
+    return min(look, reached - 1) if reached else None

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kdcheck.verdict.criterion import Plan
-from kdcheck.verdict.p_values import Bools, Floats, holm
+from kdcheck.verdict.looks import Evidence
+from kdcheck.verdict.p_values import Bools, holm
+from kdcheck.verdict.spread import Floats
 from kdcheck.verdict.words import DECIDING, Word
 
 Ints = npt.NDArray[np.int64]
@@ -33,12 +35,15 @@ class Settled:
     """Shape (..., W), claims among which Holm still divides each error rate."""
 
 
-def settle(p_XCLW: Floats, plan: Plan) -> Settled:
+def settle(evidence: Evidence, plan: Plan) -> Settled:
     """Judge the family after each look in turn; each word has its own rate and its own Holm.
 
     A sequential p never rises from look to look and Holm is monotone, so what is rejected once
-    stays rejected: the chance of any false word over all looks is that of one Holm on the last.
+    stays rejected: the chance of any false word over all looks is that of one Holm on the last. Holm
+    works on p values beside the spread of like claims. A word needs the claim's own spread, too, at
+    the rate without the family's price: no claim is ever shown by the company that it keeps.
     """
+    p_XCLW, own_XCLW = evidence.p, evidence.own
     claims_XC = p_XCLW.shape[:-2]
     rates_W = np.array([plan.rate(word) for word in DECIDING])
     word_XC = np.full(claims_XC, NONE_YET)
@@ -46,9 +51,10 @@ def settle(p_XCLW: Floats, plan: Plan) -> Settled:
     p_XCW = np.ones((*claims_XC, len(DECIDING)))
     rivals_XW = np.full((*claims_XC[:-1], len(DECIDING)), claims_XC[-1])
     for k in range(len(plan.looks)):
-        adjusted_XCW = np.moveaxis(holm(np.moveaxis(p_XCLW[..., k, :], -1, -2)), -2, -1)
+        family_XCW = np.moveaxis(holm(np.moveaxis(p_XCLW[..., k, :], -1, -2)), -2, -1)
+        rivals_XW = claims_XC[-1] - (family_XCW <= rates_W).sum(axis=-2)
+        adjusted_XCW = np.maximum(family_XCW, own_XCLW[..., k, :])
         shown_XCW = adjusted_XCW <= rates_W
-        rivals_XW = claims_XC[-1] - shown_XCW.sum(axis=-2)
         open_XC = word_XC == NONE_YET
         word_XC = np.where(open_XC, _word(shown_XCW, adjusted_XCW), word_XC)
         look_XC = np.where(open_XC, k, look_XC)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,15 @@ import numpy as np
 
 from kdcheck.verdict.criterion import Criterion
 from kdcheck.verdict.measured import Measured
-from kdcheck.verdict.p_values import Bools, Floats, spread_is_rounding
+from kdcheck.verdict.p_values import Bools, spread_is_rounding
+from kdcheck.verdict.spread import Floats
+
+BLIND = 1e-6
+"""Seeds that change an arm by less than this share of its size do not change it."""
+IN_RANGE = 1e-9
+"""A reading may leave its range by so much: rounding of a mean over some thousand examples."""
+AGREES = 1e-9
+"""Between an effect and the contrast of its arms: the same arithmetic, perhaps in another order."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +47,6 @@ class Fault:
     def advice(self) -> str:
         """Likely causes and cures."""
         return inspect.getdoc(type(self)) or ""
-
-
-class CriterionChanged(Fault):
-    """The criterion is not the one registered before the first run.
-
-    Likely causes: 1. margin, contrast, tasks, looks or rates were edited after seeing results: put
-    them back, or register a new claim and train fresh seeds. 2. The evidence belongs to another
-    scale: name the right store.
-    """
 
 
 class UnregisteredRuns(Fault):
@@ -89,15 +89,48 @@ class NotFinite(Fault):
 
 
 class DegenerateRun(Fault):
-    """A run predicts one class for almost every example, so its entropy says nothing of the method.
+    """A run predicts one class for almost every example, or worse than chance: it is no classifier.
 
     Likely causes: 1. the rate is too high or the epochs too few for this encoder: see the scale
-    file. 2. The label map of the head is wrong. 3. The encoder's weights were not loaded.
+    file. 2. The label map of the head is wrong. 3. The encoder's weights were not loaded. 4. The arm
+    is made bad on purpose: name its method in the scale's ``may_collapse`` and register that.
+    """
+
+
+class OutOfRange(Fault):
+    """A reading lies where none can: entropy below 0 or above log K, accuracy outside 0 to 1.
+
+    Likely causes: 1. a metric of your own, or its row in the table, is wrong. 2. Readings were
+    altered after training. 3. Logits and classes of two tasks were mixed up.
+    """
+
+
+class RunTwice(Fault):
+    """One run counts for two seeds or tasks, so the evidence looks stronger than it is.
+
+    Likely causes: 1. the seed is not part of the recipe. 2. A run was copied under another seed:
+    delete the copy and run again.
+    """
+
+
+class SameData(Fault):
+    """Two tasks are tested on the same examples, so they are one.
+
+    Likely causes: 1. one data set was added under two names: leave one out. 2. A file was read for
+    both tasks.
+    """
+
+
+class NotTheDifference(Fault):
+    """The effects are not the claim's contrast of its arms.
+
+    Likely causes: 1. effects or arms were altered after training: judge again from the posteriors.
+    2. The contrast was changed after it was measured.
     """
 
 
 class SeedIgnored(Fault):
-    """All seeds gave one value in an arm: the metric, or the run, ignores its seed.
+    """All seeds gave one value in an arm, up to a millionth: the metric, or the run, ignores its seed.
 
     Likely causes: 1. every run read the same cached posteriors: check the recipe's digest. 2. Order
     and dropout do not draw from the seed's streams. 3. The test split is too small to tell seeds
@@ -144,8 +177,10 @@ def _not_finite(arrays: Arrays) -> Bools:
 
 
 def _seed_ignored(arrays: Arrays) -> Bools:
-    """Tasks with an arm that has one value for all seeds, shape (..., T)."""
-    same = [spread_is_rounding(arm_XTS, np.abs(arm_XTS).max(axis=-1)) for arm_XTS in arrays.arms]
+    """Tasks with an arm that has one value for all seeds, up to ``BLIND``, shape (..., T)."""
+    same = [
+        np.ptp(arm_XTS, axis=-1) <= BLIND * np.abs(arm_XTS).max(axis=-1) for arm_XTS in arrays.arms
+    ]
     return np.asarray(np.any(same, axis=0) & np.ones(arrays.size.shape, dtype=bool))
 
 
@@ -167,15 +202,8 @@ def unfit(arrays: Arrays) -> Bools:
         return np.asarray(np.any([guard(arrays) for _, guard, _ in _ARRAY_GUARDS], axis=(0, -1)))
 
 
-def find_fault(
-    criterion: Criterion, measured: Measured, registered_digest: str | None = None
-) -> Fault | None:
-    """The criterion's own fault first, then missing or surplus runs, then what the values show."""
-    if registered_digest is not None and registered_digest != criterion.digest:
-        return CriterionChanged(
-            f"the criterion changed after the first run: registered {registered_digest[:12]}, "
-            f"now {criterion.digest[:12]}"
-        )
+def find_fault(criterion: Criterion, measured: Measured) -> Fault | None:
+    """Missing or surplus runs first, then what the values show."""
     return next(_structural_faults(criterion, measured), None) or _array_fault(criterion, measured)
 
 
@@ -197,6 +225,8 @@ def _structural_faults(criterion: Criterion, measured: Measured) -> Iterator[Fau
         counts = {name: sorted(task.seeds) for name, task in tasks.items()}
         yield UnequalSeeds(f"tasks were run with different seeds: {counts}")
     yield from _missing_seeds(criterion, measured)
+    yield from _counted_twice(measured)
+    yield from _altered(criterion, measured)
 
 
 def _missing_seeds(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
@@ -204,6 +234,58 @@ def _missing_seeds(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
     expected = max(len(found), measured.seeds_expected or 0)
     if missing := [seed for seed in criterion.seeds[:expected] if seed not in found]:
         yield FewerRuns(f"seeds {missing} of the first {expected} registered are missing")
+
+
+def _counted_twice(measured: Measured) -> Iterator[Fault]:
+    """Runs that count for two seeds or tasks, and tasks that are one."""
+    places: dict[tuple[str, str], str] = {}
+    for name, task in measured.tasks.items():
+        for arm, digests in task.runs.items():
+            for seed, digest in zip(task.seeds, digests, strict=True):
+                place = f"seed {seed} on {name!r}"
+                if other := places.get((arm, digest)):
+                    yield RunTwice(f"run {digest[:12]} of {arm} counts as {other} and as {place}")
+                places[arm, digest] = place
+    data: dict[str, str] = {}
+    for name, task in measured.tasks.items():
+        if task.data and task.data in data:
+            yield SameData(f"{data[task.data]!r} and {name!r} are tested on the same examples")
+        data[task.data] = name
+
+
+def _altered(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
+    """Values that no metric gives, and effects that do not follow from the arms."""
+    for name, task in measured.tasks.items():
+        for arm, (low, high) in task.limits.items():
+            for seed, value in zip(task.seeds, task.arms[arm], strict=True):
+                reach = IN_RANGE * max(1.0, abs(value))
+                if value < low - reach or value > high + reach:
+                    yield OutOfRange(
+                        f"{arm} is {value:.6g} with seed {seed} on {name!r}, outside "
+                        f"{low:.6g} to {high:.6g}"
+                    )
+        yield from _unlike_the_arms(criterion, measured, name)
+
+
+def _unlike_the_arms(criterion: Criterion, measured: Measured, name: str) -> Iterator[Fault]:
+    contrast, task = measured.contrast, measured.tasks[name]
+    if contrast is None:
+        return
+    if contrast.text != criterion.contrast:
+        yield NotTheDifference(f"measured is {contrast.text}, registered {criterion.contrast}")
+    for at, (seed, effect) in enumerate(zip(task.seeds, task.effects, strict=True)):
+        try:
+            again = float(contrast.value(lambda reading, at=at: task.value(reading.text, at)))
+        except KeyError as missing:
+            yield NotTheDifference(f"there are no values of {missing} on {name!r}")
+            return
+        same = math.isclose(again, effect, rel_tol=AGREES, abs_tol=AGREES)
+        # What is not finite has a fault of its own.
+        if math.isfinite(again) and math.isfinite(effect) and not same:
+            yield NotTheDifference(
+                f"the effect {effect:+.6g} with seed {seed} on {name!r} is not the contrast of its "
+                f"arms, {again:+.6g}"
+            )
 
 
 def _array_fault(criterion: Criterion, measured: Measured) -> Fault | None:

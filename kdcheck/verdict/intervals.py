@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kdcheck.verdict.criterion import Criterion
-from kdcheck.verdict.p_values import Floats
+from kdcheck.verdict.looks import parts_of
+from kdcheck.verdict.spread import Floats
 
 
 class Interval(NamedTuple):
@@ -51,8 +52,8 @@ def t_bounds(effects_TS: Floats, tail: float) -> tuple[Floats, Floats]:
 def quantified_effect(criterion: Criterion, effects_TS: Floats) -> float:
     """The mean effect on which the claim turns: its u-th best task, u the number it needs.
 
-    "On every task" turns on the smallest effect, "on some" on the largest; a claim "within" turns on
-    the u-th closest to zero.
+    "On every task" turns on the smallest effect, "on some" on the largest, "on average" on the mean
+    over tasks; a claim "within" turns on the u-th closest to zero.
 
     Args:
         criterion: says the quantifier.
@@ -67,6 +68,7 @@ def quantified_effect(criterion: Criterion, effects_TS: Floats) -> float:
     >>> round(quantified_effect(one, np.array([[0.4, 0.6], [0.1, 0.3]])), 3)
     0.2
     """
+    effects_TS = parts_of(criterion, effects_TS)
     return float(effects_TS.mean(axis=-1)[_turning_task(criterion, effects_TS)])
 
 
@@ -92,6 +94,7 @@ def quantified_interval(criterion: Criterion, effects_TS: Floats, level: float) 
     >>> round(low, 2), round(high, 2)
     (-0.48, 5.58)
     """
+    effects_TS = parts_of(criterion, effects_TS)
     tail, tasks, needed = (1 - level) / 2, len(effects_TS), criterion.needed
     if criterion.direction == "within":
         turning = _turning_task(criterion, effects_TS)

@@ -1,20 +1,22 @@
-"""p values: one task, across tasks, over looks, over a family; all vectorised over leading axes.
+"""p values: one task, across tasks, over a family; all vectorised over leading axes.
 
 One code path serves a single claim (no leading axes) and ``kdcheck calibrate`` (thousands).
 """
 
-# X = any leading axes, T = tasks, S = seeds, L = looks, C = claims of a family,
+# X = any leading axes, T = tasks, S = seeds, C = claims of a family,
 # W = words: SUPPORTED, REFUTED, EQUIVALENT
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from kdcheck.verdict.criterion import Criterion
+from kdcheck.verdict.spread import NO_PRIOR, Floats, Prior, raised
 from kdcheck.verdict.words import DECIDING, REGIONS, Region
 
-Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 ROUNDING = 64 * np.finfo(np.float64).eps
@@ -40,59 +42,88 @@ def spread_is_rounding(values_XS: Floats, size_X: Floats) -> Bools:
     return np.asarray(np.ptp(values_XS, axis=-1) <= ROUNDING * size_X)
 
 
-def t_p_value(effects_XS: Floats, sign: int, threshold: float, size_X: Floats) -> Floats:
-    """One-sided one-sample t: p of the null ``sign * (mean - threshold) <= 0``.
+class Sample(NamedTuple):
+    """What a t test needs of the paired differences of one task."""
 
-    p = F_{S-1}(-sign * (mean - threshold) / (sd / sqrt S)), F Student's distribution function.
+    mean: Floats
+    error: Floats
+    """Standard error of the mean; NaN where the spread is rounding."""
+    df: Floats
+    """Degrees of freedom of the error."""
+
+
+def sample_of(effects_XTS: Floats, size_XT: Floats, prior: Prior = NO_PRIOR) -> Sample:
+    """Mean, standard error sqrt(variance / S) and degrees of freedom of each task's differences.
 
     Args:
-        effects_XS: shape (..., S), S >= 2, paired differences.
-        sign: +1 to show an effect above the threshold, -1 below.
-        threshold: in the unit of the effects.
-        size_X: see ``spread_is_rounding``. Without spread p is 1: scipy would say 0.
+        effects_XTS: shape (..., T, S), S >= 2, paired differences.
+        size_XT: see ``spread_is_rounding``. Without spread scipy would say p = 0.
+        prior: of their class; none leaves the variance as it is, with S - 1 degrees of freedom.
 
     Returns:
-        Shape (...).
+        Parts of shape (..., T).
+
+    Source: Student 1908; decision 0100 for the prior.
+
+    >>> sample = sample_of(np.array([[0.4, 0.5, 0.6]]), np.array([0.6]))
+    >>> sample.mean.round(3).tolist(), sample.error.round(4).tolist(), sample.df.tolist()
+    ([0.5], [0.0577], [2.0])
+    """
+    seeds = effects_XTS.shape[-1]
+    variance_XT, df_XT = raised(effects_XTS.var(axis=-1, ddof=1), seeds - 1, prior)
+    judged_XT = np.isfinite(variance_XT) & ~spread_is_rounding(effects_XTS, size_XT)
+    error_XT = np.where(judged_XT, np.sqrt(variance_XT / seeds), np.nan)
+    return Sample(effects_XTS.mean(axis=-1), error_XT, df_XT)
+
+
+def t_p_value(sample: Sample, sign: int, threshold: float) -> Floats:
+    """One-sided one-sample t: p of the null ``sign * (mean - threshold) <= 0``.
+
+    p = F_df(-sign * (mean - threshold) / error), F Student's distribution function.
+
+    Args:
+        sample: mean, error and degrees of freedom, each of shape (..., T).
+        sign: +1 to show an effect above the threshold, -1 below.
+        threshold: in the unit of the effects.
+
+    Returns:
+        Shape (..., T); 1 where there is no error to judge by.
 
     Source: Student 1908.
 
-    >>> round(float(t_p_value(np.array([0.4, 0.5, 0.6]), 1, 0.0, np.array(0.6))), 6)
-    0.006536
+    >>> sample = sample_of(np.array([[0.4, 0.5, 0.6]]), np.array([0.6]))
+    >>> t_p_value(sample, 1, 0.0).round(6).tolist()
+    [0.006536]
     """
     from scipy.special import stdtr
 
-    seeds = effects_XS.shape[-1]
-    error_X = effects_XS.std(axis=-1, ddof=1) / np.sqrt(seeds)
-    judged_X = np.isfinite(error_X) & ~spread_is_rounding(effects_XS, size_X)
-    distance_X = sign * (effects_XS.mean(axis=-1) - threshold)
-    t_X = np.divide(distance_X, error_X, out=np.zeros_like(error_X), where=judged_X)
-    return np.where(judged_X, stdtr(seeds - 1, -t_X), 1.0)
+    judged_X = np.isfinite(sample.error)
+    distance_X = sign * (sample.mean - threshold)
+    t_X = np.divide(distance_X, sample.error, out=np.zeros_like(sample.error), where=judged_X)
+    return np.where(judged_X, stdtr(sample.df, -t_X), 1.0)
 
 
-def region_p_value(effects_XS: Floats, region: Region, margin: float, size_X: Floats) -> Floats:
+def region_p_value(sample: Sample, region: Region, margin: float) -> Floats:
     """The p of the null that the effect lies outside a region.
 
     "and": the larger p (for -margin..margin this is TOST); "or": Bonferroni, twice the smaller.
 
     Args:
-        effects_XS: shape (..., S), S >= 2, paired differences.
+        sample: mean, error and degrees of freedom, each of shape (..., T).
         region: where the effect is to be shown.
         margin: in the unit of the effects.
-        size_X: see ``spread_is_rounding``.
 
     Returns:
-        Shape (...).
+        Shape (..., T).
 
     Source: Schuirmann 1987 for TOST; Berger 1982 for intersection-union tests.
 
     >>> within = Region(((1, -1), (-1, 1)), "and")
-    >>> effects = np.array([0.01, -0.02, 0.0])
-    >>> round(float(region_p_value(effects, within, 0.1, np.array(0.02))), 4)
-    0.0041
+    >>> sample = sample_of(np.array([[0.01, -0.02, 0.0]]), np.array([0.02]))
+    >>> region_p_value(sample, within, 0.1).round(4).tolist()
+    [0.0041]
     """
-    p_HX = np.stack(
-        [t_p_value(effects_XS, sign, times * margin, size_X) for sign, times in region.halves]
-    )
+    p_HX = np.stack([t_p_value(sample, sign, times * margin) for sign, times in region.halves])
     if region.joined == "and":
         return np.asarray(p_HX.max(axis=0))
     return np.asarray(np.minimum(1.0, len(p_HX) * p_HX.min(axis=0)))
@@ -120,13 +151,12 @@ def partial_conjunction(p_XT: Floats, needed: int) -> Floats:
     return np.asarray(np.minimum(1.0, (tasks - needed + 1) * smallest_XT[..., needed - 1]))
 
 
-def task_p_values(criterion: Criterion, effects_XTS: Floats, size_XT: Floats) -> Floats:
-    """The p of each task for each word, from all seeds given: no price for looks or family.
+def task_p_values(criterion: Criterion, sample: Sample) -> Floats:
+    """The p of each task for each word: no price for looks or family.
 
     Args:
         criterion: gives margin and kind.
-        effects_XTS: shape (..., T, S), S >= 2.
-        size_XT: shape (..., T), see ``spread_is_rounding``.
+        sample: mean, error and degrees of freedom, each of shape (..., T).
 
     Returns:
         Shape (..., T, W); 1 for a word that this kind of claim does not use.
@@ -134,54 +164,47 @@ def task_p_values(criterion: Criterion, effects_XTS: Floats, size_XT: Floats) ->
     Source: decision 0040, what the words of a verdict mean.
 
     >>> one = Criterion(claim="c", tasks=("a",), margin=0.1, because="x", unit="nats")
-    >>> effects, size = np.array([[0.4, 0.5, 0.6]]), np.array([0.6])
-    >>> dict(zip(DECIDING, task_p_values(one, effects, size)[0].round(4).tolist()))["SUPPORTED"]
+    >>> sample = sample_of(np.array([[0.4, 0.5, 0.6]]), np.array([0.6]))
+    >>> dict(zip(DECIDING, task_p_values(one, sample)[0].round(4).tolist()))["SUPPORTED"]
     0.0101
     """
     regions = REGIONS[criterion.direction]
     return np.stack(
         [
-            region_p_value(effects_XTS, regions[word], criterion.margin, size_XT)
+            region_p_value(sample, regions[word], criterion.margin)
             if word in regions
-            else np.ones(effects_XTS.shape[:-1])
+            else np.ones(sample.mean.shape)
             for word in DECIDING
         ],
         axis=-1,
     )
 
 
-def sequential_p_values(criterion: Criterion, effects_XTS: Floats, size_XT: Floats) -> Floats:
-    """The p of a claim for each word after each planned look, the price of all looks paid.
-
-    p after look k = min over the looks so far of (number of planned looks) * p at that look.
-    A minimum of L valid p values, times L, is valid by the union bound; so the claim may be judged
-    after any look and the first decision stands. A look that is not reached adds nothing.
+def claim_p_values(criterion: Criterion, sample: Sample) -> Floats:
+    """The p of a claim for each word at one look: over tasks its own quantifier.
 
     Args:
-        criterion: gives margin, kind, quantifier and looks.
-        effects_XTS: shape (..., T, S), seeds in registered order.
-        size_XT: shape (..., T), see ``spread_is_rounding``.
+        criterion: gives margin, kind and quantifier.
+        sample: of its parts: of each task, or of the mean over tasks.
 
     Returns:
-        Shape (..., L, W), falling along L.
+        Shape (..., W).
 
-    Source: decision 0041, looks first, then Holm.
+    Source: Benjamini and Heller 2008.
 
-    >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
-    >>> effects, size = np.array([[0.4, 0.5, 0.6, 0.5, 0.4]]), np.array([0.6])
-    >>> sequential_p_values(one, effects, size)[:, 0].round(4)  # looks at 3, 5, 7 and 10
-    array([0.0261, 0.0004, 0.0004, 0.0004])
+    >>> one = Criterion(claim="c", tasks=("a", "b"), margin=0.0, because="x", unit="nats")
+    >>> effects = np.array([[0.4, 0.5, 0.6], [0.1, 0.5, 0.3]])
+    >>> claim_p_values(one, sample_of(effects, np.array([0.6, 0.5])))[0].round(3).item()
+    0.061
     """
-    looks = criterion.plan.looks
-    p_XLW = np.ones((*effects_XTS.shape[:-2], len(looks), len(DECIDING)))
-    for k, seeds in enumerate(looks):
-        if seeds > effects_XTS.shape[-1]:
-            break
-        p_XTW = task_p_values(criterion, effects_XTS[..., :seeds], size_XT)
-        for w, word in enumerate(DECIDING):
-            p_X = partial_conjunction(p_XTW[..., w], criterion.needed_for(word))
-            p_XLW[..., k, w] = np.minimum(1.0, len(looks) * p_X)
-    return np.minimum.accumulate(p_XLW, axis=-2)
+    p_XTW = task_p_values(criterion, sample)
+    return np.stack(
+        [
+            partial_conjunction(p_XTW[..., w], criterion.needed_for(word))
+            for w, word in enumerate(DECIDING)
+        ],
+        axis=-1,
+    )
 
 
 def holm(p_XC: Floats) -> Floats:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from kdcheck.errors import InputError
 from kdcheck.verdict.criterion import Criterion
@@ -18,9 +18,13 @@ from kdcheck.verdict.intervals import (
     t_bounds,
 )
 from kdcheck.verdict.measured import Measured
-from kdcheck.verdict.p_values import task_p_values
+from kdcheck.verdict.p_values import sample_of, task_p_values
 from kdcheck.verdict.power import seeds_to_decide
+from kdcheck.verdict.spread import NO_PRIOR, Prior
 from kdcheck.verdict.words import DECIDING, REGIONS, Word, signed
+
+Cause = Literal["seeds", "contradiction", "price", "margin", "noise"]
+FAILING = (Word.REFUTED, Word.EQUIVALENT)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,9 @@ class TaskResult:
     interval: Interval
     """95 % t interval over all seeds, no price for tasks, looks or family."""
     p: Mapping[Word, float]
-    """The p of each word at the look that was used, no price paid."""
+    """The p of each word at the look that was used, beside the spread of like claims, no price paid."""
+    own_p: Mapping[Word, float] = field(default_factory=dict)
+    """The same from this task's own spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +54,14 @@ class Verdict:
 
     Made by ``judge`` and ``judge_family``, not by hand.
 
-    Source: decisions 0040 to 0042.
+    Source: decisions 0040, 0042, and 0100 to 0102.
 
     >>> from kdcheck.verdict import TaskEffects, judge
     >>> criterion = Criterion(claim="c", tasks=("a",), margin=0.05, because="x", unit="nats")
-    >>> effects = TaskEffects(seeds=(0, 1, 2), effects=(0.46, 0.49, 0.48))
+    >>> effects = TaskEffects(seeds=(0, 1, 2, 3, 4), effects=(0.46, 0.49, 0.48, 0.50, 0.47))
     >>> verdict = judge(criterion, Measured(tasks={"a": effects}))
     >>> verdict.word.value, round(verdict.effect, 3), verdict.more_seeds
-    ('SUPPORTED', 0.477, None)
+    ('SUPPORTED', 0.48, None)
     >>> Verdict.from_dict(verdict.to_dict()) == verdict
     True
     """
@@ -67,6 +73,8 @@ class Verdict:
     """Number of seeds of the look that decided, or of the last look reached; 0 before the first."""
     adjusted_p: Mapping[Word, float] = field(default_factory=lambda: dict.fromkeys(DECIDING, 1.0))
     """The p of each word, the price of looks, tasks and family paid: compare it with the plan's rate."""
+    prior: Prior = NO_PRIOR
+    """What the spread of like claims said at the look that was used."""
     family_size: int = 1
     """Number of claims that were judged together."""
     rivals: Mapping[Word, int] = field(default_factory=lambda: dict.fromkeys(DECIDING, 1))
@@ -75,6 +83,8 @@ class Verdict:
     """Why it is INVALID; ``fault.advice`` lists causes and cures."""
     untestable: str = ""
     """Why it is NOT_TESTABLE, a sentence."""
+    premise_seeds: int | None = None
+    """Of a NOT_TESTABLE claim: about how many more seeds would decide its premises; None: none would."""
     exploratory: tuple[str, ...] = ()
     """What differs from the registered study, a sentence each; none: the verdict is confirmatory."""
 
@@ -154,32 +164,47 @@ class Verdict:
         if not self.seeds_used:
             return ()
         effects_TS = self._arrays.effects
-        p_TW = task_p_values(self.criterion, effects_TS[:, : self.seeds_used], self._arrays.size)
+        used_TS, size_T = effects_TS[:, : self.seeds_used], self._arrays.size
+        # The class of a claim on average holds variances of means over tasks, not of tasks.
+        prior = NO_PRIOR if self.criterion.holds == "average" else self.prior
+        beside_TW, own_TW = (
+            task_p_values(self.criterion, sample_of(used_TS, size_T, each))
+            for each in (prior, NO_PRIOR)
+        )
         return tuple(
             TaskResult(
                 name=name,
-                effect=float(effects_S.mean()),
+                effect=float(effects_TS[t].mean()),
                 interval=self.interval(task=name),
-                p=dict(zip(DECIDING, p_W.tolist(), strict=True)),
+                p=dict(zip(DECIDING, beside_TW[t].tolist(), strict=True)),
+                own_p=dict(zip(DECIDING, own_TW[t].tolist(), strict=True)),
             )
-            for name, effects_S, p_W in zip(self.criterion.tasks, effects_TS, p_TW, strict=True)
+            for t, name in enumerate(self.criterion.tasks)
         )
+
+    def _shows(self, task: TaskResult, word: Word, rivals: int = 1) -> bool:
+        """Whether a task by itself shows a word at this look, among so many claims."""
+        plan = self.criterion.plan
+        rate = plan.rate(word) * plan.weights[plan.looks.index(self.seeds_used)]
+        return rivals * task.p[word] <= rate and task.own_p[word] <= rate
 
     @property
     def tasks_as_claimed(self) -> int:
         """On how many tasks the claimed effect is shown, at the price of the looks and of Holm."""
-        prices = len(self.criterion.plan.looks) * max(1, self.rivals[Word.SUPPORTED])
-        rate = self.criterion.plan.rate(Word.SUPPORTED)
-        return sum(prices * task.p[Word.SUPPORTED] <= rate for task in self.tasks)
+        rivals = max(1, self.rivals[Word.SUPPORTED])
+        return sum(self._shows(task, Word.SUPPORTED, rivals) for task in self.tasks)
 
     @cached_property
     def more_seeds(self) -> int | None:
-        """About how many more seeds would decide with power 80 %; None: not reachable, or decided."""
+        """About how many more seeds would decide with power 80 %; None: not reachable, or decided.
+
+        For NOT_TESTABLE: would decide its premises.
+        """
         if self.word is not Word.UNDECIDED:
-            return None
+            return self.premise_seeds
         if not self.seeds_used:
             return self.criterion.plan.looks[0] - self.seeds
-        needed = seeds_to_decide(self.criterion, self._arrays.effects, self.rivals)
+        needed = seeds_to_decide(self.criterion, self._arrays.effects, self.rivals, self.prior)
         return None if needed is None else needed - self.seeds
 
     @property
@@ -205,23 +230,72 @@ class Verdict:
         tasks, needed = self.criterion.tasks, self.criterion.needed_for(word)
         if len(tasks) == 1:
             return f"on {tasks[0]!r}"
+        if self.criterion.holds == "average":
+            return f"on average over {len(tasks)} tasks"
         if needed == len(tasks):
             return f"on every one of {len(tasks)} tasks"
         return f"on at least {needed} of {len(tasks)} tasks"
 
-    def _why_undecided(self) -> str:
+    @cached_property
+    def cause(self) -> Cause | None:
+        """What kept a claim UNDECIDED; None for other words.
+
+        ``seeds``: the first look is not reached. ``contradiction``: tasks show opposite things.
+        ``price``: clear by itself, not yet among all the claims of its family. ``margin``: less noise
+        than margin, and the effect lies at the margin. ``noise``: the interval is too wide.
+        """
+        if self.word is not Word.UNDECIDED:
+            return None
         if not self.seeds_used:
+            return "seeds"
+        if all(self._tasks_that_show(*words) for words in ((Word.SUPPORTED,), FAILING)):
+            return "contradiction"
+        low, high = self.interval()
+        margin = self.criterion.margin
+        halves = [half for r in REGIONS[self.criterion.direction].values() for half in r.halves]
+        if not any(low <= times * margin <= high for _, times in halves):
+            return "price"
+        return "margin" if (high - low) / 2 < margin else "noise"
+
+    def _tasks_that_show(self, *words: Word) -> list[str]:
+        return [task.name for task in self.tasks if any(self._shows(task, word) for word in words)]
+
+    def _why_undecided(self) -> str:
+        if self.cause == "seeds":
             first = self.criterion.plan.looks[0]
             return f"The first planned look is at {first} seeds; {self.more_seeds} more are needed."
         nearest = min(DECIDING, key=lambda word: self.adjusted_p[word])
-        start = (
-            f"Nothing is shown; nearest is {nearest} (adjusted p = {self.adjusted_p[nearest]:.2g})."
+        parts = (
+            self._cause_text(),
+            f"Nearest is {nearest} (adjusted p = {self.adjusted_p[nearest]:.2g}).",
+            self._what_would_decide(),
         )
+        return " ".join(parts)
+
+    def _cause_text(self) -> str:
+        low, high = self.interval()
+        unit, margin = self.criterion.unit, f"{self.criterion.margin:.3g} {self.criterion.unit}"
+        if self.cause == "contradiction":
+            there, here = (
+                " and ".join(map(repr, self._tasks_that_show(*words)))
+                for words in ((Word.SUPPORTED,), FAILING)
+            )
+            return f"Contradiction between tasks: as claimed on {there}, not so on {here}."
+        if self.cause == "price":
+            return f"Price: clear by itself, not yet at the price of looks and {self.family_size} claims."
+        if self.cause == "margin":
+            return f"Margin: the effect, {signed(self.effect or 0.0)} {unit}, lies at the margin of {margin}."
+        half = f"{(high - low) / 2:.2g} {unit}"
+        return f"Noise: the interval reaches {half} to either side, the margin is {margin}."
+
+    def _what_would_decide(self) -> str:
         if self.more_seeds is None:
-            return f"{start} At this effect and spread no affordable number of seeds would decide."
+            if self.cause == "contradiction":
+                return "More seeds would not; the claim would have to say on which tasks it holds."
+            return "At this effect and spread no affordable number of seeds would decide."
         beyond = self.seeds + self.more_seeds > self.criterion.plan.looks[-1]
-        rest = ", more than the plan has; register a new plan" if beyond else ""
-        return f"{start} About {self.more_seeds} more seeds would decide{rest}."
+        rest = ", more than the plan has" if beyond else ""
+        return f"About {self.more_seeds} more seeds would decide{rest}."
 
     def __str__(self) -> str:
         at_scale = f" at {self.criterion.scale} scale" if self.criterion.scale else ""
@@ -244,9 +318,11 @@ class Verdict:
             "seeds_used": self.seeds_used,
             "adjusted_p": {word.value: p for word, p in self.adjusted_p.items()},
             "family_size": self.family_size,
+            "prior": list(self.prior),
             "rivals": {word.value: count for word, count in self.rivals.items()},
             "fault": self.fault and {"kind": self.fault.kind, "detail": self.fault.detail},
             "untestable": self.untestable,
+            "premise_seeds": self.premise_seeds,
             "exploratory": list(self.exploratory),
             "derived": self._derived(),
         }
@@ -256,6 +332,7 @@ class Verdict:
             "effect": self.effect,
             "interval_95": list(self.interval()) if self.seeds >= 2 else None,
             "more_seeds": self.more_seeds,
+            "cause": self.cause,
             "reason": self.reason,
             "tasks": {
                 task.name: {
@@ -278,9 +355,11 @@ class Verdict:
             seeds_used=stored["seeds_used"],
             adjusted_p={Word(word): p for word, p in stored["adjusted_p"].items()},
             family_size=stored["family_size"],
+            prior=Prior(*stored["prior"]),
             rivals={Word(word): count for word, count in stored["rivals"].items()},
             fault=stored["fault"] and fault_from_dict(stored["fault"]),
             untestable=stored["untestable"],
+            premise_seeds=stored["premise_seeds"],
             exploratory=tuple(stored["exploratory"]),
         )
 

@@ -22,6 +22,7 @@ from kdcheck.paper.tables import Tables, load_tables
 __all__ = [
     "CANNOT_BE_DECIDED",
     "CHECKS",
+    "DRAWN",
     "FAILS",
     "HOLDS",
     "OUTCOMES",
@@ -36,6 +37,11 @@ SAMPLED = (
     "kd_over_erm_beyond_sampling",
     "kd_over_ls_beyond_sampling",
     "self_over_standard_beyond_sampling",
+)
+DRAWN = (
+    "kd_stays_surer_throughout",
+    "tuned_kd_stays_surer_throughout",
+    "reverse_kd_runs_between_throughout",
 )
 CHECKS: Mapping[str, Callable[[Source], Outcome]] = {
     "a3_entropy_smaller": appendix.entropy_smaller,
@@ -57,7 +63,7 @@ CHECKS: Mapping[str, Callable[[Source], Outcome]] = {
     "budgets_match": selection.budgets_match,
     "table_6_fits_glue": splits.table_6_fits_glue,
     "grid_sizes": splits.grid_sizes,
-    "kd_stays_surer_throughout": unprinted.kd_stays_surer_throughout,
+    **{name: partial(unprinted.ends_as_said, statement(name)) for name in DRAWN},
 }
 """Statements that ask for more than their contrast on the tables."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean
 
@@ -85,15 +85,29 @@ def compare(contrast: Contrast, source: Source, unit: str) -> list[Comparison]:
 
 def excess(said: Statement, seen: Comparison) -> float:
     """By how much a comparison agrees with a statement, below 0 by how much it does not."""
+    # "Within" and "not below" are not broken by what rounding may have done.
     if said.direction == "within":
-        return said.beyond - min(abs(seen.low), abs(seen.high))
-    # "Not below" is not broken by what rounding may have done.
+        return said.beyond - max(0.0, seen.low, -seen.high)
     return (seen.high if said.direction == "not_below" else seen.value) - said.beyond
 
 
 def agrees(said: Statement, seen: Comparison) -> bool:
     """Whether a comparison is as the statement says."""
-    return excess(said, seen) >= 0 if said.direction == "not_below" else excess(said, seen) > 0
+    return _suffices(said, excess(said, seen))
+
+
+def _suffices(said: Statement, over: float) -> bool:
+    """Whether an excess is as the statement says: of "not below" alone, 0 is."""
+    return over > 0 or (over == 0 and said.direction == "not_below")
+
+
+def average(case: Sequence[Comparison]) -> Comparison:
+    """One comparison of the means over tasks."""
+    mean = {
+        name: round(fmean(getattr(seen, name) for seen in case), 10)
+        for name in ("value", "low", "high")
+    }
+    return replace(case[0], **mean, task="", cells=cells_of(case))
 
 
 def cells_of(comparisons: Iterable[Comparison]) -> tuple[Cell, ...]:
@@ -103,16 +117,24 @@ def cells_of(comparisons: Iterable[Comparison]) -> tuple[Cell, ...]:
 
 def decided_by_contrast(said: Statement, source: Source) -> Outcome:
     """Count the tasks on which the contrast is as claimed, against the statement's quantifier."""
-    cases = [compare(each, source, said.unit) for each in said.contrasts().values()]
+    return decided_by(said.contrasts().values(), said, source)
+
+
+def decided_by(contrasts: Iterable[Contrast], said: Statement, source: Source) -> Outcome:
+    """The same by contrasts that stand for the statement's own."""
+    cases = [compare(each, source, said.unit) for each in contrasts]
     every = [seen for case in cases for seen in case]
     against = [seen for seen in every if not agrees(said, seen)]
     agreeing = [seen for seen in every if agrees(said, seen)]
     contradicted, margin, unit = _quantified(said, cases)
     least = min(agreeing, key=lambda seen: excess(said, seen), default=None)
+    overall = said.holds == "on average over tasks"
+    means = [signed(average(case).value, said.unit) for case in cases if overall]
     weak = SUSPICIOUS if said.open_words or said.kind == "expected" else FAILS
     return Outcome(
         outcome=weak if contradicted else HOLDS,
         by_how_much=f"{len(agreeing)} of {len(every)} comparisons agree"
+        + (f"; means over tasks {', '.join(means)}" if means else "")
         + (f"; least: {least}" if least else "")
         + (f". {said.note}" if said.note else ""),
         margin=margin,
@@ -128,13 +150,14 @@ def _quantified(said: Statement, cases: Sequence[Sequence[Comparison]]) -> tuple
     if said.holds == "on every task":
         contradicted = any(not agrees(said, seen) for seen in every)
         return contradicted, min(excess(said, seen) for seen in every), said.unit
-    if said.holds == "on some task":
-        best = min(max(excess(said, seen) for seen in case) for case in cases)
-        return best <= 0, best, said.unit
-    if said.holds == "on average over tasks":
-        # "Overall" is read as the mean over tasks.
-        least = min(fmean(excess(said, seen) for seen in case) for case in cases)
-        return least <= 0, least, said.unit
+    if said.holds in ("on some task", "on average over tasks"):
+        # One task suffices for each case; "overall" is read as the mean over tasks.
+        some = said.holds == "on some task"
+        least = min(
+            max(excess(said, seen) for seen in case) if some else excess(said, average(case))
+            for case in cases
+        )
+        return not _suffices(said, least), least, said.unit
     if said.but is not None or said.tasks is not None:
         off = max(_off(said, case) for case in cases)
         return off > 0, 0.0 - off, "tasks off what is said"

@@ -50,11 +50,11 @@ class Finding(Outcome):
 
 
 def signed(value: float, unit: str) -> str:
-    """A difference with its sign: four decimals in nats, one in points of accuracy, two in times."""
+    """A difference with its sign: four decimals in nats, two in times, in points one unless two say more."""
     if unit == "nats":
         return f"{value:+.4f}".replace("0.", ".", 1)
-    digits = 1 if unit == "points" else 2
-    return f"{value:+.{digits}f}" if value else f"{0:.{digits}f}"
+    text = f"{value:+.2f}" if value else "0.00"
+    return text.removesuffix("0") if unit == "points" else text
 
 
 def listed(items: Iterable[object]) -> str:

@@ -1,7 +1,7 @@
-"""The lock: a file that registers families of claims, with all that decides their verdicts.
+"""A section of the lock: one registered family, with all that decides its verdicts.
 
-A section registers one family and is known by the digest of its content, never by the name of a scale.
-Every recipe of the family can be made from it alone, without data at hand.
+It is known by the digest of its content, never by the name of a scale. Every recipe of the family can
+be made from it alone, without data at hand.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcheck.claims import Arm, Claim, Contrast
@@ -25,12 +24,7 @@ from kdcheck.verdict import Criterion, Plan
 if TYPE_CHECKING:
     from kdcheck.tasks import Task
 
-FORMAT = 1
-FILE = "claims.lock"
-"""Its name, in the folder of the claims."""
 NEXT_STEP = "Take the file back from version control, or write it anew with kdcheck lock."
-FIRST_SHARE = 0.9
-"""Of each error rate, what a first attempt may spend."""
 WORDS = ("says", "because")
 """What a claim's entry explains; rewording it is no other attempt."""
 
@@ -72,11 +66,6 @@ class Section:
         """Which attempt at this data it is; each later one has a tenth of the error rate."""
         return self.plan.attempt
 
-    @property
-    def price(self) -> float:
-        """The share of each error rate that this attempt may spend: with all others, all of it."""
-        return FIRST_SHARE * (1 - FIRST_SHARE) ** (self.attempt - 1)
-
     @cached_property
     def digest(self) -> str:
         """sha256 of the content."""
@@ -95,6 +84,7 @@ class Section:
             training={**settings["training"], "engine_version": self.engine_version},
             methods=settings["methods"],
             rows=settings["rows"],
+            may_collapse=tuple(settings["may_collapse"]),
         )
 
     def criterion(self, claim: str, scale: str) -> Criterion:
@@ -113,6 +103,11 @@ class Section:
     def measures(self, claim: str) -> Contrast:
         """The registered contrast of a claim."""
         return Contrast.from_dict(self.claims[claim]["measures"])
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """What was run, whichever claims asked for it, as JSON values."""
+        return self.to_dict() | {"claims": {}}
 
     def same_data(self, other: Section | Past) -> bool:
         """Whether they share a task and an encoder by content: then one is a further try of the other."""
@@ -182,102 +177,6 @@ class Past:
 def _same_data(one: Past, other: Past) -> bool:
     shared = [set(one.tasks) & set(other.tasks), set(one.encoders) & set(other.encoders)]
     return one.paper == other.paper and all(shared)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """Everything in a lock file.
-
-    Raises:
-        InputError: two families of the same data that count as one attempt.
-    """
-
-    families: Mapping[str, Section] = field(default_factory=dict)
-    """By digest."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """Digest: name of the scale it was last made from, for people alone."""
-    history: Mapping[str, Past] = field(default_factory=dict)
-    """By digest: sections that were judged and replaced; none is ever dropped."""
-
-    def __post_init__(self) -> None:
-        kept = list(self.families.items())
-        for at, (digest, section) in enumerate(kept):
-            for other, beside in kept[:at]:
-                if section.same_data(beside) and section.attempt == beside.attempt:
-                    got = f"{digest[:8]} and {other[:8]}, both attempt {section.attempt}"
-                    wanted = "one attempt each: they are tries at the same data"
-                    raise InputError("lock", got, wanted, NEXT_STEP)
-
-    @property
-    def digests(self) -> set[str]:
-        """Digests of all that it registers or once registered."""
-        return {*self.families, *self.history}
-
-    def nearest(self, present: Section, name: str) -> Section | None:
-        """The family to hold a study against: the same content, else the one that is most like it.
-
-        A family of the same data, or else one under the same name; none, where there is neither.
-        """
-
-        def likeness(section: Section) -> tuple[Any, ...]:
-            return (
-                section.same_data(present),
-                section.settings == present.settings,
-                {task.digest for task in section.tasks.values()}
-                == {task.digest for task in present.tasks.values()},
-                self.names.get(section.digest) == name,
-                len(section.claims.keys() & present.claims.keys()),
-                section.attempt,
-            )
-
-        of_paper = [each for each in self.families.values() if each.paper == present.paper]
-        found = [
-            each
-            for each in of_paper
-            if each.same_data(present) or self.names.get(each.digest) == name
-        ]
-        return max(found, key=likeness, default=None)
-
-    @property
-    def text(self) -> str:
-        """The file: canonical JSON, the same text for the same content."""
-        values = {
-            "format": FORMAT,
-            "families": {digest: each.to_dict() for digest, each in self.families.items()},
-            "names": dict(self.names),
-            "history": {digest: asdict(each) for digest, each in self.history.items()},
-        }
-        return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-
-
-def read(path: Path) -> Lock:
-    """The lock in a file; an empty one, if there is no file.
-
-    Raises:
-        InputError: it cannot be read, or a section is not what its digest says.
-    """
-    if not path.exists():
-        return Lock()
-    who = f"lock {path}"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        found = values["format"] if isinstance(values, dict) else None
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(who, f"{error!r}", "a file of kdcheck lock", NEXT_STEP) from error
-    if found != FORMAT:
-        raise InputError(who, f"format {found!r}", f"format {FORMAT}", NEXT_STEP)
-    for digest, section in values["families"].items():
-        if (content := digest_of(section)) != digest:
-            got = f"a section {digest[:8]} whose content has the digest {content[:8]}"
-            step = f"It was edited by hand. {NEXT_STEP}"
-            raise InputError(who, got, "what kdcheck lock wrote", step)
-    lists = ("tasks", "encoders")
-    history = {
-        digest: Past(**{k: tuple(v) if k in lists else v for k, v in past.items()})
-        for digest, past in values["history"].items()
-    }
-    families = {digest: Section.from_dict(each) for digest, each in values["families"].items()}
-    return Lock(families=families, names=values["names"], history=history)
 
 
 def section_of(
