@@ -65,7 +65,7 @@ FOUND: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
         {"kd_raises": r"erm/smaller on fish with seed 2 is the run \w{8}, with .*objective"},
     ),
     (tampering.moved_margin, {"ls_raises": r"without the reason: Its margin is 0, registered"}),
-    (tampering.another_plan, {"agrees": r"judged by plan .*; .*"}),
+    (tampering.another_plan, {"agrees": r"judged by the plan looks 3, not 3, 5, 8, 12; .*weights 1, not 0.7"}),
     (tampering.swapped_tasks, {"agrees": r"on fish with seed 2 is the run \w{8}, with task words"}),
     (tampering.another_sentence, {"ls_raises": r"Its sentence is 'Label smoothing lowers"}),
     (
@@ -89,11 +89,14 @@ FOUND: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
         {"agrees": r"on fish with seed 2 is the run \w{8}, with encoder_digest \w{12}, not f{12}"},
     ),
     (tampering.another_recipe, {"falls": r"with learning_rate 0.001, not 0.012"}),
-    (tampering.another_teacher, {"agrees": r"kd/smaller<-erm/larger on fish.* with .*teacher"}),
-    (tampering.no_premises, {"kd_raises": "Its premises is none, registered was larger_is_surer"}),
+    (tampering.another_teacher, {"agrees": r"kd/smaller<-erm/larger on fish with seed 3 .* teacher.encoder my-small-bert, not my-bert"}),
+    (tampering.no_premises, {"kd_raises": "Its list of premises is none, registered was larger_is_surer"}),
     (tampering.other_direction, {"larger_is_surer": "Its direction is 'not_below'"}),
-    (tampering.picked_seeds, {"agrees": "judged by seeds 13, 12, .*, not 2, 3, 4"}),
-    (tampering.figures_for_readers, {"agrees": "interval_95 written as 0.35, 0.37, and its inputs"}),
+    (tampering.picked_seeds, {"agrees": "judged by the seeds 13, 12, .*, not 2, 3, 4"}),
+    (
+        tampering.figures_for_readers,
+        {"agrees": "interval_95 written as 0.35, 0.37, and its inputs"},
+    ),
     (tampering.another_study, {"ls_raises": "with epochs 8, not 9"}),
 ]
 
@@ -132,7 +135,7 @@ NEED_THE_LOCK: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
             "ls_raises": "Its margin is 0, registered was 0.01",
         },
     ),
-    (tampering.dropped_attempts, {"agrees": "not in the file; judged by plan"}),
+    (tampering.dropped_attempts, {"agrees": "not in the file; judged by the plan attempt 1, not 2"}),
     (tampering.dropped_claim_and_entry, {"agrees": "4 of 5 registered claims were run"}),
     (tampering.renamed_scale, {"agrees": "at the scale 'grand', which the file calls 'small'"}),
 ]
@@ -176,7 +179,9 @@ def test_what_only_training_again_can_tell(study: Study, forged: Forgery, tamper
     assert re.search(said, "; ".join(found.differences)), found.differences
 
 
-def test_honest_runs_come_out_again_to_the_last_bit_with_and_without_a_teacher(study: Study, forged):
+def test_honest_runs_come_out_again_to_the_last_bit_with_and_without_a_teacher(
+    study: Study, forged
+):
     runs = [forged.run(tampering.LS_SMALL, 3), forged.run(tampering.KD, 2, "words")]
     for found in again(study, forged.bundle, *runs):
         assert (found.same_weights, found.differences) == (True, ())
