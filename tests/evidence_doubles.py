@@ -20,10 +20,11 @@ from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import Judged, RunTable, selected
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.store import Store
+from kdcheck.evidence.views import experiment_tags
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
-from kdcheck.verdict import Criterion, Measured, TaskEffects, judge_family
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, judge_family
 
 CLASSES = {"letters": 3, "dozens": 12}
 ROWS = {"validation": 5, "test": 7, "train_sample": 4, "test_sample": 3, "train": 9}
@@ -145,6 +146,8 @@ def sample_judged(
         holds=claimed.holds,
         paper=paper.name,
         scale=scale,
+        seeds=tuple(range(12)),
+        plan=Plan.of(3),
     )
     spread = np.array([0.011, -0.007, 0.002, 0.005, -0.004, 0.009, -0.01, 0.001, -0.002, 0.003])
     effects = {
@@ -244,6 +247,9 @@ class MemoryTracking:
 
     def tag(self, run_id: str, name: str, value: str) -> None:
         self.look(run_id).data.tags[name] = value
+
+    def describe(self, name: str, claims: Sequence[Judged]) -> None:
+        self.tags |= experiment_tags(self.experiments, name, claims)
 
     def reader(self, run: Any) -> Callable[[str], bytes]:
         return run.files.__getitem__

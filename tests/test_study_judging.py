@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +14,15 @@ import torch
 from scipy import stats
 
 from kdcheck.claims import Reading, nats
+from kdcheck.claims.contrast import apply, reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.judged import Judged
 from kdcheck.study.graph import build, recipe_of
-from kdcheck.study.judging import criterion_of, judge_all, measure
+from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.readings import Readings
 from kdcheck.study.recheck import Check, check_metrics, judge_again
-from kdcheck.verdict import Word
+from kdcheck.verdict import Measured, Plan, Word, judge_family
+from kdcheck.verdict.guards import FewerRuns
 from tests.study_doubles import (
     BACK,
     CLASSES,
@@ -184,20 +188,82 @@ def test_readings_that_no_seed_can_change_are_kept_from_the_guards():
     assert set(found.tasks["a"].arms) == {"mean_entropy_nats(ls/smaller)"}
 
 
-def test_a_run_that_puts_all_test_text_in_one_class_is_named():
-    claim = entropy_gap(LS_SMALL, ERM_SMALL)
-    graph = build([claim], scale(), SEEDS, NamedDigests())
-    bad = graph.runs[LS_SMALL]["b"][2]
+GAP = entropy_gap(KD, ERM_SMALL)
+GAP_GRAPH = build([GAP], scale(), SEEDS, NamedDigests())
 
-    def collapsed(digest, trajectory=False):
-        found = evidence(graph.recipes[digest])
+
+def measured_with(spoil, may_collapse=(), arm=KD, task="b", seed=2):
+    """What is measured where one run's test predictions were spoilt."""
+    bad = GAP_GRAPH.runs[arm][task][seed]
+
+    def get(digest, trajectory=False):
+        found = evidence(GAP_GRAPH.recipes[digest])
         if digest == bad:
-            found.final.predictions["test"].logits_NK[:, 1] = 50.0
+            spoil(found.final.predictions["test"].logits_NK, found.final.predictions["test"])
         return found
 
-    found = measure(claim.measures, graph.table(claim.measures), Readings(collapsed))
-    assert found.tasks["b"].degenerate_runs == ("ls/smaller seed 2",)
+    return measure(GAP.measures, GAP_GRAPH.table(GAP.measures), Readings(get), may_collapse)
+
+
+def in_one_class(logits_NK, _):
+    logits_NK[:, 1] = 50.0
+
+
+def mostly_wrong(logits_NK, part):
+    logits_NK[np.arange(len(logits_NK)), part.labels_N] -= 9.0
+
+
+@pytest.mark.parametrize("spoil", [in_one_class, mostly_wrong])
+def test_a_run_that_is_no_classifier_is_named(spoil):
+    found = measured_with(spoil)
+    assert found.tasks["b"].degenerate_runs == ("kd/smaller<-erm/larger seed 2",)
     assert found.tasks["a"].degenerate_runs == ()
+
+
+def test_an_arm_made_bad_on_purpose_may_collapse_and_so_may_its_students():
+    assert measured_with(in_one_class, ["kd"]).tasks["b"].degenerate_runs == ()
+    # The teacher of KD is erm/larger; erm/smaller is of that method too.
+    assert measured_with(in_one_class, ["erm"]).tasks["b"].degenerate_runs == ()
+    assert measured_with(in_one_class, ["erm"], arm=ERM_SMALL).tasks["b"].degenerate_runs == ()
+    assert measured_with(in_one_class, ["kd"], arm=ERM_SMALL).tasks["b"].degenerate_runs == (
+        "erm/smaller seed 2",
+    )
+    assert measured_with(in_one_class, ["ls"]).tasks["b"].degenerate_runs != ()
+
+
+def test_what_the_guards_look_at_is_measured_with_the_effects():
+    found = measure(GAP.measures, GAP_GRAPH.table(GAP.measures), Readings(evidence_of(GAP_GRAPH)))
+    assert found.contrast == GAP.measures
+    for task, classes in CLASSES.items():
+        effects = found.tasks[task]
+        assert effects.limits == dict.fromkeys(effects.arms, (0.0, np.log(classes)))
+        assert effects.runs == {
+            arm.key: tuple(GAP_GRAPH.runs[arm][task][seed] for seed in SEEDS)
+            for arm in (KD, ERM_SMALL)
+        }
+        test = evidence(GAP_GRAPH.recipes[effects.runs[KD.key][0]]).final.predictions["test"]
+        pairs = sorted(zip(test.ids, test.labels_N.tolist(), strict=True))
+        assert effects.data == hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+    assert Measured.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert judge_family([criterion_of(GAP, scale())], {GAP.id: found})[GAP.id].fault is None
+
+
+def test_a_curve_is_kept_in_full_and_guarded_by_its_mean():
+    curve = reading("mean_entropy_nats", KD, split="test_sample", point="every")
+    claim = planned(lambda study: apply("least", curve) - study.smoothing_floor(LS_SMALL))
+    graph = build([claim], scale(), SEEDS, NamedDigests())
+    found = measure(claim.measures, graph.table(claim.measures), Readings(evidence_of(graph)))
+    name = f"curve of test_sample mean_entropy_nats({KD.key})"
+    for task, effects in found.tasks.items():
+        for at, seed in enumerate(SEEDS):
+            looks = [
+                entropy_by_torch(logits_of(KD, task, seed, split="test_sample", at=k)[0])
+                for k in range(8)
+            ]
+            assert effects.curves[name][at] == pytest.approx(looks, abs=1e-12)
+            assert effects.arms[name][at] == pytest.approx(np.mean(looks), abs=1e-12)
+        assert list(effects.constants) == ["smoothing_floor_nats(ls/smaller)"]
+    assert judge_family([criterion_of(claim, scale())], {"c": found})["c"].fault is None
 
 
 def test_a_criterion_says_what_the_claim_says_at_its_scale():
@@ -217,6 +283,10 @@ def test_a_criterion_says_what_the_claim_says_at_its_scale():
         *("most", "not_below"),
     )
     assert (found.paper, found.scale, found.tasks) == ("own", "made up", ("a", "b"))
+    assert found.plan == Plan.of(3)
+    assert found.seeds == tuple(range(12))
+    later = criterion_of(claim, scale(first_seed=100, seeds=5))
+    assert (later.plan, later.seeds) == (Plan.of(5), tuple(range(100, 120)))
     assert found.contrast == claim.measures.text
 
 
@@ -227,29 +297,16 @@ OTHER = replace(ONE, id="other")
 GRAPH = build([ONE, OTHER], scale(), SEEDS, NamedDigests())
 
 
-def judge(*claims, **options):
-    return judge_all(claims, GRAPH, evidence_of(GRAPH), **options)
+def judge(*claims, get=None):
+    readings = Readings(get or evidence_of(GRAPH))
+    measured = {
+        claim.id: measure(claim.measures, GRAPH.table(claim.measures), readings) for claim in claims
+    }
+    return judge_family([criterion_of(claim, scale()) for claim in claims], measured)
 
 
 def stored(claim, verdict):
     return Judged(claim, verdict, GRAPH.table(claim.measures), ())
-
-
-def test_a_claim_asked_for_alone_gets_the_verdict_that_it_has_beside_the_stored_ones():
-    together = judge(ONE, OTHER)
-    assert judge(ONE, beside=[together["other"]]) == together
-    assert judge(ONE)["one"].p_supported < together["one"].p_supported
-
-
-@pytest.mark.parametrize("again", ["beside another claim", "from the store"])
-def test_a_criterion_that_was_found_changed_stays_invalid(again):
-    verdict = judge(ONE, registered={"one": "as it was before the first run"})["one"]
-    assert verdict.word is Word.INVALID
-    if again == "from the store":
-        found = judge_again([stored(ONE, verdict)], evidence_of(GRAPH))
-    else:
-        found = judge(OTHER, beside=[verdict])
-    assert found["one"].word is Word.INVALID
 
 
 def test_judging_again_from_posteriors_gives_the_same_verdicts():
@@ -281,7 +338,7 @@ def with_effects(verdict, effects):
 
 def test_verify_sees_another_word_another_fault_and_one_effect_of_one_seed():
     verdict = judge(ONE)["one"]
-    invalid = judge(ONE, registered={"one": "another"})["one"]
+    invalid = replace(verdict, word=Word.INVALID, fault=FewerRuns("runs are missing"))
     effects = np.array(verdict.measured.tasks["b"].effects)
     moved = with_effects(verdict, (*effects[:2], effects[2] + 1e-5))
     word = Word.REFUTED if verdict.word is not Word.REFUTED else Word.SUPPORTED
@@ -289,7 +346,7 @@ def test_verify_sees_another_word_another_fault_and_one_effect_of_one_seed():
     assert Check("p", "s", with_effects(verdict, tuple(effects + 1e-9)), verdict).same
     for other, fact in (
         (replace(verdict, word=word), f"stored as {word}"),
-        (invalid, "CriterionChanged"),
+        (invalid, "FewerRuns"),
         (moved, "effect on b with seed 2"),
         (replace(verdict, measured=None), "other tasks or seeds"),
     ):

@@ -13,10 +13,10 @@ from scipy import stats
 from kdcheck.cli import main
 from kdcheck.cli.calibrate import _cells
 from kdcheck.errors import InputError
-from kdcheck.verdict import Measured, TaskEffects, Word, judge_family, p_values
+from kdcheck.verdict import Measured, TaskEffects, Word, judge_family, looks
 from kdcheck.verdict import calibration as cal
-from kdcheck.verdict.decide import family_p_values
 from kdcheck.verdict.family import settle, word_at
+from kdcheck.verdict.looks import look_at
 
 FAMILIES = 400
 
@@ -43,13 +43,30 @@ def test_leaving_out_a_price_is_caught_by_the_calibration(monkeypatch, price):
     if price == "family":
         monkeypatch.setattr("kdcheck.verdict.family.holm", lambda p_XC: p_XC)
     else:
-        paid = p_values.sequential_p_values
+        paid = looks._priced
         monkeypatch.setattr(
-            "kdcheck.verdict.decide.sequential_p_values",
-            lambda criterion, effects, size: paid(criterion, effects, size) / 4,
+            looks, "_priced", lambda criterion, sample, weight: paid(criterion, sample, 1.0)
         )
     row = cal.calibrate_row("normal", Word.SUPPORTED, families=FAMILIES, claims=12, seed=1)
     print(f"without the price of the {price}: {row.any_false_supported:.3f}, bound {row.bound}")
+    assert not row.keeps_the_bound
+
+
+def test_a_spread_that_company_lowers_is_caught_by_the_calibration(monkeypatch):
+    # The plain moderated t, and no look at a claim's own spread: see decision 0100.
+    def lowered(variances_XT, df, prior):
+        df0, s0 = (np.asarray(part)[..., None] for part in prior)
+        return (df0 * s0 + df * variances_XT) / (df0 + df), df0 + df + 0 * variances_XT
+
+    monkeypatch.setattr("kdcheck.verdict.p_values.raised", lowered)
+    monkeypatch.setattr(
+        cal,
+        "look_at",
+        lambda *given: (found := look_at(*given))._replace(own=np.zeros_like(found.own)),
+    )
+    name = "normal, one claim with 3 times the spread"
+    row = cal.calibrate_row(name, Word.SUPPORTED, families=3 * FAMILIES, claims=12, seed=1)
+    print(f"with lowered spreads: {row.any_false_supported:.3f}, bound {row.bound}")
     assert not row.keeps_the_bound
 
 
@@ -57,14 +74,17 @@ def test_leaving_out_a_price_is_caught_by_the_calibration(monkeypatch, price):
 @pytest.mark.parametrize("null", cal.NULLS)
 def test_simulated_families_are_judged_as_real_ones_are(seeds, null):
     rng = np.random.default_rng(2)
-    criteria, arrays = cal.simulate(cal.SEEDS[seeds], null, families=3, claims=5, rng=rng)
-    settled = settle(family_p_values(criteria, arrays), criteria[0].plan)
+    criteria = cal.null_family(6, null)
+    arrays = cal.simulate(
+        cal.SEEDS[seeds], criteria, lambda c: cal.null_effects(c, null), families=3, rng=rng
+    )
+    settled = settle(look_at(criteria, arrays, cal.USUAL), cal.USUAL)
     for f in range(3):
         measured = {
             criterion.claim: Measured(
                 tasks={
                     task: TaskEffects(
-                        seeds=tuple(range(10)),
+                        seeds=tuple(range(20)),
                         effects=tuple(claim.effects[f, t].tolist()),
                         arms={
                             str(a): tuple(arm[f, t].tolist()) for a, arm in enumerate(claim.arms)

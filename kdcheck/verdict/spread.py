@@ -59,6 +59,8 @@ def class_prior(variances_XV: Floats, df: int) -> Prior:
     """
     from scipy.special import digamma, polygamma
 
+    # Sorted, so that the order of claims does not change the last bits of a sum.
+    variances_XV = np.sort(variances_XV, axis=-1)
     known_XV = np.isfinite(variances_XV) & (variances_XV > 0)
     count_X = np.maximum(known_XV.sum(axis=-1), 2)
     log_XV = np.where(known_XV, np.log(np.where(known_XV, variances_XV, 1.0)), 0.0)

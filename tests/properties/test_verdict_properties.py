@@ -14,8 +14,9 @@ from hypothesis.extra.numpy import arrays
 from verdict_strategies import claims, criteria, families, measurements, p_values, powers_of_two
 
 from kdcheck.verdict import Measured, Verdict, Word, judge, judge_family
-from kdcheck.verdict.guards import as_arrays
-from kdcheck.verdict.p_values import holm, partial_conjunction, region_p_value, sequential_p_values
+from kdcheck.verdict.guards import Arrays, as_arrays
+from kdcheck.verdict.looks import look_at
+from kdcheck.verdict.p_values import holm, partial_conjunction, region_p_value, sample_of
 from kdcheck.verdict.words import DECIDING, REGIONS
 
 SHOWN = set(DECIDING)
@@ -84,8 +85,8 @@ def test_turning_the_contrast_round_swaps_supported_and_refuted(claim):
 
 
 @few
-@given(families(), claims(claim="newcomer"))
-def test_more_claims_in_the_family_never_decide_an_undecided_one(family, newcomer):
+@given(families(), claims(claim="newcomer", unit="another"))
+def test_more_claims_of_another_unit_never_decide_an_undecided_one(family, newcomer):
     small, measured = family
     criterion, new = newcomer
     before = judge_family(small, measured)
@@ -117,8 +118,9 @@ def test_one_more_task_never_makes_every_easier_to_support(data):
     more = replace(more, holds="every")
     fewer = replace(more, tasks=more.tasks[:-1])
     seen = as_arrays(more, data.draw(measurements(more)))
-    p_more = sequential_p_values(more, seen.effects, seen.size)
-    p_fewer = sequential_p_values(fewer, seen.effects[:-1], seen.size[:-1])
+    # Of fewer than five variances no class is made, so each task stands by itself.
+    p_more = look_at([more], [seen], more.plan).own[0]
+    p_fewer = look_at([fewer], [Arrays(seen.effects[:-1])], fewer.plan).own[0]
     supported = DECIDING.index(Word.SUPPORTED)
     assert (p_more[:, supported] >= p_fewer[:, supported]).all()
 
@@ -154,6 +156,18 @@ def test_a_verdict_survives_json_and_judging_again(family):
         assert back.criterion.digest == verdict.criterion.digest
 
 
+@few
+@given(families())
+def test_company_never_gives_a_word_that_a_claim_could_not_get_by_itself(family):
+    registered, measured = family
+    together = judge_family(registered, measured)
+    for criterion in registered:
+        alone = judge(criterion, measured[criterion.claim])
+        for word in DECIDING:
+            # Alone there is no class of five variances and no family to pay for.
+            assert together[criterion.claim].adjusted_p[word] >= alone.adjusted_p[word] * (1 - 1e-9)
+
+
 @given(claims())
 def test_intervals_grow_with_their_level_and_hold_the_effect(claim):
     verdict = judge(*claim)
@@ -186,9 +200,8 @@ def test_a_smaller_p_makes_no_adjusted_p_larger(p_C, factor):
 )
 def test_equivalence_equals_tost_of_statsmodels(effects_S, margin):
     stats = pytest.importorskip("statsmodels.stats.weightstats")
-    ours = region_p_value(
-        effects_S, REGIONS["within"][Word.SUPPORTED], margin, np.abs(effects_S).max()
-    )
+    sample = sample_of(effects_S[None], np.abs(effects_S).max(keepdims=True))
+    (ours,) = region_p_value(sample, REGIONS["within"][Word.SUPPORTED], margin)
     theirs = stats.DescrStatsW(effects_S).ttost_mean(-margin, margin)[0]
     # Both divide a mean of exact figures by a standard error; the tail of Student's t magnifies the
     # error of t by at most n * t / (1 + t) < 10 relative: 1e-9 leaves room for cancellation.

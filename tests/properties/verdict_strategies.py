@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from kdcheck.verdict import Criterion, Measured, TaskEffects
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects
 
 # Differences on a grid of 1/64 over +-8: sums and means of them are exact in float64, and two of
 # them never differ by mere rounding.
@@ -19,8 +19,11 @@ one_to_five = st.integers(1, 5)
 powers_of_two = st.integers(-20, 20).map(lambda k: 2.0**k)
 
 
+PLAN = Plan(looks=(3, 5, 7, 10), weights=(0.4, 0.3, 0.2, 0.1))
+
+
 @st.composite
-def criteria(draw, *, claim="c", tasks=one_to_four, direction=directions):
+def criteria(draw, *, claim="c", tasks=one_to_four, direction=directions, unit="nats"):
     count = draw(tasks)
     return Criterion(
         claim=claim,
@@ -28,8 +31,9 @@ def criteria(draw, *, claim="c", tasks=one_to_four, direction=directions):
         holds=draw(st.integers(1, count)),
         margin=draw(margins),
         because="drawn by Hypothesis",
-        unit="nats",
+        unit=unit,
         direction=draw(direction),
+        plan=PLAN,
     )
 
 

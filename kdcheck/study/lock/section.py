@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kdcheck.tasks import Task
 
 NEXT_STEP = "Take the file back from version control, or write it anew with kdcheck lock."
-FIRST_SHARE = 0.9
-"""Of each error rate, what a first attempt may spend."""
 WORDS = ("says", "because")
 """What a claim's entry explains; rewording it is no other attempt."""
 
@@ -67,11 +65,6 @@ class Section:
     def attempt(self) -> int:
         """Which attempt at this data it is; each later one has a tenth of the error rate."""
         return self.plan.attempt
-
-    @property
-    def price(self) -> float:
-        """The share of each error rate that this attempt may spend: with all others, all of it."""
-        return FIRST_SHARE * (1 - FIRST_SHARE) ** (self.attempt - 1)
 
     @cached_property
     def digest(self) -> str:
