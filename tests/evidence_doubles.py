@@ -20,6 +20,7 @@ from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import Judged, RunTable, selected
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.store import Store
+from kdcheck.evidence.views import experiment_tags
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
@@ -145,7 +146,8 @@ def sample_judged(
         holds=claimed.holds,
         paper=paper.name,
         scale=scale,
-        plan=Plan(looks=(3, 5, 7, 10)),
+        seeds=tuple(range(12)),
+        plan=Plan.of(3),
     )
     spread = np.array([0.011, -0.007, 0.002, 0.005, -0.004, 0.009, -0.01, 0.001, -0.002, 0.003])
     effects = {
@@ -245,6 +247,9 @@ class MemoryTracking:
 
     def tag(self, run_id: str, name: str, value: str) -> None:
         self.look(run_id).data.tags[name] = value
+
+    def describe(self, name: str, claims: Sequence[Judged]) -> None:
+        self.tags |= experiment_tags(self.experiments, name, claims)
 
     def reader(self, run: Any) -> Callable[[str], bytes]:
         return run.files.__getitem__

@@ -60,25 +60,43 @@ def test_tags_hold_digests_lineage_and_claims():
 def test_metric_rows_are_the_curves_and_the_totals_at_the_end():
     evidence = sample_evidence()
     rows = layout.metric_rows(evidence)
-    accuracy = [(value, step) for name, value, step in rows if name == "test/accuracy"]
-    assert accuracy == [(p.values["test/accuracy"], p.step) for p in evidence.points]
+    curve = [(value, step) for name, value, step in rows if name == "test_sample/accuracy"]
+    assert curve == [(p.values["test_sample/accuracy"], p.step) for p in evidence.points]
+    assert ("test/accuracy", evidence.final.values["test/accuracy"], STEPS[-1]) in rows
     assert ("total/seconds", evidence.cost["seconds"], STEPS[-1]) in rows
-    assert len(rows) == 3 * 3 + 2
+    assert len(rows) == 3 * 2 + 3 + 2
 
 
 def test_a_judged_claim_is_tagged_by_its_own_paper_and_scale():
-    tags = layout.judged_tags(sample_judged(paper=OTHER, scale="mini"), "# N")
+    judged = sample_judged(paper=OTHER, scale="mini", theme="Smoothing")
+    tags = layout.judged_tags(judged, "# N")
     assert tags == {
         "claim": "smoothing_raises_entropy[smaller]",
         "paper": "other",
         "scale": "mini",
         "verdict": "SUPPORTED",
+        "standing": "CONFIRMATORY",
+        "theme": "Smoothing",
         "where": "its table 4",
         "unit": "nats",
         "mlflow.runName": "smoothing_raises_entropy[smaller] SUPPORTED",
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": "# N",
     }
+
+
+def late(judged):
+    """The same, had two things differed from what was registered."""
+    reasons = ("The claim is new.", "The margin is 0.05, not 0.1.")
+    return dataclasses.replace(
+        judged, verdict=dataclasses.replace(judged.verdict, exploratory=reasons)
+    )
+
+
+def test_an_exploratory_verdict_is_tagged_and_named_as_such():
+    tags = layout.judged_tags(late(sample_judged()), "# N")
+    assert tags["standing"] == "EXPLORATORY"
+    assert tags["mlflow.runName"] == "smoothing_raises_entropy[smaller] SUPPORTED EXPLORATORY"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +172,9 @@ class Links:
     def run_url(self, digest: str) -> str:
         return f"run of {digest}"
 
+    def claims_url(self, claim_id: str | None = None) -> str:
+        return f"records of {claim_id}"
+
     def trainings_url(self, claim_id: str | None = None, *, chart: bool = False) -> str:
         return f"{'charts' if chart else 'table'} of {claim_id}"
 
@@ -173,6 +194,18 @@ def test_a_note_says_the_verdict_first_and_links_each_run_by_arm_task_and_seed()
         for task, seeds in tasks.items():
             shown = ", ".join(f"[seed {s}](run of {digest})" for s, digest in seeds.items())
             assert f"- {arm.key}, {task}: {shown}" in lines
+
+
+def test_a_note_says_why_a_verdict_is_exploratory_and_links_what_it_rests_on():
+    lines = note(late(sample_judged(rests_on=("a", "b"))), Links()).splitlines()
+    assert lines[2].startswith("**SUPPORTED, EXPLORATORY, at small scale.** The effect is above")
+    assert lines[4:7] == [
+        "EXPLORATORY:", "- The claim is new.", "- The margin is 0.05, not 0.1.",
+    ]  # fmt: skip
+    assert "Rests on [a](records of a), [b](records of b)." in lines
+    plain = note(sample_judged(), Links())
+    assert "EXPLORATORY" not in plain
+    assert "Rests on" not in plain
 
 
 def test_a_note_of_too_many_runs_links_their_table():
@@ -233,14 +266,68 @@ def state_of(experiment: str, view: str):
 def test_saved_views_unpack_to_the_columns_that_matter():
     name, state = state_of(layout.CLAIMS, "kdcheck-verdicts")
     assert name == "Verdicts"
-    assert "tags.`verdict`" in state["selectedColumns"]
+    assert state["selectedColumns"][1:5] == [
+        "tags.`theme`", "tags.`claim`", "tags.`verdict`", "tags.`standing`",
+    ]  # fmt: skip
+    assert state["orderByKey"] == "tags.`theme`"
     assert state["searchFilter"] == "tags.current = 'true' AND tags.paper LIKE '%'"
     name, state = state_of(layout.TRAININGS, "kdcheck-trainings")
     shown = {column.split("`")[1] for column in state["selectedColumns"]}
     assert {"role", "task", "objective", "seed"} < shown
-    plain = {f"test/{name}" for name, row in METRICS.items() if not row.needs}
+    plain = {f"test/{name}" for name, row in METRICS.items() if row.at_each_look}
     assert {"test/mean_entropy_nats", "test/accuracy"} < plain
     assert shown & {f"test/{each}" for each in METRICS} == plain
+
+
+def claims_note(*claims):
+    tags = experiment_tags({layout.TRAININGS: "1", layout.CLAIMS: "2"}, layout.CLAIMS, claims)
+    return tags["mlflow.note.content"]
+
+
+def test_the_note_of_the_claims_goes_on_with_the_board_of_each_family():
+    premise = sample_judged("a", theme="Sizes", effect=-0.5)
+    resting = sample_judged("b", theme="Sizes", rests_on=("a",))
+    other = late(sample_judged("c", theme="Late", paper=OTHER))
+    text = claims_note(other, resting, premise)
+    assert text.startswith(claims_note())
+    assert text.removeprefix(claims_note()).strip().splitlines() == [
+        "**one at small scale.** 2 of 2 claims decided: 1 SUPPORTED, 1 REFUTED; confirmatory.",
+        "",
+        "**Sizes**: 2 of 2 claims decided: 1 SUPPORTED, 1 REFUTED",
+        "- REFUTED: Smoothing raises entropy.",
+        "    - SUPPORTED: Smoothing raises entropy.",
+        "",
+        "**other at small scale.** 1 of 1 claim decided: 1 SUPPORTED; EXPLORATORY, not as registered.",
+        "",
+        "**Late** (EXPLORATORY): 1 of 1 claim decided: 1 SUPPORTED",
+        "- SUPPORTED: Smoothing raises entropy.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("says", "themes", "last"),
+    [
+        ("x" * 60, 1, f"- SUPPORTED: {'x' * 60}"),
+        ("x" * 160, 1, "- SUPPORTED: claim-39"),
+        ("x" * 160, 40, "**theme-9**: 1 of 1 claim decided: 1 SUPPORTED"),
+        (
+            "x" * 160,
+            120,
+            "**one at small scale.** 120 of 120 claims decided: 120 SUPPORTED; confirmatory.",
+        ),
+    ],
+)
+def test_a_board_that_a_tag_cannot_hold_says_less_and_is_never_cut(says, themes, last):
+    names = (
+        f"{'y' * 60 if themes == 40 else ''}claim-{number:02}" for number in range(max(40, themes))
+    )
+    claims = [
+        sample_judged(name, says=says, theme=f"theme-{number % themes}")
+        for number, name in enumerate(names)
+    ]
+    text = claims_note(*claims)
+    assert len(text) <= 5000
+    assert text.splitlines()[-1] == last
 
 
 def test_a_dead_process_is_told_from_a_living_and_an_unknown_one():

@@ -387,6 +387,8 @@ def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
     ("word", "outcome", "shown_as"),
     [
         ("UNDECIDED", "passed", ("undecided", "u", ("UNDECIDED", {"yellow": True}))),
+        ("NOT_TESTABLE", "passed", ("not testable", "t", ("NOT_TESTABLE", {"yellow": True}))),
+        ("NOT_TESTABLE", "failed", None),  # another verdict was expected
         ("INVALID", "failed", ("error", "E", ("INVALID", {"red": True}))),
         ("UNDECIDED", "failed", None),  # --undecided-fails, or another verdict was expected
         ("INVALID", "passed", None),  # expected
@@ -502,10 +504,12 @@ class Terminal:
 def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was_named(
     monkeypatch, tmp_path, has_session
 ):
-    written, opened, reaped = [], [], []
+    written, opened, reaped, described = [], [], [], []
     families = {("one", "small"): ("a", "b"), ("one", "large"): "c", ("other", "small"): "d"}
     store = SimpleNamespace(
-        claims=lambda *, paper, scale: families[paper, scale], reap=lambda: reaped.append(1)
+        claims=lambda *, paper, scale: families[paper, scale],
+        reap=lambda: reaped.append(1),
+        describe_claims=lambda: described.append(1),
     )
     monkeypatch.setattr(Store, "open", lambda place: opened.append(place) or store)
     monkeypatch.setattr(report, "build", lambda claims, source: (claims, source))
@@ -513,15 +517,17 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     options = {"--store": str(tmp_path / "named"), "--report": tmp_path / "my.html"}
     stash = {keys.SESSION: SimpleNamespace(store=store)} if has_session else {}
     config = SimpleNamespace(rootpath=tmp_path, getoption=options.get, stash=stash)
-    rows = [json.dumps(outcome.row(sample_judged(each).verdict)) for each in ("b", "a")]
+    rows = [json.dumps(outcome.row(sample_judged(each))) for each in ("b", "a")]
     terminal = Terminal()
     outcome.summarise(terminal, rows, config)
     assert written == [((("a", "b"), store), tmp_path / "my.html")]
     assert [place.folder for place in opened] == [tmp_path / "named"] * (not has_session)
     assert len(reaped) == len(opened)
-    title, _, first, second, page, evidence = terminal.text.splitlines()
+    assert described == [1]
+    title, learned, *board, page, evidence = terminal.text.splitlines()
     assert title == "verdicts at small scale"
-    assert [line.split()[:2] for line in (first, second)] == [[e, "SUPPORTED"] for e in "ab"]
+    assert learned.startswith("2 of 2 claims decided: 2 SUPPORTED; ")
+    assert [line.split()[-1] for line in board if "3 seeds" in line] == ["a", "b"]
     assert (page, evidence) == ("page: my.html", "evidence: kdcheck ui --store named")
 
 
@@ -558,7 +564,7 @@ def test_a_root_folder_that_takes_no_page_is_a_usage_error_too(tmp_path, monkeyp
 
 def test_a_page_that_cannot_be_written_in_the_end_is_a_red_line_and_a_failing_exit(tmp_path):
     """The store cannot be opened, as where pytest-xdist had trained; its password is not printed."""
-    shown = json.dumps(outcome.row(sample_judged().verdict))
+    shown = json.dumps(outcome.row(sample_judged()))
     test = tmp_path / "test_judged.py"
     test.write_text(
         f"def test_judged(record_property):\n    record_property('kdcheck', {shown!r})\n"

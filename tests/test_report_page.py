@@ -19,6 +19,7 @@ from kdcheck.report.axes import Axis, over
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import VOID
 from kdcheck.report.reproduce import commands
+from kdcheck.verdict import Word
 from tests import report_doubles as doubles
 from tests.report_doubles import ACCURACY, ENTROPY, PLAIN, SMOOTH, TAUGHT
 
@@ -100,6 +101,8 @@ def test_a_card_shows_its_claims_figures_by_task_and_seed(page: ET.Element) -> N
          "effect between −0.2 nats and +0.2 nats on some task"),
         (doubles.BUDGET, "≈ EQUIVALENT", "+0.00533 95 % interval [+0.0007, +0.01]",
          "effect above +0.2 on most tasks"),
+        (doubles.HANDED, "⊘ NOT TESTABLE", "+0.0273 nats 95 % interval [+0.0112, +0.0561]",
+         "effect above +0.06 nats on every task"),
         (doubles.SIZE, "! INVALID", None, "effect above +0.03 nats on every task"),
         (doubles.UNRUN, "○ NOT RUN", None, "effect above +0.01 nats on every task"),
     ],
@@ -109,7 +112,8 @@ def test_a_card_says_word_effect_and_what_must_be_shown(
 ) -> None:
     shown = card_of(page, claim.id)
     (top,) = (each for each in shown.iter("p") if each.get("class") == "top")
-    assert text_of(top) == f"{word}{claim.id}"
+    chip = "EXPLORATORY" if claim.id in doubles.EXPLORATORY else ""
+    assert text_of(top) == f"{word}{chip}{claim.id}"
     assert shown.get("class") == f"card {word[2:].lower().replace(' ', '_')}"
     assert [text_of(each) for each in shown.iter("p") if each.get("class") == "effect"] == (
         [effect] if effect else []
@@ -134,12 +138,17 @@ def test_a_cards_criterion_pays_the_right_rate_for_each_word(
     shown = pairs_of(card_of(page, doubles.TEACHING.id))
     (claim,) = (each for each in record["claims"] if each["id"] == doubles.TEACHING.id)
     p = claim["criterion"]["adjusted_p"]
-    assert shown["p, all prices paid"] == (
-        f"SUPPORTED 1 (at most 0.04); REFUTED {p['REFUTED']:.2g} (at most 0.03); "
-        "EQUIVALENT 1 (at most 0.02)"
+    supported, refuted, equivalent = (
+        doubles.PLAN.rate(word) for word in (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT)
     )
-    assert shown["planned looks"] == "at 3 and 5 seeds; 3 used"
-    assert shown["family"] == "7 claims, judged together by Holm"
+    assert shown["p, all prices paid"] == (
+        f"SUPPORTED 1 (at most {supported:g}); REFUTED {p['REFUTED']:.2g} (at most {refuted:g}); "
+        f"EQUIVALENT 1 (at most {equivalent:g})"
+    )
+    assert shown["planned looks"] == "at 3 and 5 seeds; 3 used, attempt 1"
+    assert shown["family"] == "8 claims, judged together"
+    assert shown["standing"] == "CONFIRMATORY under lock 5eed5eed"
+    assert pairs_of(card_of(page, doubles.BUDGET.id))["standing"] == "EXPLORATORY"
     fish = [doubles.recipe(PLAIN, "fish", seed).digest[:10] for seed in (3, 11, 12)]
     assert shown["Plain (smaller), fish"] == "".join(fish)
     assert "18 runs" in [
@@ -221,7 +230,7 @@ def test_a_picture_has_margin_edges_seeds_and_intervals_where_their_values_are(
 def test_curves_are_drawn_by_figure_task_and_split(page: ET.Element) -> None:
     (figure,) = (each for each in page.iter("figure") if each.get("class") == "curves")
     assert text_of(next(figure.iter("h3"))) == "The small one: entropy while training"
-    assert text_of(next(figure.iter("p"))).startswith("After Figure 7 of the paper. ")
+    assert text_of(next(figure.iter("p"))).startswith("After Figure 7 of the paper, on samples ")
     legend = {text_of(each): each.find("svg").get("class") for each in figure.iter("li")}  # type: ignore[union-attr]
     assert list(legend.items()) == [
         ("Taught", "method other"), ("Plain", "method grey"), ("Smoothed", "method orange"),
@@ -328,14 +337,20 @@ def test_the_masthead_says_what_was_judged_on_what(
     record: dict[str, Any], page: ET.Element
 ) -> None:
     (masthead,) = (each for each in page.iter("header") if each.get("class") == "masthead")
-    lead = (
-        "7 claims of the paper, tested on fish, trees and birds with 3 seeds: 2 supported, 1 refuted, "
-        "1 equivalent, 1 undecided, 1 invalid, 1 not run."
+    assert "“Do Tulips < Teach?”, at pocket scale" in text_of(masthead)
+    assert text_of(masthead.find("h1")) == "2 of 6 claims decided"  # type: ignore[arg-type]
+    (lead,) = (text_of(each) for each in masthead if each.get("class") == "lead")
+    assert lead == (
+        "1 SUPPORTED, 1 REFUTED; 1 UNDECIDED, 1 NOT_TESTABLE, 1 INVALID, 1 NOT_RUN; confirmatory "
+        "under lock 5eed5eed, attempt 1. Beside them, EXPLORATORY: 2 of 2 claims decided: "
+        "1 SUPPORTED, 1 EQUIVALENT."
     )
-    assert "“Do Tulips < Teach?”" in text_of(masthead)
-    assert lead in text_of(masthead)
+    bars = {each.get("class"): text_of(each) for each in masthead if each.get("aria-hidden")}
+    assert bars == {"proportions confirmatory": "111111", "proportions exploratory": "11"}
     assert pairs_of(masthead) == {
-        "tasks": "fish (2 classes), trees (5 classes) and birds (3 classes)",
+        "tasks": "fish (2 classes, 1,200 rows to train, 40 to test), trees (5 classes, 43 to test) "
+        "and birds (3 classes, 345 rows to train, 46 to test)",
+        "training rows": "each seed draws its own",
         "seeds": "3, 11 and 12",
         "trainings": "72",
         "time in training": wording.seconds(record["cost"]["seconds"]),
@@ -346,23 +361,131 @@ def test_the_masthead_says_what_was_judged_on_what(
     assert pairs_of(runs)["device"] == "cpu, cuda"
 
 
-def test_tiles_and_cards_find_each_other_and_filters_count(
+def test_a_page_of_exploratory_claims_alone_says_so_at_once() -> None:
+    alone = doubles.record(claims=[doubles.WARMTH])
+    page = html(alone)
+    assert "<title>kdcheck: 1 of 1 claim decided, EXPLORATORY at pocket scale</title>" in page
+    (masthead,) = (e for e in tree(page).iter("header") if e.get("class") == "masthead")
+    assert "1 SUPPORTED; EXPLORATORY, not as registered." in text_of(masthead)
+    assert "Confirmatory" not in text_of(masthead)
+    assert "1 of 1 claim decided: 1 SUPPORTED; EXPLORATORY" in markdown(alone).replace("\\", "")
+
+
+def lines_of(board: ET.Element) -> list[list[str]]:
+    """The texts of each row of a board, as a reader meets them."""
+    rows = (row for row in board.iter("li") if row.get("data-word"))
+    return [[text.strip() for text in row.itertext() if text.strip()] for row in rows]
+
+
+def test_the_board_opens_with_the_sentences_by_theme_and_keeps_exploratory_claims_apart(
+    page: ET.Element,
+) -> None:
+    yes, no = (each for each in page.iter("div") if "standing " in (each.get("class") or ""))
+    assert [text_of(each) for each in yes.iter() if each.tag in ("h3", "h4")] == [
+        "Confirmatory under lock 5eed5eed, attempt 1",
+        "Smoothing & sureness1 of 2 decided",
+        "What teachers do1 of 2 decided",
+        "Budgets < sizes0 of 2 decided",
+    ]
+    assert [text_of(each) for each in no.iter() if each.tag in ("h3", "h4")] == [
+        "Exploratory: not as registered",
+        "Budgets < sizes1 of 1 decided",
+        "What teachers do1 of 1 decided",
+    ]
+    assert text_of(no.find("ul")) == doubles.OTHER_SEEDS  # type: ignore[arg-type]
+    (other, warmth) = lines_of(no)
+    assert other[:4] == ["≈", "EQUIVALENT", "EXPLORATORY", "What budget_matters says."]
+    assert warmth[3:6] == [
+        "What warmth_hardly_matters says.",
+        "Rests on: SUPPORTED What smooth_is_less_sure[smaller] says.",
+        "Exploratory: The margin is 0.2 nats, not 0.1 nats.",
+    ]
+    assert doubles.OTHER_SEEDS not in warmth, "said once for all of them"
+
+
+def test_a_row_of_the_board_says_the_sentence_then_why_then_the_id_then_the_figures(
+    page: ET.Element,
+) -> None:
+    rows = {row[2]: row for part in page.iter("div") if part.get("class") == "standing confirmatory"
+            for row in lines_of(part)}  # fmt: skip
+    assert rows["What teaching_makes_less_sure says."] == [
+        "✕", "REFUTED", "What teaching_makes_less_sure says.",
+        *("teaching_", "makes_", "less_", "sure"), "−0.337 nats", "[−0.348, −0.317]",
+    ]  # fmt: skip
+    handed = rows["What sureness_is_handed_on says."]
+    assert handed[3:5] == [
+        doubles.UNTESTABLE[doubles.HANDED.id],
+        # Its other premise stands above it.
+        "Rests on: SUPPORTED What smooth_is_less_sure[smaller] says.",
+    ]
+    undecided = rows["What as_good_as_plain says."]
+    assert "more seeds would decide" in undecided[3]
+
+
+def test_what_rests_on_a_premise_stands_further_in(page: ET.Element) -> None:
+    depths = {
+        text_of(row.find("a")): row.get("style")  # type: ignore[arg-type]
+        for row in page.iter("li")
+        if row.get("data-word")
+    }
+    inner = [text for text, style in depths.items() if style == "--depth:1"]
+    assert [("handed_on" in each, "as_good" in each) for each in inner] == [
+        (False, True), (True, False),
+    ]  # fmt: skip
+    assert sum(style is None for style in depths.values()) == 6
+
+
+def test_a_card_links_its_premises_and_what_rests_on_it(page: ET.Element) -> None:
+    handed = card_of(page, doubles.HANDED.id)
+    assert pairs_of(handed)["Rests on"] == (
+        "✕ REFUTED What teaching_makes_less_sure says."
+        "✓ SUPPORTED What smooth_is_less_sure[smaller] says."
+    )
+    assert unquote(handed.findall(".//dl/dd/div/a")[1].attrib["href"]) == f"#{doubles.SURER.id}"
+    surer = pairs_of(card_of(page, doubles.SURER.id))
+    assert "Rests on" not in surer
+    assert [each.id for each in (doubles.AS_GOOD, doubles.HANDED, doubles.WARMTH)
+            if f"What {each.id} says." in surer["Premise of"]] == [
+        doubles.AS_GOOD.id, doubles.HANDED.id, doubles.WARMTH.id,
+    ]  # fmt: skip
+
+
+def test_a_premise_that_is_not_in_the_evidence_is_named_without_a_link() -> None:
+    shown = tree(html(doubles.record(claims=[doubles.AS_GOOD])))
+    card = card_of(shown, doubles.AS_GOOD.id)
+    assert pairs_of(card)["Rests on"] == f"○ NOT RUN {doubles.SURER.id}"
+    assert card.findall(".//dl/dd/div/a") == []
+
+
+def test_a_card_of_an_exploratory_claim_lists_every_reason(page: ET.Element) -> None:
+    shown = card_of(page, doubles.WARMTH.id)
+    (since,) = (each for each in shown.iter("div") if each.get("class") == "exploratory-since")
+    assert [text_of(each) for each in since.iter("li")] == list(
+        doubles.EXPLORATORY[doubles.WARMTH.id]
+    )
+    other = card_of(page, doubles.SURER.id)
+    assert "xploratory" not in text_of(other)
+
+
+def test_rows_and_cards_find_each_other_and_filters_count(
     record: dict[str, Any], page: ET.Element
 ) -> None:
     ids = [each.get("id") for each in page.iter("article")]
     assert ids == [claim["id"] for claim in record["claims"]]
-    (board,) = (each for each in page.iter("ul") if each.get("class") == "board")
-    for tile, claim in zip(board, record["claims"], strict=True):
+    rows = [row for board in page.iter("ol") if board.get("class") == "board" for row in board]
+    for tile, claim in zip(rows, record["claims"], strict=True):
         link = tile.find("a")
         assert link is not None
         assert unquote(link.attrib["href"]) == f"#{claim['id']}"
         assert tile.get("class") == claim["word"].lower()
         assert tile.get("data-word") == claim["word"]
-        shown = f"{wording.effect(claim['effect'], claim['unit'])} {wording.interval(claim['interval'])}"
+        shown = (
+            f"{wording.effect(claim['effect'], claim['unit'])}{wording.interval(claim['interval'])}"
+        )
         assert text_of(link).endswith(shown if claim["interval"] else "no figures")
     buttons = {each.get("data-filter"): text_of(each) for each in page.iter("button")}
     assert (buttons[""], buttons["SUPPORTED"], buttons["NOT_RUN"]) == (
-        "All 7", "supported 2", "not run 1",
+        "All 8", "supported 2", "not run 1",
     )  # fmt: skip
     every = [each.attrib["id"] for each in page.iter() if each.get("id")]
     assert len(every) == len(set(every))
@@ -377,7 +500,7 @@ def test_broken_nesting_and_unescaped_texts_would_be_noticed(broken: str) -> Non
 
 def test_every_inline_picture_is_xml_with_a_title(record: dict[str, Any], page: ET.Element) -> None:
     pictures = [each for each in page.iter("svg") if not each.get("aria-hidden")]
-    assert len(pictures) == 6 + 2 * len(record["tasks"])  # the claim that was not run has none
+    assert len(pictures) == 7 + 2 * len(record["tasks"])  # the claim that was not run has none
     assert all(text_of(each[0]) for each in pictures)
     assert {each[0].tag for each in pictures} == {"title"}
 
@@ -403,6 +526,9 @@ def with_evil_texts(record: dict[str, Any]) -> dict[str, Any]:
         for name in ("says", "where", "reason", "advice", "unit", "because", "at_two_classes"):
             claim[name] = EVIL
         claim["id"] = f"{claim['id']} {EVIL}"
+        claim |= {"theme": EVIL, "rests_on": [f"{each} {EVIL}" for each in claim["rests_on"]]}
+        claim["exploratory"] = [f"{each} {EVIL}" for each in claim["exploratory"]]
+        claim["lock"] = EVIL
         claim["deviations"] = [EVIL, f"{EVIL} own"]
         claim["criterion"]["contrast"] = EVIL
         for task in claim["tasks"]:
@@ -482,15 +608,33 @@ def test_the_markdown_has_the_records_figures_in_their_rows(record: dict[str, An
     text = markdown(record).replace("\\", "")
     lines = text.splitlines()
     for row in (
-        "| smooth_is_less_sure[smaller] | ✓ SUPPORTED | +0.316 nats | [+0.303, +0.341] | 3 | 3 of 3 |",
-        "| as_good_as_plain | ? UNDECIDED | +0.333 points | [−3.89, +4.35] | 3 | 0 of 3 |",
-        "| nobody_ran_this | ○ NOT_RUN | – | – | 0 | 0 of 0 |",
+        (
+            "| What smooth_is_less_sure[smaller] says. | ✓ SUPPORTED | +0.316 nats | [+0.303, +0.341] "
+            "| 3 | 3 of 3 | smooth_is_less_sure[smaller] |"
+        ),
+        (
+            "| ↳ What as_good_as_plain says. | ? UNDECIDED | +0.333 points | [−3.89, +4.35] | 3 "
+            "| 0 of 3 | as_good_as_plain |"
+        ),
+        (
+            "| What warmth_hardly_matters says. | ✓ SUPPORTED EXPLORATORY | +0.014 nats "
+            "| [+0.0008, +0.0272] | 3 | 3 of 3 | warmth_hardly_matters |"
+        ),
+        "| What nobody_ran_this says. | ○ NOT_RUN | – | – | 0 | 0 of 3 | nobody_ran_this |",
+        "## Confirmatory under lock 5eed5eed, attempt 1",
+        "## Exploratory: not as registered",
+        f"- {doubles.HANDED.id}: {doubles.UNTESTABLE[doubles.HANDED.id]}",
+        f"- {doubles.WARMTH.id}: EXPLORATORY: The margin is 0.2 nats, not 0.1 nats.",
         "| birds | +0.316 | [+0.303, +0.33] | +0.311 +0.316 +0.322 |",
         "In the paper: fish +0.104, birds +0.063 nats (Tables 21 and 24).",
         "Must show: effect above −0.5 points on most tasks, because less would not matter.",
         "| test entropy, nats | fish | trees | birds |",
         "| test accuracy, % | fish | trees | birds |",
         "# Verdicts at pocket scale",
+        (
+            "Tasks: fish (2 classes, 1,200 rows to train, 40 to test), trees (5 classes, 43 to test) "
+            "and birds (3 classes, 345 rows to train, 46 to test); each seed draws its own training rows."
+        ),
     ):
         assert lines.count(row) == 1, row
     entropy, accuracy = (
@@ -521,8 +665,8 @@ def test_the_badge_counts_what_the_record_counts(record: dict[str, Any]) -> None
     drawing = ET.fromstring(badge(record))  # noqa: S314 - our own text
     texts = [element.text for element in drawing.iter() if element.tag.endswith("}text")]
     assert texts == [
-        "claims, pocket", "2 supported", "1 refuted", "1 equivalent", "1 undecided", "1 invalid",
-        "1 not run",
+        "claims, pocket", "1 supported", "1 refuted", "1 undecided", "1 not testable", "1 invalid",
+        "1 not run", "EXPLORATORY", "1 supported", "1 equivalent",
     ]  # fmt: skip
     ET.fromstring(badge(with_evil_texts(record)))  # noqa: S314
     rects = [each.attrib for each in drawing.iter() if each.tag.endswith("}rect")][1:]

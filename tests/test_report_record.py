@@ -18,6 +18,7 @@ from kdcheck.claims import Arm, Paper
 from kdcheck.errors import InputError
 from kdcheck.evidence.judged import Judged
 from kdcheck.report import build, contents, schema, to_json
+from kdcheck.verdict import Word
 from tests import report_doubles as doubles
 from tests.json_schema import departures
 from tests.report_doubles import (
@@ -80,7 +81,7 @@ def test_the_schema_describes_a_record(record: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("format",), 1),
+        (("format",), 2),
         (("claims", 0, "word"), "PROVED"),
         (("claims", 0, "interval"), [0.1]),
         (("claims", 0, "paper"), "+0.3 nats"),
@@ -112,17 +113,55 @@ def test_every_field_of_a_record_is_required(record: dict[str, Any]) -> None:
 def test_the_words_are_those_of_the_judge(record: dict[str, Any]) -> None:
     assert {claim["id"]: claim["word"] for claim in record["claims"]} == doubles.WORDS
     assert record["counts"] == {
-        "SUPPORTED": 2, "REFUTED": 1, "EQUIVALENT": 1, "UNDECIDED": 1, "INVALID": 1, "NOT_RUN": 1,
+        "CONFIRMATORY": {
+            "SUPPORTED": 1, "REFUTED": 1, "EQUIVALENT": 0, "UNDECIDED": 1, "NOT_TESTABLE": 1,
+            "INVALID": 1, "NOT_RUN": 1,
+        },
+        "EXPLORATORY": {
+            "SUPPORTED": 1, "REFUTED": 0, "EQUIVALENT": 1, "UNDECIDED": 0, "NOT_TESTABLE": 0,
+            "INVALID": 0, "NOT_RUN": 0,
+        },
     }  # fmt: skip
+
+
+def test_claims_stand_in_the_order_of_the_board_with_theme_standing_and_premise(
+    record: dict[str, Any],
+) -> None:
+    shown = [(c["standing"], c["theme"], c["id"], c["depth"], c["under"]) for c in record["claims"]]
+    smoothing, teachers, budgets = doubles.SMOOTHING, doubles.TEACHERS, doubles.BUDGETS
+    yes, no = "CONFIRMATORY", "EXPLORATORY"
+    # Two claims elsewhere rest on smoothing; of teachers one of two is decided, of budgets none.
+    assert shown == [
+        (yes, smoothing, doubles.SURER.id, 0, None),
+        (yes, smoothing, doubles.AS_GOOD.id, 1, doubles.SURER.id),
+        (yes, teachers, doubles.TEACHING.id, 0, None),
+        (yes, teachers, doubles.HANDED.id, 1, doubles.TEACHING.id),
+        (yes, budgets, doubles.SIZE.id, 0, None),
+        (yes, budgets, doubles.UNRUN.id, 0, None),
+        (no, budgets, doubles.BUDGET.id, 0, None),
+        (no, teachers, doubles.WARMTH.id, 0, None),
+    ]
+
+
+def test_a_claim_says_why_it_is_exploratory_and_what_it_rests_on(record: dict[str, Any]) -> None:
+    for claim in doubles.CLAIMS:
+        shown = claim_of(record, claim.id)
+        assert shown["exploratory"] == list(doubles.EXPLORATORY.get(claim.id, ()))
+        assert shown["rests_on"] == list(claim.rests_on)
+        assert (shown["lock"], shown["attempt"]) == (doubles.LOCK, 1)
+    handed = claim_of(record, doubles.HANDED.id)
+    assert handed["reason"] == doubles.UNTESTABLE[doubles.HANDED.id]
+    assert handed["effect"] == pytest.approx(
+        0.082 / 3
+    )  # shown all the same: of every task the least
 
 
 def test_a_record_names_paper_scale_tasks_and_seeds(record: dict[str, Any]) -> None:
     assert record["paper"] == {"name": "tulip", "title": "Do Tulips < Teach?"}
     assert record["scale"] == "pocket"
     # In the criterion's order, not that of the measurements.
-    assert [(task["name"], task["classes"]) for task in record["tasks"]] == [
-        ("fish", 2), ("trees", 5), ("birds", 3),
-    ]  # fmt: skip
+    shown = [(t["name"], t["classes"], t["train_rows"], t["test_rows"]) for t in record["tasks"]]
+    assert shown == [("fish", 2, 1200, 40), ("trees", 5, None, 43), ("birds", 3, 345, 46)]
     assert record["seeds"] == SORTED_SEEDS
     assert record["environment"] == {"device": ["cpu", "cuda"], "torch": ["2.13.0"]}
 
@@ -147,16 +186,21 @@ def test_a_card_has_the_criterion_and_the_outcome_of_its_own_claim(record: dict[
     assert shown["interval"][0] < shown["effect"] < shown["interval"][1]
     assert (shown["margin"], shown["unit"], shown["holds"]) == (0.05, "nats", "every")
     assert (shown["direction"], shown["seeds"], shown["tasks_as_claimed"]) == ("above", 3, 3)
-    assert shown["criterion"]["rates"] == {"SUPPORTED": 0.04, "REFUTED": 0.03, "EQUIVALENT": 0.02}
+    rates = {word: doubles.PLAN.rate(Word(word)) for word in ("SUPPORTED", "REFUTED", "EQUIVALENT")}
+    assert shown["criterion"]["rates"] == rates
+    assert len(set(rates.values())) == 3
     assert shown["criterion"]["looks"] == [3, 5]
-    assert (shown["criterion"]["seeds_used"], shown["criterion"]["family_size"]) == (3, 7)
+    assert (shown["criterion"]["seeds_used"], shown["criterion"]["family_size"]) == (3, 8)
+    assert shown["task_count"] == 3
     assert shown["criterion"]["adjusted_p"]["SUPPORTED"] < 0.04
     assert shown["criterion"]["adjusted_p"]["REFUTED"] == 1.0
     assert shown["criterion"]["contrast"] == (
         "mean_entropy_nats(smooth/smaller) - mean_entropy_nats(plainly/smaller)"
     )
     undecided = claim_of(record, doubles.AS_GOOD.id)
-    assert (undecided["more_seeds"], undecided["direction"]) == (36, "not_below")
+    (verdict,) = (each.verdict for each in doubles.study() if each.claim is doubles.AS_GOOD)
+    assert (undecided["more_seeds"], undecided["direction"]) == (verdict.more_seeds, "not_below")
+    assert verdict.more_seeds
     assert shown["more_seeds"] is None
 
 
@@ -252,7 +296,7 @@ def test_curves_are_means_over_seeds_of_their_own_split(record: dict[str, Any]) 
     assert len(curves) == len(record["curves"]) == 7 * len(TASKS) * 2
     assert {c["metric"] for c in record["curves"]} == {ENTROPY}
     for arm, epochs in ((PLAIN, 2), (SMOOTH, 3), (LENT, 3), (WARM, 4)):
-        for split in ("test", "train_sample"):
+        for split in ("test_sample", "train_sample"):
             points = curves[arm.key, "birds", split]["points"]
             assert [point["epoch"] for point in points] == list(range(1, epochs + 1))
             for point in points:
@@ -268,11 +312,21 @@ def test_a_curve_that_was_not_followed_is_left_out() -> None:
     source = doubles.source()
     for digest, run in source.runs.items():
         points = [
-            replace(point, values={n: v for n, v in point.values.items() if n.startswith("test")})
+            replace(point, values={n: v for n, v in point.values.items() if n.startswith("test_")})
             for point in run.points
         ]
         source.runs[digest] = replace(run, points=tuple(points))
-    assert {c["split"] for c in build(doubles.study(), source)["curves"]} == {"test"}
+    assert {c["split"] for c in build(doubles.study(), source)["curves"]} == {"test_sample"}
+
+
+def test_an_arm_that_was_looked_at_in_the_end_alone_has_final_figures_and_no_curve() -> None:
+    source = doubles.source()
+    for digest, run in source.runs.items():
+        if run.recipe.epochs == doubles.recipe(SMOOTH, "fish", 3).epochs:
+            source.runs[digest] = replace(run, points=run.points[-1:])
+    record = build(doubles.study([doubles.SURER]), source)
+    assert {curve["arm"] for curve in record["curves"]} == {PLAIN.key}
+    assert final_of(record, SMOOTH, "fish", ENTROPY)["sd"] is not None
 
 
 def test_arms_stand_in_the_papers_order_with_its_words_and_colours(record: dict[str, Any]) -> None:

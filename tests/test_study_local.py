@@ -20,7 +20,7 @@ from kdcheck.study.local import LocalExecutor
 from kdcheck.study.progress import Display
 from kdcheck.study.work import Job, Worker
 from tests.evidence_doubles import sample_recipe
-from tests.study_doubles import scale
+from tests.study_doubles import ERM_SMALL, scale
 
 WRITES_WHAT_IT_IS_TOLD = "import sys; print(sys.stdin.readline().strip())"
 FAILS = "import sys; sys.stdin.readline(); sys.exit('store: got no database')"
@@ -160,7 +160,8 @@ def test_a_worker_loads_the_claim_file_that_defines_an_objective_before_it_reads
     (order,) = seen[0].orders
     assert type(order.recipe.objective).__module__ == "test_halved"
     # Nor does whoever wrote the job need to name the file: the objective tells where it is from.
-    graph = Graph(scale(), (0,), {"d": order.recipe}, roles={"d": "r"}, claims={"d": {"c"}})
+    roles, claims = {"d": ERM_SMALL}, {"d": {"c"}}
+    graph = Graph(scale(), (0,), {"d": order.recipe}, roles=roles, claims=claims)
     assert Job.of(graph, places).modules == (str(defines),)
 
 

@@ -253,7 +253,7 @@ def test_another_attempt_has_no_other_plan():
 def test_the_first_lock_is_a_first_attempt_and_the_same_again_changes_nothing():
     change = register(Lock(), section(), "made up")
     assert change.said == ("2 claims are registered for the first time.",)
-    assert (change.section.attempt, change.section.price) == (1, 0.9)
+    assert (change.section.attempt, change.section.plan.price) == (1, 0.9)
     again = register(change.lock, section(), "copy", seen(change.section))
     assert again.lock is change.lock
     assert again.said == ()
@@ -284,7 +284,7 @@ def test_a_section_that_changes_after_its_evidence_is_the_next_attempt(known):
     assert only(change.lock).attempt == 2
     assert change.section.earlier == (first.digest,)
     assert change.lock.history == {first.digest: first.facts}
-    assert change.section.price == pytest.approx(0.09)
+    assert change.section.plan.price == pytest.approx(0.09)
     third = register(change.lock, section(TWO), "made up", seen(change.section))
     assert third.section.attempt == 3
     assert set(third.section.earlier) == set(third.lock.history) == {first.digest, change.section.digest}  # fmt: skip
@@ -296,7 +296,7 @@ def test_ten_rolls_of_the_settings_spend_no_more_than_one_error_rate():
         at = scale(training={"batch_size": 8 + epochs})
         before = list(lock.families.values())
         change = register(lock, section(at=at), "made up", seen(*before))
-        lock, spent = change.lock, spent + change.section.price
+        lock, spent = change.lock, spent + change.section.plan.price
     assert 0.999 < spent < 1.0
     assert len(lock.history) == 9
 

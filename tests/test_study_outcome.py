@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from kdcheck.errors import InputError
+from kdcheck.evidence.judged import Judged
 from kdcheck.plugin.config import PROPERTY, WORD
 from kdcheck.plugin.outcome import _act, expected_verdicts, judge_item, row, stale_claims
-from kdcheck.verdict import Criterion, Measured, TaskEffects, judge
+from kdcheck.verdict import Criterion, Measured, Plan, TaskEffects, Word, judge
+from tests.evidence_doubles import OTHER, sample_judged
 
 CRITERION = Criterion(
-    claim="c", tasks=("a",), margin=0.1, because="b", unit="nats", scale="made up"
-)
+    claim="c", tasks=("a",), margin=0.1, because="b", unit="nats", scale="made up",
+    seeds=tuple(range(12)), plan=Plan.of(3),
+)  # fmt: skip
 
 
 def verdict(*effects: float):
@@ -28,6 +32,8 @@ EQUIVALENT = verdict(0.0, 0.001, -0.001)
 UNDECIDED = verdict(0.5, -0.5, 0.1)
 INVALID = verdict(0.5, 0.5, 0.5)
 NOT_RUN = verdict()
+NOT_TESTABLE = replace(UNDECIDED, word=Word.NOT_TESTABLE, untestable="It rests on b: REFUTED.")
+VERDICTS = (SUPPORTED, REFUTED, EQUIVALENT, UNDECIDED, NOT_TESTABLE, INVALID, NOT_RUN)
 
 
 def test_an_invalid_verdict_comes_with_likely_causes():
@@ -43,11 +49,21 @@ def test_a_verdict_that_changed_fails_and_says_what_was_expected_and_why(each):
         assert fact in str(caught.value)
 
 
-def test_the_row_of_the_table_holds_the_verdicts_own_figures():
-    shown = row(SUPPORTED)
-    assert shown["word"] == "SUPPORTED"
-    assert shown["figures"].startswith(f"{SUPPORTED.effect:+.3f} [")
-    assert shown["tasks"] == "1 of 1"
+def test_a_row_of_the_table_names_its_family_for_the_page():
+    shown = row(sample_judged(paper=OTHER, scale="mini"))
+    assert (shown["paper"], shown["scale"], shown["word"]) == ("other", "mini", "SUPPORTED")
+
+
+@pytest.mark.parametrize("each", [REFUTED, INVALID, NOT_RUN], ids=lambda v: v.word)
+def test_whatever_a_test_says_of_an_exploratory_verdict_says_that_it_is_and_why(each):
+    late = replace(each, exploratory=("The claim is new.", "The margin is 0.1, not 0.2."))
+    with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as caught:
+        _act(late, None, undecided_fails=False)
+    for fact in ("EXPLORATORY: The claim is new.", "EXPLORATORY: The margin is 0.1, not 0.2."):
+        assert fact in str(caught.value)
+    with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as caught:
+        _act(each, None, undecided_fails=False)
+    assert "EXPLORATORY" not in str(caught.value)
 
 
 def session_with(*ids, seeds=5, first=3):
@@ -80,23 +96,24 @@ def test_another_file_of_expected_verdicts_may_be_named(config, tmp_path):
 
 def judged_as(config, word: str, *, claim_id: str = "c", undecided_fails: bool = False):
     """The outcome of a claim's test with that verdict, and what it left: record, word and row."""
-    verdicts = {v.word: v for v in (SUPPORTED, REFUTED, EQUIVALENT, UNDECIDED, INVALID, NOT_RUN)}
-    recorded: list[str] = []
+    verdicts = {v.word: v for v in VERDICTS}
+    recorded: list[Judged] = []
     session = session_with(claim_id)
     session.verdicts = {claim_id: verdicts[word]}
-    session.judged = lambda claim: f"{claim.id} judged"
+    judged = replace(sample_judged(claim_id), verdict=verdicts[word])
+    session.judged = lambda claim: judged if claim is judged.claim else None
     session.record = recorded.append
     options = {"--expected": None, "--undecided-fails": undecided_fails}
     config = SimpleNamespace(rootpath=config.rootpath, getoption=options.get)
     item = SimpleNamespace(stash={}, user_properties=[], config=config)
     try:
-        judge_item(item, session, session.claims[0])
+        judge_item(item, session, judged.claim)
         outcome = "passed"
     except (pytest.fail.Exception, pytest.skip.Exception) as caught:
         outcome = type(caught).__name__
     ((name, row),) = item.user_properties
     assert (name, json.loads(row)["word"], item.stash[WORD]) == (PROPERTY, word, word)
-    assert recorded == [f"{claim_id} judged"], "whatever the outcome"
+    assert recorded == [judged], "whatever the outcome"
     return outcome
 
 
@@ -107,6 +124,7 @@ def judged_as(config, word: str, *, claim_id: str = "c", undecided_fails: bool =
         ("REFUTED", "Failed"),
         ("EQUIVALENT", "Failed"),
         ("UNDECIDED", "passed"),
+        ("NOT_TESTABLE", "passed"),
         ("INVALID", "Failed"),
         ("NOT_RUN", "Skipped"),
     ],
@@ -119,6 +137,15 @@ def test_a_claim_of_the_file_ends_as_is_expected_of_it(config):
     assert judged_as(config, "REFUTED") == "passed"
     assert judged_as(config, "SUPPORTED") == "Failed"
     assert judged_as(config, "UNDECIDED", claim_id="d", undecided_fails=True) == "Failed"
+
+
+def test_a_claim_that_is_not_testable_is_left_alone_by_undecided_fails_and_may_be_expected(config):
+    assert judged_as(config, "NOT_TESTABLE", claim_id="d", undecided_fails=True) == "passed"
+    assert judged_as(config, "NOT_TESTABLE") == "Failed", "REFUTED was expected"
+    path = config.rootpath / "claims" / "expected.toml"
+    path.write_text('[embedded.c]\nverdict = "NOT_TESTABLE"\nbecause = "the premise fails"\n')
+    assert judged_as(config, "NOT_TESTABLE") == "passed"
+    assert judged_as(config, "UNDECIDED") == "Failed"
 
 
 def test_with_another_number_of_seeds_nothing_is_expected(config):

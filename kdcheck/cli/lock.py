@@ -122,11 +122,13 @@ def _known(places: Places) -> Known:
 
 
 def _report(change: Change, scale: str, places: Places) -> list[str]:
+    from kdcheck.verdict import Word
+
     section, plan = change.section, change.section.plan
     looks = ", ".join(map(str, plan.looks))
     known = f"{len(section.claims)} claims on {len(section.tasks)} tasks"
     seeds = f"seeds {section.seeds[0]} to {section.seeds[-1]}, looks at {looks}"
-    spent = f"{section.price * plan.supported:.3g} of each error rate of {plan.supported:g}"
+    spent = f"{plan.rate(Word.SUPPORTED):.3g} of each error rate of {plan.supported:g}"
     lines = [f"{scale}: family {section.digest[:8]}, {known}, {seeds}"]
     lines.append(f"  attempt {section.attempt}: may spend {spent}")
     if section.earlier:

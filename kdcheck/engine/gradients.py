@@ -72,9 +72,8 @@ def _micro_batches(
 
 
 def _seed(device: torch.device, seed: int) -> None:
-    """``torch.manual_seed`` for the device in use: the whole takes a stack trace for each kind of device
-    that is not there, which is a twentieth of a small step.
-    """
+    """``torch.manual_seed`` for the device in use alone."""
+    # The whole takes a stack trace for each kind of device that is not there: a tenth of a small step.
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kdcheck.claims import Arm, Claim, Paper
 from kdcheck.verdict import Verdict
 
-FORMAT = 3
+FORMAT = 4
 """Raised when a field of :class:`Judged` changes its meaning or goes; readers refuse another."""
 
 
@@ -71,6 +71,10 @@ class Judged:
     """Where the evidence departs from the paper, one sentence each."""
     lock: str = ""
     """Digest of the section of the lock that it was held against; empty without one."""
+    study: Mapping[str, Any] = field(default_factory=dict)
+    """What was run, as a section of a lock without its claims: settings, data, encoders, plan, seeds."""
+    shown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Figures that stood in the file for readers, and that follow from the rest of it."""
 
     @property
     def scale(self) -> str:
@@ -92,6 +96,7 @@ class Judged:
             "table": self.table.to_dict(),
             "deviations": list(self.deviations),
             "lock": self.lock,
+            "study": self.study,
         }
 
     @classmethod
@@ -103,7 +108,20 @@ class Judged:
             table=RunTable.from_dict(values["table"]),
             deviations=tuple(values["deviations"]),
             lock=values["lock"],
+            study=values["study"],
+            shown=_shown(values),
         )
+
+    @property
+    def follows(self) -> dict[str, Any]:
+        """What :attr:`shown` must be."""
+        return _shown(self.to_dict())
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = values["verdict"]
+    derived = {"criterion_digest": verdict["criterion_digest"], **verdict["derived"]}
+    return {"contrast_text": values["contrast_text"], **derived}
 
 
 def selected(

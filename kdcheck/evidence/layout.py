@@ -88,16 +88,19 @@ def claim_tag(claim_id: str) -> str:
 
 def judged_tags(judged: Judged, note: str) -> dict[str, str]:
     """Tags of a claim's run: what the UI filters by, and its description."""
-    claim, word = judged.claim, judged.verdict.word.value
+    claim, word, standing = judged.claim, judged.verdict.word.value, judged.verdict.standing
     paper, scale = judged.family
+    shown = f"{word} {standing}" if judged.verdict.exploratory else word
     tags = {
         "claim": claim.id,
         "paper": paper,
         "scale": scale,
         "verdict": word,
+        "standing": standing,
+        "theme": claim.theme,
         "where": claim.where,
         "unit": claim.margin.unit,
-        "mlflow.runName": f"{claim.id} {word}",
+        "mlflow.runName": f"{claim.id} {shown}",
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": note,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from kdcheck.evidence.judged import Judged
@@ -17,13 +18,17 @@ class Links(Protocol):
         """Of a training."""
         ...
 
+    def claims_url(self, claim_id: str | None = None) -> str:
+        """Of every record of a claim."""
+        ...
+
     def trainings_url(self, claim_id: str | None = None, *, chart: bool = False) -> str:
         """Of all trainings of a claim."""
         ...
 
 
 def note(judged: Judged, links: Links) -> str:
-    """Sentence, verdict, table by task, contrast, deviations and links, as Markdown."""
+    """Sentence, verdict and standing, table by task, contrast, deviations and links, as Markdown."""
     claim, verdict = judged.claim, judged.verdict
     paper = f" In the paper: {claim.paper_text}." if claim.paper_text else ""
     rows = [
@@ -37,10 +42,13 @@ def note(judged: Judged, links: Links) -> str:
         for arm, tasks in sorted(judged.table.runs.items(), key=lambda item: item[0].key)
         for task, seeds in tasks.items()
     ]
+    premises = [f"[{each}]({links.claims_url(each)})" for each in claim.rests_on]
     parts = [
         f"## {claim.says}",
-        f"**{verdict.word} at {judged.scale} scale.** {verdict.reason}",
+        f"**{_word(judged)} at {judged.scale} scale.** {verdict.reason}",
+        *(["EXPLORATORY:\n" + _bullets(verdict.exploratory)] if verdict.exploratory else []),
         f"{claim.where}.{paper}",
+        *([f"Rests on {', '.join(premises)}."] if premises else []),
         "\n".join(
             [
                 f"| task | effect ({claim.margin.unit or 'no unit'}) | low | high |",
@@ -49,7 +57,7 @@ def note(judged: Judged, links: Links) -> str:
             ]
         ),
         f"Contrast: `{claim.measures.text}`, margin {claim.margin.size:g}: {claim.because}.",
-        "Deviations from the paper:\n" + "\n".join(f"- {each}" for each in judged.deviations),
+        "Deviations from the paper:\n" + _bullets(judged.deviations),
         f"[Curves of these runs]({links.trainings_url(claim.id, chart=True)})",
         "\n".join(runs),
     ]
@@ -58,3 +66,12 @@ def note(judged: Judged, links: Links) -> str:
         return text
     all_of_them = f"[All {len(judged.table.digests())} runs]({links.trainings_url(claim.id)})"
     return "\n\n".join([*parts[:-1], all_of_them])
+
+
+def _word(judged: Judged) -> str:
+    word, standing = judged.verdict.word, judged.verdict.standing
+    return f"{word}, {standing}," if judged.verdict.exploratory else str(word)
+
+
+def _bullets(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {each}" for each in texts)

@@ -220,6 +220,12 @@ class Store:
                     self._runs.tag(superseded.info.run_id, CURRENT, "false")
         return str(run.info.run_id)
 
+    def describe_claims(self) -> None:
+        """Put the board of the current verdicts into the note of their experiment."""
+        claims = self.claims()
+        with self._use("describe the claims"):
+            self._runs.describe(CLAIMS, claims)
+
     def tag_claims(self, claims: Mapping[str, Iterable[str]]) -> None:
         """Tie finished trainings to the claims they are evidence for; only news is written."""
         if all(

@@ -6,11 +6,12 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
+from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.places import Location
@@ -42,8 +43,14 @@ class Tracking:
         client = database.connect(location)
         ids = {name: _experiment(client, location, name) for name in (TRAININGS, CLAIMS)}
         for name, experiment_id in ids.items():
-            _describe(client, experiment_id, experiment_tags(ids, name))
+            # A note that goes on with the board of an earlier session stays.
+            _describe(client, experiment_id, experiment_tags(ids, name), keeps_more=True)
         return cls(client, ids)
+
+    def describe(self, name: str, claims: Sequence[Judged]) -> None:
+        """Put the board of claims into the note of an experiment."""
+        tags = experiment_tags(self.experiments, name, claims)
+        _describe(self._client, self.experiments[name], tags)
 
     @classmethod
     def open(cls, location: Location) -> Tracking:
@@ -198,12 +205,15 @@ def _place(location: Location, name: str, experiment: Experiment | None = None) 
     return experiment.artifact_location if experiment is not None else None
 
 
-def _describe(client: MlflowClient, experiment_id: str, tags: Mapping[str, Any]) -> None:
+def _describe(
+    client: MlflowClient, experiment_id: str, tags: Mapping[str, str], *, keeps_more: bool = False
+) -> None:
     from mlflow.exceptions import MlflowException
 
     present = client.get_experiment(experiment_id).tags
     for name, value in tags.items():
-        if present.get(name) != value:
+        had = present.get(name, "")
+        if had != value and not (keeps_more and had.startswith(value)):
             # Comfort, not evidence: a server that refuses the undocumented tag is no reason
             # to stop.
             with contextlib.suppress(MlflowException):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from kdcheck.evidence.board import EXPLORATORY, board, counted, headline, row
+from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, CURRENT, TRAININGS
 from kdcheck.evidence.links import runs_link
 from kdcheck.metrics import METRICS
@@ -22,26 +24,59 @@ CURVES = "kdcheck-curves"
 IN_FORCE = f"tags.{CURRENT} = 'true' AND tags.paper LIKE '%'"
 """The newest record of each claim; those of the first format have no paper, and are judged anew."""
 ALL_FINISHED = "attributes.status = 'FINISHED'"
+NOTE = "mlflow.note.content"
+LONGEST_NOTE = 5000
+"""Characters; older MLflow keeps no more in a tag of an experiment."""
+DETAILS = ("says", "id", "themes", "headline")
+"""What the board in a note says of each claim, the fullest first; the first that fits is taken."""
 
 
-def experiment_tags(ids: Mapping[str, str], name: str) -> dict[str, str]:
-    """Tags that give an experiment its note and its saved views."""
+def experiment_tags(
+    ids: Mapping[str, str], name: str, claims: Sequence[Judged] = ()
+) -> dict[str, str]:
+    """Tags that give an experiment its note and its saved views; the board of claims on demand."""
     if name == CLAIMS:
-        note, views = _claims_note(ids), {VIEWS[CLAIMS]: _verdicts_view()}
+        views = {VIEWS[CLAIMS]: _verdicts_view()}
+        note = _with_board(_claims_note(ids), claims)
     else:
         views = {VIEWS[TRAININGS]: _trainings_view(), CURVES: _curves_view()}
         note = _trainings_note(ids)
     saved = {f"mlflow.sharedViewState.{key}": view for key, view in views.items()}
-    return {"mlflow.note.content": note, **saved}
+    return {NOTE: note, **saved}
+
+
+def _with_board(note: str, claims: Sequence[Judged]) -> str:
+    """The note, and below it the board of each family, as much of it as an experiment's tag holds."""
+    texts = ["\n\n".join([note, *_boards(claims, detail)]) for detail in DETAILS]
+    return next((text for text in texts if len(text) <= LONGEST_NOTE), note)
+
+
+def _boards(claims: Sequence[Judged], detail: str) -> Iterator[str]:
+    for paper, scale in sorted({each.family for each in claims}):
+        rows = [row(each) for each in claims if each.family == (paper, scale)]
+        yield f"**{paper} at {scale} scale.** {headline(rows)}"
+        for theme in board(rows) if detail != "headline" else ():
+            exploratory = f" ({EXPLORATORY})" if theme.standing == EXPLORATORY else ""
+            lines = [f"**{theme.name or 'Without a theme'}**{exploratory}: {counted(theme.rows)}"]
+            if detail != "themes":
+                lines += [
+                    f"{'    ' * each['depth']}- {each['word']}: {each[detail]}"
+                    for each in theme.rows
+                ]
+            yield "\n".join(lines)
 
 
 def _claims_note(ids: Mapping[str, str]) -> str:
     # Links first: only the first line shows without a click.
     claims, trainings = ids[CLAIMS], ids[TRAININGS]
-    refuted = f"tags.verdict = 'REFUTED' AND {IN_FORCE}"
+    refuted, exploratory = (
+        f"tags.{tag} = '{value}' AND {IN_FORCE}"
+        for tag, value in (("verdict", "REFUTED"), ("standing", EXPLORATORY))
+    )
     return (
         f"[Verdicts]({runs_link(claims, view=VIEWS[CLAIMS])}) | "
         f"[refuted]({runs_link(claims, search=refuted)}) | "
+        f"[exploratory]({runs_link(claims, search=exploratory)}) | "
         f"[trainings]({runs_link(trainings, view=VIEWS[TRAININGS])})\n\n"
         "One run per claim and scale: its verdict, effect and interval, and links to the trainings "
         f"it rests on. Older records of a claim stay, with the tag {CURRENT} = false."
@@ -61,9 +96,10 @@ def _trainings_note(ids: Mapping[str, str]) -> str:
 
 
 def _verdicts_view() -> str:
-    columns = ["attributes.`Created`", "tags.`claim`", "tags.`scale`", "tags.`verdict`"]
+    tags = ("theme", "claim", "verdict", "standing", "scale")
+    columns = ["attributes.`Created`", *(f"tags.`{tag}`" for tag in tags)]
     columns += [f"metrics.`{m}`" for m in ("effect", "ci_low", "ci_high", "n_seeds")]
-    state = _state(IN_FORCE, order="tags.`claim`", columns=columns)
+    state = _state(IN_FORCE, order="tags.`theme`", columns=columns)
     return _saved_view("Verdicts", state)
 
 

@@ -174,12 +174,13 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
-    """UNDECIDED is yellow and neither passed nor failed; INVALID is an error."""
+    """UNDECIDED and NOT_TESTABLE are yellow, neither passed nor failed; INVALID is an error."""
     word = getattr(report, "kdcheck_word", None)
     if report.when != "call" or word is None:
         return None
-    if word == "UNDECIDED" and report.passed:
-        return "undecided", "u", ("UNDECIDED", {"yellow": True})
+    if word in ("UNDECIDED", "NOT_TESTABLE") and report.passed:
+        letter = {"UNDECIDED": "u", "NOT_TESTABLE": "t"}[word]
+        return word.lower().replace("_", " "), letter, (word, {"yellow": True})
     if word == "INVALID" and report.failed:
         return "error", "E", ("INVALID", {"red": True})
     return None

@@ -15,7 +15,8 @@ from kdcheck.plugin.config import is_claim
 from kdcheck.plugin.planning import lock_path, one_paper, plan
 
 WHO = "claims"
-OPTIONS = ("--collect-only", "-q", "-p", "no:cacheprovider")
+OPTIONS = ("--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
+"""Without the plugin that walks over a million objects at the end, to find what nobody looks at here."""
 
 
 class _Planner:

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kdcheck.errors import InputError, KdcheckError, OptionError
+from kdcheck.evidence import board
 from kdcheck.places import check_writable
 from kdcheck.plugin.config import NO_PAGE, PROPERTY, SESSION, WORD, page_of, places_of
+from kdcheck.plugin.terminal import print_board
 from kdcheck.verdict import Verdict, Word
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kdcheck.claims import Claim
+    from kdcheck.evidence.judged import Judged
     from kdcheck.evidence.store import Store
     from kdcheck.study.session import Session
 
 EXPECTED = "expected.toml"
-COLOURS = {Word.SUPPORTED: "green", Word.REFUTED: "red", Word.INVALID: "red"}
 
 
 def judge_item(item: Any, session: Session, claim: Claim) -> None:
@@ -33,30 +35,31 @@ def judge_item(item: Any, session: Session, claim: Claim) -> None:
             that is not the expected one.
         pytest.skip.Exception: NOT_RUN.
     """
-    verdict = session.verdicts[claim.id]
-    session.record(session.judged(claim))
+    judged, verdict = session.judged(claim), session.verdicts[claim.id]
+    session.record(judged)
     item.stash[WORD] = verdict.word.value
-    item.user_properties.append((PROPERTY, json.dumps(row(verdict))))
+    item.user_properties.append((PROPERTY, json.dumps(row(judged))))
     expectation = expected_verdicts(item.config, session).get(claim.id)
     _act(verdict, expectation, undecided_fails=item.config.getoption("--undecided-fails"))
 
 
 def _act(verdict: Verdict, expectation: Mapping[str, str] | None, *, undecided_fails: bool) -> None:
     word = verdict.word
+    said = "\nEXPLORATORY: ".join([str(verdict), *verdict.exploratory])
     if expectation is not None:
         wanted, because = expectation["verdict"], expectation["because"]
         if word != wanted:
             step = f"look at the evidence with `kdcheck ui`, then correct {EXPECTED}."
             changed = f"Expected {wanted}: {because}. The verdict has changed: {step}"
-            pytest.fail(f"{verdict}\n{changed}", pytrace=False)
+            pytest.fail(f"{said}\n{changed}", pytrace=False)
         return
     if word is Word.NOT_RUN:
-        pytest.skip(str(verdict))
+        pytest.skip(said)
     if word in (Word.REFUTED, Word.EQUIVALENT, Word.INVALID):
         advice = f"\n{verdict.fault.advice}" if verdict.fault else ""
-        pytest.fail(f"{verdict}{advice}", pytrace=False)
+        pytest.fail(f"{said}{advice}", pytrace=False)
     if word is Word.UNDECIDED and undecided_fails:
-        pytest.fail(f"{verdict}\n--undecided-fails was given.", pytrace=False)
+        pytest.fail(f"{said}\n--undecided-fails was given.", pytrace=False)
 
 
 def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, Mapping[str, str]]:
@@ -102,21 +105,10 @@ def check_page(config: pytest.Config) -> None:
     check_writable("--report", page)
 
 
-def row(verdict: Verdict) -> dict[str, Any]:
+def row(judged: Judged) -> dict[str, Any]:
     """One row of the verdict table, as JSON values."""
-    figures = ""
-    if verdict.effect is not None and verdict.seeds >= 2:
-        low, high = verdict.interval()
-        figures = f"{verdict.effect:+.3f} [{low:+.3f}, {high:+.3f}] {verdict.criterion.unit}"
-    more, criterion = verdict.more_seeds, verdict.criterion
-    named = {name: getattr(criterion, name) for name in ("claim", "paper", "scale")}
-    return named | {
-        "word": verdict.word.value,
-        "figures": figures,
-        "seeds": verdict.seeds,
-        "tasks": f"{verdict.tasks_as_claimed} of {len(criterion.tasks)}",
-        "more": f"about {more} more seeds" if more else "",
-    }
+    paper, scale = judged.family
+    return board.row(judged) | {"paper": paper, "scale": scale}
 
 
 def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> None:
@@ -124,23 +116,16 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
 
     A page that cannot be written is said in red and noted in the stash, for the exit code.
     """
-    rows = sorted((json.loads(line) for line in lines), key=lambda each: str(each["claim"]))
+    rows = [json.loads(line) for line in lines]
     reporter.section(f"verdicts at {rows[0]['scale']} scale", sep="=")
-    width = max(len(each["claim"]) for each in rows)
-    head = f"{'claim':{width}}  {'verdict':10}  {'effect, 95 % interval':36}  seeds  tasks"
-    reporter.write_line(head, bold=True)
-    for each in rows:
-        colour = COLOURS.get(Word(each["word"]), "yellow")
-        reporter.write(f"{each['claim']:{width}}  ")
-        reporter.write(f"{each['word']:10}", **{colour: True})
-        line = f"  {each['figures']:36}  {each['seeds']:5}  {each['tasks']:6}  {each['more']}"
-        reporter.write_line(line.rstrip())
+    print_board(reporter, rows)
     store = places_of(config).store
     session = config.stash.get(SESSION, None)
     try:
         # The controller of pytest-xdist opens the store only now, when its workers have ended.
         source = session.store if session else _store_of_workers(config)
         page = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
+        source.describe_claims()
         reporter.write_line(f"page: {_shown(page, config)}")
     except KdcheckError as error:
         reporter.write_line(f"page: not written. {error}", red=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kdcheck.evidence.board import EXPLORATORY, WORDS, headline
 from kdcheck.report import wording
 from kdcheck.report.markup import Markup, tag
 
@@ -15,6 +16,7 @@ COLOURS: Mapping[str, str] = {
     "REFUTED": "#b3321f",
     "EQUIVALENT": "#2457a6",
     "UNDECIDED": "#8a5a00",
+    "NOT_TESTABLE": "#4f6070",
     "INVALID": "#8a2f86",
     "NOT_RUN": "#5b6470",
 }
@@ -22,19 +24,19 @@ NAME_COLOUR = "#3a4048"
 
 
 def badge(record: Mapping[str, Any]) -> str:
-    """An SVG document: a segment for the scale and one for each word that occurs."""
-    counts = record["counts"]
-    parts = [(f"claims, {record['scale']}", NAME_COLOUR)] + [
-        (f"{counts[word]} {wording.plain_word(word)}", COLOURS[word])
-        for word in wording.WORDS
-        if counts.get(word)
-    ]
+    """An SVG document: a segment for the scale and one for each word; exploratory ones come last."""
+    parts = [(f"claims, {record['scale']}", NAME_COLOUR)]
+    for standing, counts in record["counts"].items():
+        found = [word for word in WORDS if counts[word]]
+        if found and standing == EXPLORATORY:
+            parts.append((EXPLORATORY, NAME_COLOUR))
+        parts += [(f"{counts[word]} {wording.plain_word(word)}", COLOURS[word]) for word in found]
     segments, left = [], 0.0
     for text, colour in parts:
         width = round(len(text) * LETTER + 2 * PAD, 1)
         segments.append(_segment(text, colour, left, width))
         left = round(left + width, 1)
-    said = f"claims at {record['scale']} scale: {wording.tally(counts)}"
+    said = f"claims at {record['scale']} scale: {headline(record['claims'])}"
     return tag(
         "svg",
         tag("title", said),

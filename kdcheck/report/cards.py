@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kdcheck.claims import WORDINGS
+from kdcheck.evidence.board import EXPLORATORY
 from kdcheck.report import wording
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import Markup, grid, join, tag
@@ -18,6 +19,26 @@ def badge(word: str) -> Markup:
     """A verdict's word with its sign."""
     sign = tag("span", wording.SIGNS[word], aria_hidden="true")
     return tag("span", sign, f" {word.replace('_', ' ')}", class_=f"word {word.lower()}")
+
+
+def marks(claim: Record) -> list[Markup]:
+    """A verdict's word, and EXPLORATORY beside it where it is."""
+    reasons = " ".join(claim["exploratory"])
+    chip = tag("span", EXPLORATORY, class_="word standing-chip", title=reasons)
+    return (
+        [badge(claim["word"]), chip] if claim["standing"] == EXPLORATORY else [badge(claim["word"])]
+    )
+
+
+def premises(record: Record, claim: Record) -> list[tuple[str, str, str]]:
+    """Id, word and sentence of each claim that this one rests on."""
+    known = {each["id"]: each for each in record["claims"]}
+    return [
+        (each, known[each]["word"], known[each]["says"])
+        if each in known
+        else (each, "NOT_RUN", each)
+        for each in claim["rests_on"]
+    ]
 
 
 def link_to(claim_id: str) -> str:
@@ -33,16 +54,18 @@ def breakable(claim_id: str) -> Markup:
 
 def searchable(claim: Record) -> dict[str, str]:
     """Attributes by which the filters find a claim."""
-    text = f"{claim['id']} {claim['says']} {claim['where']}".lower()
+    parts = ("id", "says", "where", "theme", "standing")
+    text = " ".join(claim[part] for part in parts).lower()
     return {"data_word": claim["word"], "data_text": text}
 
 
-def card(claim: Record, common: Iterable[str]) -> Markup:
+def card(record: Record, claim: Record, common: Iterable[str]) -> Markup:
     """All that the record says of a claim, but for the deviations that all claims share."""
     return tag(
         "article",
         _head(claim),
         tag("div", _findings(claim), _picture(claim), class_="body"),
+        _family(record, claim),
         _paper(claim),
         _own_deviations(claim, common),
         _criterion(claim),
@@ -58,10 +81,18 @@ def _head(claim: Record) -> Markup:
     place = f"{claim['where']} · must hold {WORDINGS[claim['holds']]}"
     return tag(
         "header",
-        tag("p", badge(claim["word"]), anchor, class_="top"),
         tag("h3", claim["says"]),
+        tag("p", marks(claim), anchor, class_="top"),
         tag("p", place, class_="quiet"),
+        _exploratory(claim),
     )
+
+
+def _exploratory(claim: Record) -> Markup | None:
+    if not claim["exploratory"]:
+        return None
+    items = [tag("li", text) for text in claim["exploratory"]]
+    return tag("div", tag("p", "Exploratory, since"), tag("ul", items), class_="exploratory-since")
 
 
 def _findings(claim: Record) -> Markup:
@@ -111,6 +142,30 @@ def _by_seed(task: Record, seeds: Iterable[int]) -> list[str]:
     return [wording.effect(known.get(seed)) for seed in seeds]
 
 
+def _family(record: Record, claim: Record) -> Markup | None:
+    """What it rests on, and what rests on it."""
+    above = premises(record, claim)
+    below = [
+        (each["id"], each["word"], each["says"])
+        for each in record["claims"]
+        if claim["id"] in each["rests_on"]
+    ]
+    known = {each["id"] for each in record["claims"]}
+    pairs = [
+        (tag("dt", title), tag("dd", [_relative(each, known) for each in found]))
+        for title, found in (("Rests on", above), ("Premise of", below))
+        if found
+    ]
+    return tag("dl", pairs, class_="family") if pairs else None
+
+
+def _relative(found: tuple[str, str, str], known: Iterable[str]) -> Markup:
+    """Word and sentence of a claim, the sentence as a link where the page has a card of it."""
+    claim_id, word, says = found
+    shown = tag("a", says, href=link_to(claim_id)) if claim_id in known else says
+    return tag("div", badge(word), " ", shown)
+
+
 def _paper(claim: Record) -> Markup | None:
     if not claim["paper"]:
         return None
@@ -138,15 +193,21 @@ def _criterion(claim: Record) -> Markup:
         "because": claim["because"],
         "contrast": tag("code", criterion["contrast"]),
         "planned looks": f"at {wording.listed([str(n) for n in criterion['looks']])} seeds; "
-        f"{criterion['seeds_used']} used",
+        f"{criterion['seeds_used']} used, attempt {claim['attempt']}",
         "p, all prices paid": "; ".join(
             f"{word} {adjusted[word]:.2g} (at most {rates[word]:g})" for word in rates
         ),
-        "family": f"{criterion['family_size']} claims, judged together by Holm",
+        "family": f"{criterion['family_size']} claims, judged together",
+        "standing": _standing(claim),
         "digest": tag("code", criterion["digest"]),
     }
     pairs = [(tag("dt", name), tag("dd", value)) for name, value in rows.items()]
     return tag("details", tag("summary", "Criterion"), tag("dl", pairs))
+
+
+def _standing(claim: Record) -> str:
+    lock = f" under lock {claim['lock'][:8]}" if claim["lock"] else ""
+    return f"{claim['standing']}{'' if claim['exploratory'] else lock}"
 
 
 def _runs(claim: Record) -> Markup:

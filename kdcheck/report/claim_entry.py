@@ -7,34 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdcheck.claims import Arm, Claim
+from kdcheck.evidence.board import row
 from kdcheck.evidence.judged import Judged
 from kdcheck.report.run_summary import RunSummary
 from kdcheck.verdict import Verdict
 
 
 def claim_entry(judged: Judged, runs: Mapping[str, RunSummary]) -> dict[str, Any]:
-    """What the report says of one claim, as ``claim`` in ``schema.json``; runs: at least its own."""
+    """What the report says of one claim but for its place; ``runs`` has at least its own."""
     claim, verdict = judged.claim, judged.verdict
     own = [runs[digest] for digest in judged.table.digests()]
-    return {
-        "id": claim.id,
-        "says": claim.says,
+    return row(judged) | {
         "where": claim.where,
         "paper": in_paper(claim),
         "at_two_classes": claim.at_two_classes if all(run.classes == 2 for run in own) else "",
-        "word": verdict.word.value,
-        "reason": verdict.reason,
         "advice": verdict.fault.advice if verdict.fault else "",
-        "effect": verdict.effect,
-        "interval": list(verdict.interval()) if verdict.seeds >= 2 else None,
-        "unit": claim.margin.unit,
         "margin": claim.margin.size,
         "because": claim.because,
         "holds": claim.holds,
         "direction": claim.direction,
         "tasks": _tasks(verdict),
-        "tasks_as_claimed": verdict.tasks_as_claimed,
-        "seeds": verdict.seeds,
         "more_seeds": verdict.more_seeds,
         "criterion": _criterion(judged),
         "deviations": list(judged.deviations),

@@ -11,16 +11,16 @@ from typing import Any
 import kdcheck
 from kdcheck.claims import Arm, Paper
 from kdcheck.errors import InputError
+from kdcheck.evidence.board import STANDINGS, WORDS, board
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.report.claim_entry import claim_entry
 from kdcheck.report.run_summary import RunSummary, collect
 from kdcheck.report.series import Cells, curves, finals, metrics_shown
-from kdcheck.report.wording import WORDS
 from kdcheck.tasks.corpora import PACKAGED
 
 COUNTED = ("steps", "train_tokens")
-FORMAT = 2
+FORMAT = 3
 """Version of the record; raised when a field changes its meaning or goes."""
 
 
@@ -52,7 +52,7 @@ one scale. Run pytest claims/ first, or name another store.
     paper, scale = asked[0].claim.paper, asked[0].scale
     runs = collect((digest for each in asked for digest in each.table.digests()), source)
     cells, notes = _cells(asked, runs, paper)
-    words = Counter(each.verdict.word.value for each in asked)
+    themes = board(claim_entry(each, runs) for each in asked)
     return {
         "format": FORMAT,
         "kdcheck": kdcheck.__version__,
@@ -61,8 +61,8 @@ one scale. Run pytest claims/ first, or name another store.
         "scale_ships": scale in paper.scale_names,
         "tasks": _tasks(asked, cells),
         "seeds": sorted({seed for each in asked for seed in each.table.seeds}),
-        "counts": {word: words[word] for word in WORDS},
-        "claims": [claim_entry(each, runs) for each in asked],
+        "counts": _counts(asked),
+        "claims": [dict(claim) for theme in themes for claim in theme.rows],
         "arms": [_arm(arm, tasks, paper) for arm, tasks in cells.items()],
         "metrics": metrics_shown(paper),
         "curves": curves(cells),
@@ -137,16 +137,30 @@ def _place(arm: Arm, paper: Paper) -> tuple[int, str]:
     return (known.index(arm.method) if arm.method in known else len(known), arm.key)
 
 
+def _counts(claims: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """By standing and word: what was registered is never counted with what was not."""
+    found = Counter((each.verdict.standing, each.verdict.word.value) for each in claims)
+    return {standing: {word: found[standing, word] for word in WORDS} for standing in STANDINGS}
+
+
 def _tasks(claims: Iterable[Judged], cells: Cells) -> list[dict[str, Any]]:
-    classes = {
-        task: run.classes
+    """Its runs agree in K and in how many rows they use: both are the scale's."""
+    found = {
+        task: run
         for tasks in cells.values()
         for task, seeds in tasks.items()
         for run in seeds.values()
     }
     names = _distinct(name for each in claims for name in each.verdict.criterion.tasks)
     return [
-        {"name": name, "classes": classes.get(name), "packaged": name in PACKAGED} for name in names
+        {
+            "name": name,
+            "classes": found[name].classes if name in found else None,
+            "train_rows": found[name].recipe.train_rows if name in found else None,
+            "test_rows": found[name].test_rows if name in found else None,
+            "packaged": name in PACKAGED,
+        }
+        for name in names
     ]
 
 

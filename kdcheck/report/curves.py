@@ -10,7 +10,7 @@ from kdcheck.report.axes import Axis, tick_text
 from kdcheck.report.markup import Markup, tag
 
 Record = Mapping[str, Any]
-SPLITS = {"test": "test text", "train_sample": "training text"}
+SPLITS = {"test_sample": "test text", "train_sample": "training text"}
 WIDTH, HEIGHT = 380, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 40
 """Margins of a panel, in its units; text is 12 units high."""
@@ -23,18 +23,20 @@ def figures(record: Record) -> list[Markup]:
 
 def _figure(figure: Record, record: Record) -> Markup | None:
     by_key = {arm["key"]: arm for arm in record["arms"]}
-    arms = [by_key[key] for key in figure["arms"]]
     curves = [
         curve | {"label": by_key[curve["arm"]]["label"]}
         for curve in record["curves"]
         if curve["arm"] in figure["arms"]
     ]
+    followed = {curve["arm"] for curve in curves}
+    arms = [by_key[key] for key in figure["arms"] if key in followed]
     if not curves:
         return None
     classes = {arm["key"]: f"method {arm['colour'] or 'other'}" for arm in arms}
     caption = (
-        f"After {figure['name']} of the paper. Lines are means over seeds, bands one standard "
-        "deviation; each method trains for its own number of epochs."
+        f"After {figure['name']} of the paper, on samples of test and training text. Lines are "
+        "means over seeds, bands one standard deviation; each method trains for its own number of "
+        "epochs."
     )
     heading = f"{figure['title']}: entropy while training"
     return tag(

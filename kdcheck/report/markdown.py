@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from kdcheck.evidence.board import EXPLAINED, EXPLORATORY, board, headline, registration, shared
 from kdcheck.report import wording
 from kdcheck.report.reproduce import commands
 
@@ -13,15 +14,18 @@ Record = Mapping[str, Any]
 
 
 def markdown(record: Record) -> str:
-    """The verdict table, a paragraph per claim, the finished models, deviations and cost."""
+    """What was learned, the board, a paragraph per claim, the finished models, deviations, cost."""
     summary = (
-        f"{wording.tally(record['counts'])}; {len(record['seeds'])} seeds, "
+        f"{headline(record['claims'])} {len(record['seeds'])} seeds, "
         f"{record['cost']['runs']} trainings, kdcheck {record['kdcheck']}."
     )
+    tasks = wording.listed([wording.task(task) for task in record["tasks"]])
+    drawn = "; each seed draws its own training rows" if wording.rows_are_drawn(record) else ""
     blocks = [
         f"# Verdicts at {plain(record['scale'])} scale",
-        summary,
-        _verdicts(record["claims"]),
+        plain(summary),
+        plain(f"Tasks: {tasks}{drawn}."),
+        *_boards(record["claims"]),
         "## Claims",
         *(block for claim in record["claims"] for block in _claim(claim)),
         "## Finished models",
@@ -51,28 +55,71 @@ def _bullets(texts: Iterable[str]) -> str:
     return "\n".join(f"- {plain(text)}" for text in texts)
 
 
+def _boards(claims: Sequence[Record]) -> Iterator[str]:
+    """One board of what was registered and one of what was not, theme by theme."""
+    themes = board(claims)
+    for standing in dict.fromkeys(theme.standing for theme in themes):
+        own = [theme for theme in themes if theme.standing == standing]
+        rows = [row for theme in own for row in theme.rows]
+        common = shared(rows)
+        yield f"## {plain(_head(standing, rows))}"
+        if common:
+            yield _bullets(common)
+        for theme in own:
+            yield f"### {plain(theme.name or 'Without a theme')}"
+            yield _verdicts(theme.rows)
+            notes = _bullets(text for row in theme.rows for text in _notes(row, common))
+            if notes:
+                yield notes
+
+
+def _head(standing: str, rows: Sequence[Record]) -> str:
+    if standing == EXPLORATORY:
+        return "Exploratory: not as registered"
+    return registration(rows).capitalize()
+
+
 def _verdicts(claims: Iterable[Record]) -> str:
-    head = ("claim", "verdict", "effect", "95 % interval", "seeds", "tasks as claimed")
+    head = ("claim", "verdict", "effect", "95 % interval", "seeds", "tasks as claimed", "id")
     rows = [
         (
-            plain(claim["id"]),
-            f"{wording.SIGNS[claim['word']]} {plain(claim['word'])}",
+            f"{'↳ ' * claim['depth']}{plain(claim['says'])}",
+            _word(claim),
             plain(wording.effect(claim["effect"], claim["unit"])),
             plain(wording.interval(claim["interval"])),
             str(claim["seeds"]),
-            f"{claim['tasks_as_claimed']} of {len(claim['tasks'])}",
+            f"{claim['tasks_as_claimed']} of {claim['task_count']}",
+            plain(claim["id"]),
         )
         for claim in claims
     ]
     return _table(head, rows)
 
 
+def _word(claim: Record) -> str:
+    standing = f" {EXPLORATORY}" if claim["standing"] == EXPLORATORY else ""
+    return f"{wording.SIGNS[claim['word']]} {plain(claim['word'])}{standing}"
+
+
+def _notes(claim: Record, common: Iterable[str]) -> list[str]:
+    notes = [claim["reason"]] if claim["word"] in EXPLAINED else []
+    beside = [each for each in claim["rests_on"] if each != claim["under"]]
+    notes += [f"Rests on {wording.listed(beside)}."] if beside else []
+    notes += [f"{EXPLORATORY}: {text}" for text in claim["exploratory"] if text not in common]
+    return [f"{claim['id']}: {text}" for text in notes]
+
+
 def _claim(claim: Record) -> list[str]:
+    standing = f", {EXPLORATORY}" if claim["standing"] == EXPLORATORY else ""
     verdict = (
-        f"**{plain(claim['word'])}** ({plain(claim['id'])}; {plain(claim['where'])}). "
+        f"**{plain(claim['word'])}{standing}** ({plain(claim['id'])}; {plain(claim['where'])}). "
         f"{plain(claim['reason'])}"
     )
     lines = [f"### {plain(claim['says'])}", verdict]
+    if claim["exploratory"]:
+        lines.append(_bullets(claim["exploratory"]))
+    if claim["rests_on"]:
+        lines.append(plain(f"Rests on {wording.listed(claim['rests_on'])}."))
     if claim["tasks"]:
         rows = [
             (

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from kdcheck.evidence.board import (
+    CONFIRMATORY,
+    EXPLORATORY,
+    WORDS,
+    headline,
+)
 from kdcheck.report import wording
-from kdcheck.report.cards import badge, breakable, card, link_to, searchable
+from kdcheck.report.cards import badge, card
 from kdcheck.report.curves import figures
 from kdcheck.report.finished import tables
 from kdcheck.report.markup import Markup, tag
 from kdcheck.report.reproduce import commands
+from kdcheck.report.themes import boards
 
 Record = Mapping[str, Any]
 # The page may run and show what it brings and load nothing at all, whatever slips into a text.
@@ -40,10 +47,10 @@ def html(record: Record) -> str:
 
     >>> from kdcheck.report import schema
     >>> record = dict.fromkeys(schema()["required"], []) | {
-    ...     "scale": "mini", "counts": {"SUPPORTED": 1}, "paper": {"name": "own", "title": "T"},
+    ...     "scale": "mini", "counts": {"CONFIRMATORY": {}}, "paper": {"name": "own", "title": "T"},
     ...     "tasks": [{"name": "a", "classes": 2, "packaged": True}], "seeds": [0],
     ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
-    >>> "<title>kdcheck: 1 supported at mini scale</title>" in html(record)
+    >>> "<title>kdcheck: 0 of 0 claims decided, EXPLORATORY at mini scale</title>" in html(record)
     True
     """
     head = tag(
@@ -52,7 +59,7 @@ def html(record: Record) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"kdcheck: {wording.tally(record['counts'])} at {record['scale']} scale"),
+        tag("title", f"kdcheck: {_learned(record)[0]} at {record['scale']} scale"),
         tag("style", Markup(_shipped("style.css"))),
     )
     body = tag(
@@ -79,17 +86,13 @@ def _section(name: str, *children: object, lead: str | None = None) -> Markup:
 
 def _masthead(record: Record) -> Markup:
     links = [tag("a", title, href=f"#{name}") for name, title in SECTIONS.items()]
-    count = len(record["claims"])
-    lead = (
-        f"{count} {'claim' if count == 1 else 'claims'} of the paper, tested on "
-        f"{wording.listed([task['name'] for task in record['tasks']])} with "
-        f"{len(record['seeds'])} seeds: {wording.tally(record['counts'])}."
-    )
+    learned, lead = _learned(record)
+    of_what = f"“{record['paper']['title']}”, at {record['scale']} scale"
     return tag(
         "header",
         tag("nav", tag("strong", "kdcheck"), links, aria_label="Sections"),
-        tag("p", f"“{record['paper']['title']}”", class_="eyebrow"),
-        tag("h1", f"Verdicts at {record['scale']} scale"),
+        tag("p", of_what, class_="eyebrow"),
+        tag("h1", learned),
         tag("p", lead, class_="lead"),
         _proportions(record),
         _facts(record),
@@ -97,49 +100,44 @@ def _masthead(record: Record) -> Markup:
     )
 
 
-def _proportions(record: Record) -> Markup:
-    parts = [
-        tag("span", count, class_=word.lower(), style=f"flex-grow:{count}",
-            title=f"{count} {wording.plain_word(word)}")
-        for word, count in record["counts"].items()
-        if count
-    ]  # fmt: skip
-    return tag("p", parts, class_="proportions", aria_hidden="true")
+def _learned(record: Record) -> tuple[str, str]:
+    """What was learned, in a heading, and the rest of that sentence."""
+    decided, _, rest = headline(record["claims"]).partition(" decided")
+    exploratory = "" if any(record["counts"][CONFIRMATORY].values()) else f", {EXPLORATORY}"
+    return f"{decided} decided{exploratory}", rest.lstrip(":; ")
+
+
+def _proportions(record: Record) -> list[Markup]:
+    """Per standing a bar, the registered one first."""
+    bars = []
+    for standing, counts in record["counts"].items():
+        parts = [
+            tag("span", count, class_=word.lower(), style=f"flex-grow:{count}",
+                title=f"{count} {wording.plain_word(word)}, {standing.lower()}")
+            for word, count in counts.items()
+            if count
+        ]  # fmt: skip
+        name = f"proportions {standing.lower()}"
+        bars += [tag("p", parts, class_=name, aria_hidden="true")] if parts else []
+    return bars
 
 
 def _facts(record: Record) -> Markup:
     cost = record["cost"]
-    tasks = [f"{task['name']} ({task['classes'] or '?'} classes)" for task in record["tasks"]]
     facts = {
-        "tasks": wording.listed(tasks),
+        "tasks": wording.listed([wording.task(task) for task in record["tasks"]]),
         "seeds": wording.listed([str(seed) for seed in record["seeds"]]),
         "trainings": f"{cost['runs']:,}",
         "time in training": wording.seconds(cost["seconds"]),
     }
+    if wording.rows_are_drawn(record):
+        facts["training rows"] = "each seed draws its own"
     pairs = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()]
     return tag("dl", pairs, class_="facts")
 
 
 def _board(record: Record) -> Markup:
-    tiles = [_tile(claim) for claim in record["claims"]]
-    return _section(
-        "verdicts", _filters(record), tag("ul", tiles, class_="board"), _how_to_read(record)
-    )
-
-
-def _tile(claim: Record) -> Markup:
-    figures_shown = (
-        f"{wording.effect(claim['effect'], claim['unit'])} {wording.interval(claim['interval'])}"
-        if claim["interval"]
-        else "no figures"
-    )
-    inner = (
-        badge(claim["word"]),
-        tag("span", breakable(claim["id"]), class_="id"),
-        tag("span", figures_shown, class_="quiet"),
-    )
-    link = tag("a", inner, href=link_to(claim["id"]), title=claim["says"])
-    return tag("li", link, class_=claim["word"].lower(), **searchable(claim))
+    return _section("verdicts", _filters(record), boards(record), _how_to_read(record))
 
 
 def _filters(record: Record) -> Markup:
@@ -149,8 +147,8 @@ def _filters(record: Record) -> Markup:
     buttons = [
         tag("button", f"{wording.plain_word(word)} {count}", type="button", data_filter=word,
             aria_pressed="false", class_=word.lower())
-        for word, count in record["counts"].items()
-        if count
+        for word in WORDS
+        if (count := sum(counts[word] for counts in record["counts"].values()))
     ]  # fmt: skip
     search = tag("input", type="search", placeholder="Find a claim", aria_label="Find a claim")
     status = tag("span", role="status", class_="quiet")
@@ -161,18 +159,23 @@ def _how_to_read(record: Record) -> Markup:
     rows = [
         (tag("dt", badge(word)), tag("dd", meaning)) for word, meaning in wording.MEANINGS.items()
     ]
+    rows += [
+        (tag("dt", tag("span", word, class_="word")), tag("dd", meaning))
+        for word, meaning in wording.STANDING_MEANINGS.items()
+    ]
     rule = (
-        "The unit of replication is one seed of the whole pipeline, teacher included. Margins and "
-        "looks are registered before the first run; all claims are judged as one family, so that "
-        "the chance of any false SUPPORTED, and of any false REFUTED, is at most 2.5 % each. "
-        "Intervals are estimates and pay no such price. Every verdict holds at "
-        f"{record['scale']} scale alone."
+        "The unit of replication is one seed of the whole pipeline, teacher included. The lock "
+        "registers claims, margins and looks before the first run; all claims of a family are judged "
+        "together, so that the chance of any false SUPPORTED, of any false REFUTED and of any false "
+        "EQUIVALENT is at most 2.5 % each. Intervals are estimates and pay no such price. Every "
+        f"verdict holds at {record['scale']} scale alone."
     )
-    return tag("details", tag("summary", "How to read a verdict"), tag("p", rule), tag("dl", rows))
+    return tag("details", tag("summary", "How to read a verdict"), tag("p", rule), tag("dl", rows),
+               class_="how")  # fmt: skip
 
 
 def _cards(record: Record) -> Markup:
-    cards = [card(claim, _common_deviations(record)) for claim in record["claims"]]
+    cards = [card(record, claim, _common_deviations(record)) for claim in record["claims"]]
     key = (
         "In each picture, point and line are mean and 95 % interval on a task, small dots its "
         "seeds, and the diamond the effect on which the claim turns. The grey band holds effects "

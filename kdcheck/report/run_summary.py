@@ -25,10 +25,12 @@ class RunSummary:
     recipe: Recipe
     classes: int
     """K of its task."""
+    test_rows: int
+    """How many test examples it was judged on."""
     final: Mapping[str, float]
     """Metrics of the finished model on test text, from its logits, by name in the table."""
     points: tuple[tuple[float, Mapping[str, float]], ...]
-    """Epoch and metrics at each evaluation point, as ``test/accuracy``."""
+    """Epoch and metrics at each evaluation point, as ``test_sample/accuracy``."""
     cost: Mapping[str, float]
     environment: Mapping[str, str]
     notes: tuple[str, ...]
@@ -62,6 +64,7 @@ def _summary_of(evidence: Evidence) -> RunSummary:
     return RunSummary(
         recipe=evidence.recipe,
         classes=test.logits_NK.shape[1],
+        test_rows=test.logits_NK.shape[0],
         final=summary(test.logits_NK, test.labels_N),
         points=tuple((point.epoch, dict(point.values)) for point in evidence.points),
         cost=dict(evidence.cost),

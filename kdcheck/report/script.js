@@ -1,4 +1,4 @@
-// Filters for tiles and cards; without this script all of them are shown.
+// Filters for board and cards; without this script all of them are shown.
 "use strict";
 (() => {
   const bar = document.querySelector(".filters");
@@ -6,6 +6,7 @@
   const buttons = [...bar.querySelectorAll("button")];
   const cards = [...document.querySelectorAll("article[data-word]")];
   const items = [...document.querySelectorAll("[data-word]")];
+  const groups = [...document.querySelectorAll(".theme, .standing")];
   let word = "";
   bar.hidden = false;
 
@@ -14,6 +15,7 @@
     const fits = (item) => (!word || item.dataset.word === word)
       && wanted.every((part) => item.dataset.text.includes(part));
     items.forEach((item) => { item.hidden = !fits(item); });
+    groups.forEach((group) => { group.hidden = !group.querySelector("[data-word]:not([hidden])"); });
     const left = cards.filter((card) => !card.hidden).length;
     bar.querySelector("[role=status]").textContent =
       left === cards.length ? "" : `${left} of ${cards.length} shown`;

@@ -15,7 +15,7 @@ from kdcheck.verdict import compare_with_published
 
 Cells = Mapping[Arm, Mapping[str, Mapping[int, RunSummary]]]
 """Arm, task, seed: the run."""
-DRAWN = (("test", "mean_entropy_nats"), ("train_sample", "mean_entropy_nats"))
+DRAWN = (("test_sample", "mean_entropy_nats"), ("train_sample", "mean_entropy_nats"))
 """Split and metric of each curve."""
 ALWAYS = ("mean_entropy_nats", "accuracy")
 
@@ -23,12 +23,15 @@ ALWAYS = ("mean_entropy_nats", "accuracy")
 def metrics_shown(paper: Paper) -> list[str]:
     """Metrics of the finished models: these two, and whatever else the paper prints."""
     printed = {each.metric for each in paper.printed}
-    others = (name for name, row in METRICS.items() if name in printed and not row.needs)
+    others = (name for name, row in METRICS.items() if name in printed and row.at_each_look)
     return list(dict.fromkeys([*ALWAYS, *others]))
 
 
 def curves(cells: Cells) -> list[dict[str, Any]]:
-    """Entropy at every evaluation point, on test text and on a sample of training text."""
+    """Entropy at every evaluation point, on samples of test and training text.
+
+    An arm whose runs were looked at in the end alone has no curve.
+    """
     return [
         {
             "arm": arm.key,
@@ -39,7 +42,7 @@ def curves(cells: Cells) -> list[dict[str, Any]]:
         }
         for arm, task, seeds in _each(cells)
         for split, metric in DRAWN
-        if all(f"{split}/{metric}" in values for run in seeds.values() for _, values in run.points)
+        if all(_is_followed(run, f"{split}/{metric}") for run in seeds.values())
     ]
 
 
@@ -54,6 +57,10 @@ def finals(cells: Cells, paper: Paper) -> list[dict[str, Any]]:
 
 def _each(cells: Cells) -> Iterator[tuple[Arm, str, Mapping[int, RunSummary]]]:
     return ((arm, task, seeds) for arm, tasks in cells.items() for task, seeds in tasks.items())
+
+
+def _is_followed(run: RunSummary, name: str) -> bool:
+    return len(run.points) > 1 and all(name in values for _, values in run.points)
 
 
 def _points(runs: Sequence[RunSummary], name: str) -> list[dict[str, float | None]]:

@@ -7,19 +7,19 @@ from typing import Any
 
 from kdcheck.claims import WORDINGS
 from kdcheck.metrics import METRICS
-from kdcheck.verdict.words import Word, signed
+from kdcheck.verdict.words import signed
 
 MINUS = "−"
 METRIC_NAMES: Mapping[str, str] = {"mean_entropy_nats": "entropy"}
 """How people call a metric, where the table of metrics says it otherwise."""
 PERCENT = ("accuracy",)
 """Fractions that papers print in percent."""
-WORDS: tuple[str, ...] = tuple(word.value for word in Word)
 SIGNS: Mapping[str, str] = {
     "SUPPORTED": "✓",
     "REFUTED": "✕",
     "EQUIVALENT": "≈",
     "UNDECIDED": "?",
+    "NOT_TESTABLE": "⊘",
     "INVALID": "!",
     "NOT_RUN": "○",
 }
@@ -28,9 +28,18 @@ MEANINGS: Mapping[str, str] = {
     "SUPPORTED": "The effect is as claimed, beyond the margin that was registered beforehand.",
     "REFUTED": "The effect is the opposite of what is claimed, beyond the margin.",
     "EQUIVALENT": "The effect is too small to matter: inside the margin, on either side of zero.",
-    "UNDECIDED": "Nothing is shown yet; the card says about how many more seeds would decide.",
+    "UNDECIDED": "Nothing is shown yet; the reason says why, and what would decide.",
+    "NOT_TESTABLE": "What the claim rests on is not shown to hold, so it says nothing here.",
     "INVALID": "The evidence cannot be judged; the card says why and what to do.",
     "NOT_RUN": "No run of this claim is in the evidence.",
+}
+
+
+STANDING_MEANINGS: Mapping[str, str] = {
+    "CONFIRMATORY": "Claim, margin, settings, data and seeds are those of the lock, which was written "
+    "before the first run; the whole registered family was judged, and the error rates hold.",
+    "EXPLORATORY": "Something differs from what was registered, as is said beside the word. It may be "
+    "true; the error rates are not promised.",
 }
 
 
@@ -81,16 +90,25 @@ def seconds(value: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def task(found: Mapping[str, Any]) -> str:
+    """A task with its classes and how many of its rows are used."""
+    parts = [f"{found['classes'] or '?'} classes"]
+    if found["train_rows"]:
+        parts.append(f"{found['train_rows']:,} rows to train")
+    if found["test_rows"]:
+        parts.append(f"{found['test_rows']:,} to test")
+    return f"{found['name']} ({', '.join(parts)})"
+
+
+def rows_are_drawn(record: Mapping[str, Any]) -> bool:
+    """Whether a seed decides which training rows are used, and not the order of all of them alone."""
+    return any(task["train_rows"] for task in record["tasks"])
+
+
 def listed(parts: Sequence[str]) -> str:
     """Parts as a list within a sentence."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def tally(counts: Mapping[str, int]) -> str:
-    """Counts of verdicts in words, the order of the words kept, zeros left out."""
-    present = [word for word in WORDS if counts.get(word)]
-    return ", ".join(f"{counts[word]} {plain_word(word)}" for word in present) or "none judged"
 
 
 def criterion(claim: Mapping[str, Any]) -> str:

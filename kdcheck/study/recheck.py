@@ -1,24 +1,32 @@
-"""Judging stored claims again: readings from posteriors, verdicts from readings, nothing trained."""
+"""Judging stored claims again: readings from posteriors, verdicts from readings, nothing trained.
+
+Everything is held against the lock that the claims were judged under: each claim against its entry,
+each run against its slot. A word is only as good as the runs that it is said to rest on.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from kdcheck import metrics
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import curves_read
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.source import EvidenceSource
+from kdcheck.recipe import Recipe
+from kdcheck.study.compare import with_itself, with_verdict
+from kdcheck.study.examine import Examiner, check_metrics
 from kdcheck.study.judging import measure
+from kdcheck.study.lock import Lock, Section, entry_of
 from kdcheck.study.readings import Readings
-from kdcheck.verdict import Criterion, Verdict, judge_family
+from kdcheck.study.slots import Slots, missing
+from kdcheck.study.standing import Standing, judge_under
+from kdcheck.verdict import Criterion, Measured, Verdict
 
-TOLERANCE = 1e-6
-"""Between a stored figure and the same from stored float32 logits: sums in another order."""
+NEXT_STEP = "It was altered, or another version of kdcheck wrote it; judge again: pytest claims/."
+NOT_ITS_RUNS = "Its runs are not those that its study asks for."
 
 
 @dataclass(frozen=True)
@@ -29,96 +37,193 @@ class Check:
     scale: str
     stored: Verdict
     again: Verdict
-
-    @property
-    def differences(self) -> tuple[str, ...]:
-        """What is not as stored: the word, why it is INVALID, or the effect of a task and seed."""
-        stored, again = self.stored, self.again
-        found = [] if stored.word is again.word else [f"stored as {stored.word}"]
-        fault, fault_again = (each.fault and each.fault.kind for each in (stored, again))
-        if fault != fault_again:
-            found.append(f"stored with {fault}")
-        effects, kept = _effects(again), _effects(stored)
-        if effects.keys() != kept.keys():
-            found.append("stored for other tasks or seeds")
-        found += [
-            f"effect on {task} with seed {seed} stored as {kept[task, seed]:+.6f}, not {effect:+.6f}"
-            for (task, seed), effect in effects.items()
-            if not _close(kept.get((task, seed), effect), effect)
-        ]
-        return tuple(found)
+    differences: tuple[str, ...]
+    """What is not as stored, or not as the lock has it: a sentence's part each."""
 
     @property
     def same(self) -> bool:
-        """Whether word, fault and every effect agree."""
+        """Whether all of it is as stored and as registered."""
         return not self.differences
 
 
-def verify(source: EvidenceSource) -> Iterator[Check]:
+def verify(source: EvidenceSource, lock: Lock | None = None) -> Iterator[Check]:
     """Recompute every verdict of a store or bundle from its posteriors, family by family.
+
+    Args:
+        source: a store or a bundle, with the sections of the lock that its claims name.
+        lock: what is registered, from elsewhere: as of version control. The sections of the source
+            must be in it.
 
     Raises:
         EvidenceError: no claim is stored, or evidence is missing, damaged or altered.
+        InputError: a section cannot be read.
     """
     claims = source.claims()
     if not claims:
         raise EvidenceError(
             "verify", "no judged claim", "at least one", "Run pytest claims/ on that store first."
         )
-    for (paper, scale), group in groupby(claims, key=lambda each: each.family):
-        asked = list(group)
-        again = judge_again(asked, source.get)
-        for each in asked:
-            yield Check(paper, scale, each.verdict, again[each.claim.id])
+
+    def judged_together(each: Judged) -> tuple[str, str, str]:
+        # Under one lock the name of a scale decides nothing: a copy of it makes no family.
+        return each.claim.paper.name, each.lock, "" if each.lock else each.scale
+
+    ordered = sorted(claims, key=judged_together)
+    for (_, digest, _), group in groupby(ordered, key=judged_together):
+        yield from _Family(source, tuple(group), _held_against(source, digest, lock)).checks()
 
 
-def judge_again(claims: Iterable[Judged], get: Callable[..., Evidence]) -> dict[str, Verdict]:
-    """The verdicts of one family's stored claims, from posteriors that agree with their metrics."""
-    asked = list(claims)
-    with_curves = curves_read(asked)
-    checked: dict[str, Evidence] = {}
+@dataclass(frozen=True)
+class _Held:
+    """What a family is held against, and what is wrong with that."""
 
-    def evidence(digest: str, *, trajectory: bool = False) -> Evidence:
-        if digest not in checked:
-            checked[digest] = get(digest, trajectory=trajectory or digest in with_curves)
-            check_metrics(checked[digest])
-        return checked[digest]
-
-    readings = Readings(evidence)
-    return judge_family(
-        [Criterion.from_dict(each.verdict.criterion.to_dict()) for each in asked],
-        {each.claim.id: measure(each.claim.measures, each.table, readings) for each in asked},
-    )
+    section: Section | None
+    scale: str | None = None
+    """How a lock that was given calls its scale."""
+    said: tuple[str, ...] = ()
 
 
-def check_metrics(evidence: Evidence) -> None:
-    """Refuse evidence with a metric, at any point, that its logits there do not give.
-
-    Raises:
-        EvidenceError: one that differs; the message names it.
-    """
-    for point in evidence.points:
-        for split, part in point.predictions.items():
-            for name, again in metrics.summary(part.logits_NK, part.labels_N).items():
-                stored = point.values.get(f"{split}/{name}", again)
-                if not _close(stored, again):
-                    raise EvidenceError(
-                        f"run {evidence.recipe.digest[:8]}, {split}/{name} at step {point.step}",
-                        f"{stored:.6f} stored and {again:.6f} from the posteriors",
-                        "the same",
-                        "The evidence was altered after training; train that run again.",
-                    )
+def _held_against(source: EvidenceSource, digest: str, lock: Lock | None) -> _Held:
+    """The section that claims name or, where a lock was given that lacks it, the one most like it."""
+    own = Section.from_dict(source.lock(digest)) if digest else None
+    if lock is None or own is None:
+        return _Held(own)
+    if digest in lock.families:
+        lost = sorted(set(own.earlier) - lock.digests)
+        said = tuple(f"the file has lost the earlier attempt {each[:8]}" for each in lost)
+        return _Held(own, lock.names.get(digest), said)
+    how = "was replaced" if digest in lock.history else "is not in the file"
+    said = (f"judged under the lock {digest[:8]}, which {how}",)
+    return _Held(lock.nearest(own, "") or own, None, said)
 
 
-def _effects(verdict: Verdict) -> dict[tuple[str, int], float]:
-    return {
-        (name, seed): effect
-        for name, task in (verdict.measured.tasks if verdict.measured else {}).items()
-        for seed, effect in zip(task.seeds, task.effects, strict=True)
-    }
+class _Family:
+    """The claims of a source that are held against one section of a lock, or against none."""
 
+    def __init__(
+        self,
+        source: EvidenceSource,
+        claims: tuple[Judged, ...],
+        held: _Held,
+    ) -> None:
+        self._source, self._claims, self._held = source, claims, held
+        self._section = held.section
+        self._with_curves = curves_read(claims)
+        self._examiner = Examiner(held.section)
+        self._runs: dict[str, Evidence] = {}
+        self._faults: dict[str, tuple[str, ...]] = {}
+        self._readings = Readings(self._evidence)
+        self._studies: dict[str, Slots] = {}
+        self._standing = {id(each): self._stands(each) for each in claims}
+        self._misfiled = {id(each): tuple(self._out_of_place(each)) for each in claims}
+        self._measured = {id(each): self._measure(each) for each in claims}
 
-def _close(stored: float, again: float) -> bool:
-    return math.isclose(stored, again, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (
-        math.isnan(stored) and math.isnan(again)
-    )
+    def checks(self) -> Iterator[Check]:
+        """Each claim, stored and judged again."""
+        for scale, group in groupby(self._claims, key=lambda each: each.scale):
+            present = tuple(group)
+            again = self._again(present)
+            for each in present:
+                found = again[each.claim.id]
+                told = tuple(dict.fromkeys(self._differences(each, found)))
+                yield Check(each.claim.paper.name, scale, each.verdict, found, told)
+
+    def _differences(self, stored: Judged, again: Verdict) -> Iterator[str]:
+        yield from self._held.said
+        if self._held.scale not in (None, stored.scale):
+            yield f"at the scale {stored.scale!r}, which the file calls {self._held.scale!r}"
+        yield from with_itself(stored, self._criterion(stored))
+        yield from self._misfiled[id(stored)]
+        for digest in stored.table.digests():
+            yield from self._faults[digest]
+        yield from with_verdict(stored.verdict, again)
+
+    # What was run
+
+    def _evidence(self, digest: str, *, trajectory: bool = False) -> Evidence:
+        if digest not in self._runs:
+            whole = trajectory or digest in self._with_curves
+            found = self._source.get(digest, trajectory=whole)
+            check_metrics(found)
+            self._faults[digest] = self._examiner.faults(found)
+            self._runs[digest] = found
+        return self._runs[digest]
+
+    def _recipe(self, digest: str) -> Recipe:
+        return self._evidence(digest).recipe
+
+    def _stands(self, stored: Judged) -> Standing:
+        """What was run for a claim, held against the section."""
+        if not stored.study:
+            got, wanted = "no record of what was run", "settings, data, encoders, plan and seeds"
+            raise EvidenceError(f"claim {stored.claim.id!r}", got, wanted, NEXT_STEP)
+        claims = {stored.claim.id: entry_of(stored.claim)}
+        present = Section.from_dict({**stored.study, "claims": claims})
+        return Standing(present, self._section)
+
+    def _out_of_place(self, stored: Judged) -> Iterator[str]:
+        if absent := missing(stored.table):
+            got = f"no run of {absent[0]}"
+            wanted = "a run of each arm on each task with each seed"
+            raise EvidenceError(f"claim {stored.claim.id!r}", got, wanted, NEXT_STEP)
+        present = self._standing[id(stored)].present
+        key = replace(present, claims={}).digest
+        slots = self._studies.setdefault(key, Slots(present))
+        return slots.misfiled(stored.table, self._recipe)
+
+    def _measure(self, stored: Judged) -> Measured:
+        may_collapse = self._standing[id(stored)].present.scale.may_collapse
+        return measure(stored.claim.measures, stored.table, self._readings, may_collapse)
+
+    # Standing
+
+    def _criterion(self, stored: Judged) -> Criterion:
+        """What a claim is judged by: what it says, with the registered plan where that was followed."""
+        standing = self._standing[id(stored)]
+        criterion = standing.present.criterion(stored.claim.id, stored.scale)
+        if self._section is None or standing.common:
+            return criterion
+        return replace(criterion, plan=self._section.plan)
+
+    def _reasons(self, stored: Judged) -> tuple[str, ...]:
+        """Why a claim is not as registered."""
+        standing = self._standing[id(stored)]
+        found = (*standing.own[stored.claim.id], *standing.common)
+        return (*found, NOT_ITS_RUNS) if self._misfiled[id(stored)] else found
+
+    def _is_registered(self, stored: Judged) -> bool:
+        """Whether what was measured for a claim is what its registered self asks for."""
+        standing = self._standing[id(stored)]
+        return standing.measures_registered(stored.claim.id) and not self._misfiled[id(stored)]
+
+    # Verdicts
+
+    def _again(self, present: Sequence[Judged]) -> dict[str, Verdict]:
+        """The verdicts of the claims at one scale, with their standing."""
+        as_registered = {
+            each.claim.id: self._measured[id(each)]
+            for each in (*self._claims, *present)
+            if self._is_registered(each)
+        }
+        differing = {each.claim.id: self._reasons(each) for each in present}
+        found = judge_under(
+            self._section,
+            [self._criterion(each) for each in present],
+            {each.claim.id: self._measured[id(each)] for each in present},
+            as_registered=as_registered,
+            differing=differing,
+        )
+        part = self._part(len(as_registered))
+        again = {}
+        for each in present:
+            reasons = differing[each.claim.id]
+            reasons += () if self._standing[id(each)].common else part
+            # Reasons that only the store could know, as other locks that it has seen, are believed.
+            known = dict.fromkeys((*reasons, *each.verdict.exploratory))
+            again[each.claim.id] = replace(found[each.claim.id], exploratory=tuple(known))
+        return again
+
+    def _part(self, run: int) -> tuple[str, ...]:
+        """Why a part of the family is not the family, if it is one."""
+        registered = len(self._section.claims) if self._section else run
+        return () if run == registered else (f"{run} of {registered} registered claims were run.",)

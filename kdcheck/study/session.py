@@ -244,7 +244,8 @@ class Session:
             deviations = (*deviations, AT_TWO_CLASSES)
         table = self._tables[claim.id]
         lock = self.section.digest if self.section else ""
-        return Judged(claim, self.verdicts[claim.id], table, deviations, lock)
+        study = self.standing.present.study
+        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, study)
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""

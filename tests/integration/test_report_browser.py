@@ -20,7 +20,9 @@ document.querySelectorAll("details").forEach((each) => { each.open = true; });
 const wide = document.documentElement.scrollWidth, view = window.innerWidth;
 document.querySelector('[data-filter="REFUTED"]').click();
 const cards = [...document.querySelectorAll("article")].filter((card) => !card.hidden);
-document.title = `wide ${wide} of ${view}; shown ${cards.map((card) => card.id).join()}; `
+const themes = [...document.querySelectorAll(".theme")].filter((each) => each.offsetHeight);
+document.title = `wide ${wide} of ${view}; shown ${cards.map((card) => card.id).join()} `
+  + `in ${themes.map((each) => each.firstChild.firstChild.data.replace(/ /g, "-")).join()}; `
   + `paper ${getComputedStyle(document.body).backgroundColor}`;
 </script>
 """
@@ -71,7 +73,7 @@ def test_nothing_is_wider_than_the_screen_and_a_filter_filters(
 ) -> None:
     wide, view, shown, red = said_of(probed, tmp_path, width, dark=dark)
     assert wide <= view == width
-    assert shown == "teaching_makes_less_sure"
+    assert shown == "teaching_makes_less_sure in What-teachers-do"
     assert (red < 128) is dark
 
 
@@ -97,6 +99,6 @@ def said_of(page: Path, folder: Path, width: int, *, dark: bool) -> tuple[int, i
         "--window-size=1400,900",
         *(["--blink-settings=preferredColorScheme=0"] if dark else []),
     )
-    found = re.search(r"wide (\d+) of (\d+); shown (\S*); paper rgb\((\d+)", said)
+    found = re.search(r"wide (\d+) of (\d+); shown (\S* in \S*); paper rgb\((\d+)", said)
     assert found, said[:500]
     return int(found[1]), int(found[2]), found[3], int(found[4])

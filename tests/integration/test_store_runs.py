@@ -186,6 +186,25 @@ def test_the_ui_finds_notes_and_saved_views(store):
     assert "mlflow.sharedViewState.kdcheck-verdicts" in experiment.tags
 
 
+def test_the_note_shows_the_board_and_keeps_it_when_the_store_is_opened_again(store):
+    def note():
+        return client(store).get_experiment_by_name("kdcheck/claims").tags["mlflow.note.content"]
+
+    start = note()
+    record(store, sample_judged(theme="Smoothing"))
+    assert note() == start
+    store.describe_claims()
+    board = note()
+    assert board.startswith(start)
+    assert "**Smoothing**" in board
+    Store.create(store.location)
+    assert note() == board
+    record(store, sample_judged(theme="Smoothing", effect=-0.5))
+    store.describe_claims()
+    assert "- REFUTED: Smoothing raises entropy." in note()
+    assert "SUPPORTED" not in note()
+
+
 def test_a_view_that_mlflow_refuses_does_not_stop_the_store(store_folder, monkeypatch):
     from mlflow.exceptions import MlflowException
 

@@ -128,12 +128,13 @@ def decided_by(contrasts: Iterable[Contrast], said: Statement, source: Source) -
     agreeing = [seen for seen in every if agrees(said, seen)]
     contradicted, margin, unit = _quantified(said, cases)
     least = min(agreeing, key=lambda seen: excess(said, seen), default=None)
-    means = ", ".join(signed(average(case).value, said.unit) for case in cases)
+    overall = said.holds == "on average over tasks"
+    means = [signed(average(case).value, said.unit) for case in cases if overall]
     weak = SUSPICIOUS if said.open_words or said.kind == "expected" else FAILS
     return Outcome(
         outcome=weak if contradicted else HOLDS,
         by_how_much=f"{len(agreeing)} of {len(every)} comparisons agree"
-        + (f"; means over tasks {means}" if said.holds == "on average over tasks" else "")
+        + (f"; means over tasks {', '.join(means)}" if means else "")
         + (f"; least: {least}" if least else "")
         + (f". {said.note}" if said.note else ""),
         margin=margin,

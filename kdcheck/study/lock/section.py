@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kdcheck.tasks import Task
 
 NEXT_STEP = "Take the file back from version control, or write it anew with kdcheck lock."
-FIRST_SHARE = 0.9
-"""Of each error rate, what a first attempt may spend."""
 WORDS = ("says", "because")
 """What a claim's entry explains; rewording it is no other attempt."""
 
@@ -68,11 +66,6 @@ class Section:
         """Which attempt at this data it is; each later one has a tenth of the error rate."""
         return self.plan.attempt
 
-    @property
-    def price(self) -> float:
-        """The share of each error rate that this attempt may spend: with all others, all of it."""
-        return FIRST_SHARE * (1 - FIRST_SHARE) ** (self.attempt - 1)
-
     @cached_property
     def digest(self) -> str:
         """sha256 of the content."""
@@ -110,6 +103,11 @@ class Section:
     def measures(self, claim: str) -> Contrast:
         """The registered contrast of a claim."""
         return Contrast.from_dict(self.claims[claim]["measures"])
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """What was run, whichever claims asked for it, as JSON values."""
+        return self.to_dict() | {"claims": {}}
 
     def same_data(self, other: Section | Past) -> bool:
         """Whether they share a task and an encoder by content: then one is a further try of the other."""
