@@ -21,7 +21,7 @@ from kdcheck.verdict import (
     judge,
     judge_family,
 )
-from kdcheck.verdict.power import power
+from kdcheck.verdict.seeds_needed import power
 from kdcheck.verdict.words import REGIONS
 
 SCATTER = np.array([0.01, -0.012, 0.004, -0.007, 0.005, 0.011, -0.003, -0.008, 0.002, -0.002])

@@ -9,6 +9,7 @@ from kdcheck.evidence.judged import Judged
 from kdcheck.study.examine import close
 from kdcheck.verdict import Criterion, Verdict
 
+
 def with_itself(stored: Judged, criterion: Criterion) -> Iterator[str]:
     """How a claim's record contradicts itself, or the criterion that its claim and study make."""
     kept = stored.verdict.criterion.to_dict()

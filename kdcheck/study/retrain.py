@@ -7,15 +7,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-
-import numpy as np
 
 from kdcheck.errors import OptionError
-from kdcheck.evidence.evidence import EvaluationPoint, Evidence
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.recipe import Recipe
-from kdcheck.study.examine import close
 from kdcheck.study.resources import Resources
 
 SAME_BITS = 1e-6

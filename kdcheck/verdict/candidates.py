@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def compare(*, families: int, claims: int, seed: int) -> list[Compared]:
     for row in HELD_TO_THE_BOUND:
         for null in NULLS:
             rng = np.random.default_rng([seed, list(SEEDS).index(row), list(NULLS).index(null)])
-            effects = cache(lambda c, null=null: null_effects(c, null))  # type: ignore[misc]
+            effects = partial(null_effects, null=null)
             criteria = _resting(null_family(claims, null))
             see = _seen(row, criteria, effects, families, rng)
             for candidate, compared in found.items():
@@ -203,8 +203,8 @@ def _by_graph(
     for k in range(len(plan.looks)):
         p_FC = evidence.p[..., k, SUPPORTED]
         by_graph_FC = _rejected(p_FC, weights_C, hands_CC, plan.rate(Word.SUPPORTED))
-        own_FC = evidence.own[..., k, SUPPORTED] <= plan.rate(Word.SUPPORTED)
-        shown_FC |= by_graph_FC & own_FC
+        own_FC = np.asarray(evidence.own[..., k, SUPPORTED])
+        shown_FC |= by_graph_FC & (own_FC <= plan.rate(Word.SUPPORTED))
     others_FC = np.where(words_FC == SUPPORTED, NONE_YET, words_FC)
     return np.where(shown_FC, SUPPORTED, others_FC)
 
@@ -214,11 +214,11 @@ def _rejected(p_FC: Floats, weights_C: Floats, hands_CC: Floats, rate: float) ->
     families, claims = p_FC.shape
     weights_FC = np.tile(weights_C, (families, 1))
     hands_FCC = np.tile(hands_CC, (families, 1, 1))
-    shown_FC = np.zeros(p_FC.shape, dtype=bool)
+    shown_FC: Bools = np.zeros(p_FC.shape, dtype=bool)
     row_F = np.arange(families)
     for _ in range(claims):
-        open_FC = ~shown_FC & (p_FC <= weights_FC * rate)
-        some_F = open_FC.any(axis=1)
+        open_FC = np.asarray(~shown_FC & (p_FC <= weights_FC * rate))
+        some_F = np.asarray(open_FC.any(axis=1))
         if not some_F.any():
             break
         one_F = open_FC.argmax(axis=1)
@@ -235,5 +235,5 @@ def _rejected(p_FC: Floats, weights_C: Floats, hands_CC: Floats, rate: float) ->
         gained_FC[row_F, one_F] = 0.0
         weights_FC = np.where(some_F[:, None], gained_FC, weights_FC)
         hands_FCC = np.where(some_F[:, None, None], new_FCC, hands_FCC)
-        shown_FC[row_F, one_F] |= some_F
+        shown_FC[row_F[some_F], one_F[some_F]] = True
     return shown_FC

@@ -12,7 +12,7 @@ import numpy as np
 from kdcheck.verdict.criterion import MAIN_SHARE
 from kdcheck.verdict.guards import as_arrays
 from kdcheck.verdict.looks import parts_of
-from kdcheck.verdict.power import POWER, chance_to_show, spread_of
+from kdcheck.verdict.seeds_needed import POWER, chance_to_show, spread_of
 from kdcheck.verdict.spread import Floats
 from kdcheck.verdict.verdict import Verdict
 from kdcheck.verdict.words import REGIONS, Word
@@ -61,7 +61,7 @@ def resolution(verdict: Verdict, seeds: tuple[int, ...] = SEEDS_TRIED) -> Resolu
     >>> effects = TaskEffects(seeds=(0, 1, 2, 3, 4), effects=(0.1, 0.2, 0.3, 0.2, 0.2))
     >>> found = resolution(judge(one, Measured(tasks={"a": effects})), seeds=(5, 20))
     >>> round(found.spread, 3), {n: round(x, 3) for n, x in found.smallest.items()}
-    (0.071, {5: 0.133, 20: 0.05})
+    (0.071, {5: 0.136, 20: 0.05})
     """
     if verdict.seeds < 2 or verdict.measured is None or verdict.effect is None:
         return None

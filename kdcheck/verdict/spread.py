@@ -52,7 +52,7 @@ def class_prior(variances_XV: Floats, df: int) -> Prior:
     Returns:
         Parts of shape X; no degrees of freedom where fewer than ``FEWEST`` variances are there.
 
-    Source: Smyth 2004, section 6.2.
+    Source: Smyth 2004, on the estimation of hyperparameters.
 
     >>> rng = np.random.default_rng(1)
     >>> alike = rng.standard_normal((100, 5)).var(axis=-1, ddof=1)
@@ -79,7 +79,7 @@ def class_prior(variances_XV: Floats, df: int) -> Prior:
 
 
 def _trigamma_inverse(values_X: Floats) -> Floats:
-    """Newton's method on 1 / trigamma, which is nearly linear (Smyth 2004, appendix)."""
+    """Newton's method on 1 / trigamma, which is nearly linear (Smyth 2004)."""
     from scipy.special import polygamma
 
     found_X = 0.5 + 1 / values_X
@@ -100,7 +100,7 @@ def raised(variances_XT: Floats, df: int, prior: Prior) -> tuple[Floats, Floats]
     Returns:
         Two arrays of shape (..., T): variances, and the degrees of freedom that they count for.
 
-    Source: Smyth 2004, section 3, never lowered: decision 0100.
+    Source: Smyth 2004, but never lowered: decision 0100.
 
     >>> raised(np.array([1.0, 9.0]), 4, Prior(4.0, 3.0))
     (array([2., 9.]), array([8., 8.]))

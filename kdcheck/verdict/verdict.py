@@ -19,7 +19,7 @@ from kdcheck.verdict.intervals import (
 )
 from kdcheck.verdict.measured import Measured
 from kdcheck.verdict.p_values import sample_of, task_p_values
-from kdcheck.verdict.power import seeds_to_decide
+from kdcheck.verdict.seeds_needed import seeds_to_decide
 from kdcheck.verdict.spread import NO_PRIOR, Prior
 from kdcheck.verdict.words import DECIDING, REGIONS, Word, signed
 
@@ -121,7 +121,7 @@ class Verdict:
     @property
     def seeds(self) -> int:
         """Number of seeds measured, on each task; 0 for INVALID and NOT_RUN."""
-        judged = self.word not in (Word.INVALID, Word.NOT_RUN)
+        judged = self.measured is not None and self.word not in (Word.INVALID, Word.NOT_RUN)
         return self._arrays.effects.shape[-1] if judged else 0
 
     @property
@@ -160,7 +160,7 @@ class Verdict:
     @cached_property
     def tasks(self) -> tuple[TaskResult, ...]:
         """What each task says by itself; empty before the first look."""
-        if not self.seeds_used:
+        if not self.seeds_used or not self.seeds:
             return ()
         effects_TS = self._arrays.effects
         used_TS, size_T = effects_TS[:, : self.seeds_used], self._arrays.size
@@ -184,7 +184,7 @@ class Verdict:
     def _shows(self, task: TaskResult, word: Word, rivals: int = 1) -> bool:
         """Whether a task by itself shows a word at this look, among so many claims."""
         plan = self.criterion.plan
-        rate = plan.rate(word) * plan.weights[plan.looks.index(self.seeds_used)]
+        rate = plan.rate(word) * plan.weights[plan.reached(self.seeds_used) - 1]
         return rivals * task.p[word] <= rate and task.own_p[word] <= rate
 
     @property
