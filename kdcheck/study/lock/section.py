@@ -152,7 +152,9 @@ class Section:
                 task["name"]: TaskFacts(**{k: v for k, v in task.items() if k != "name"})
                 for task in values["tasks"]
             }
-            plan = {k: tuple(v) if isinstance(v, list) else v for k, v in values["plan"].items()}
+            plan: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in values["plan"].items()
+            }
             given = {"tasks": tasks, "plan": Plan(**plan), "seeds": tuple(values["seeds"])}
             return cls(**{**values, **given, "earlier": tuple(values["earlier"])})
         except (ClaimError, KeyError, TypeError, AttributeError) as error:
