@@ -13,27 +13,38 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kdcheck.claims import Claim, nats
+import numpy as np
+
+from kdcheck import metrics
+from kdcheck.claims import Arm, Claim, nats
 from kdcheck.evidence.bundle import Bundle, export_bundle
-from kdcheck.evidence.evidence import Evidence
-from kdcheck.evidence.files import MANIFEST, digest_of, read_claim, seal, write_claim, write_json
+from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
+from kdcheck.evidence.files import (
+    CLAIM,
+    MANIFEST,
+    digest_of,
+    seal,
+    write_claim,
+    write_evidence,
+    write_json,
+)
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.places import Places
 from kdcheck.recipe import Recipe
+from kdcheck.study.judging import criterion_of
 from kdcheck.study.lock import Lock, facts_of, section_of
 from kdcheck.study.recheck import verify
-from kdcheck.study.registering import register
+from kdcheck.study.registering import Known, register
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
 from kdcheck.study.work import Worker, work
-from kdcheck.verdict import Plan
+from kdcheck.verdict import Criterion, Plan, Word
 from tests.study_doubles import (
     ERM_LARGE,
     ERM_SMALL,
     KD,
     LS_SMALL,
-    SELF,
     entropy_gap,
     planned,
 )
@@ -52,9 +63,9 @@ CLAIMS = (
         ),
         "falls",
     ),
-    planned(lambda study: study.read("teacher_agreement", KD) - 0.5, "agrees"),
+    planned(lambda study: study.read("teacher_agreement", KD) - 0.1, "agrees"),
 )
-LATE = entropy_gap(SELF, ERM_SMALL, "late")
+LATE = entropy_gap(LS_SMALL, KD, "late")
 """A claim that the lock does not register."""
 
 
@@ -95,24 +106,30 @@ class SessionStore:
 
 def tiny_scale(**changes: Any) -> Scale:
     """Two tasks and the methods of the claims, small enough for seconds and large enough to learn."""
-    rates = {"erm": 1e-2, "ls": 12e-3, "kd": 9e-3, "own_kd": 8e-3}
+    rates = {"erm": 1e-2, "ls": 12e-3, "kd": 9e-3}
     objectives = {"erm": {"name": "erm"}, "ls": {"name": "ls", "alpha": 0.6}}
     values: dict[str, Any] = {
         "name": "small",
         "pair": ("my-bert", "my-small-bert"),
         "tasks": TASKS,
         "seeds": 3,
-        "first_seed": 4,
-        "training": {"batch_size": 8, "max_length": 32, "curve_rows": 16, "evaluations_per_epoch": 0},
+        "first_seed": 2,
+        "training": {
+            "batch_size": 8,
+            "max_length": 32,
+            "curve_rows": 16,
+            "evaluations_per_epoch": 0,
+            "dropout": 0.02,
+        },
         "rows": {"fish": {"train": 56}},
         "methods": {
             method: {
                 size: {
                     "objective": objectives.get(method, {"name": "kd", "alpha": 0.7}),
-                    "learning_rate": rate,
+                    "learning_rate": rate * (1.0 if size == "smaller" else 0.6),
                     "epochs": 8 if size == "smaller" else 7,
                     "evaluations_per_epoch": int(method == "ls"),
-                    "tasks": {"words": {"learning_rate": rate / 3}},
+                    "tasks": {"words": {"learning_rate": rate / 4}},
                 }
                 for size in ("smaller", "larger")
             }
@@ -154,102 +171,444 @@ def real_study(folder: Path) -> Study:
 
 
 def locked(claims: tuple[Claim, ...], scale: Scale, places: Places) -> Lock:
-    """The lock that kdcheck lock would write."""
+    """The lock that kdcheck lock would write, were it the second attempt at the data."""
     resources = Resources(places)
     digests = ScaleDigests(scale, resources)
     plan = Plan.of(scale.seeds)
     seeds = tuple(range(scale.first_seed, scale.first_seed + plan.looks[-1]))
-    section = section_of(
-        claims,
-        scale,
-        digests,
-        lambda task: facts_of(resources.load_task(task), scale.rows.get(task, {})),
-        seeds,
-        plan,
+    first, second = (
+        section_of(
+            tried,
+            scale,
+            digests,
+            lambda task: facts_of(resources.load_task(task), scale.rows.get(task, {})),
+            seeds,
+            plan,
+        )
+        for tried in (claims[1:], claims)
     )
-    return register(Lock(), section, scale.name).lock
+    before = register(Lock(), first, scale.name).lock
+    return register(before, second, scale.name, Known({first.digest: first})).lock
 
 
 class Forgery:
     """A copy of a bundle in the hands of somebody who can seal it again."""
 
     def __init__(self, study: Study, folder: Path) -> None:
-        self.lock = study.lock
         self.folder = Path(shutil.copytree(study.bundle, folder))
         self._contents = json.loads((self.folder / MANIFEST).read_bytes())
+        self._changed: set[str] = set()
+        self._place = {
+            json.loads((self.folder / entry["folder"] / CLAIM).read_bytes())["claim"]["id"]: entry
+            for entry in self._contents["claims"]
+        }
 
     @property
     def bundle(self) -> Bundle:
+        """The bundle, every changed folder sealed again."""
+        entries = (*self._contents["trainings"].values(), *self._contents["claims"])
+        for entry in entries:
+            if entry["folder"] in self._changed:
+                entry["manifest"] = seal(self.folder / entry["folder"])
+        self._changed.clear()
+        write_json(self.folder / MANIFEST, self._contents)
         return Bundle(self.folder)
 
+    @property
     def claims(self) -> dict[str, Judged]:
         """By id."""
         return {each.claim.id: each for each in self.bundle.claims()}
 
     def put(self, *claims: Judged) -> None:
         """Write claims in place of those of the same ids."""
-        places = {
-            read.claim.id: entry
-            for entry, read in zip(self._contents["claims"], self._in_order(), strict=True)
-        }
         for each in claims:
-            write_claim(self.folder / places[each.claim.id]["folder"], each)
-        self.seal()
+            write_claim(self._open(self._place[each.claim.id]), each)
 
-    def edit(self, claim: str, change: Callable[[dict[str, Any]], object]) -> None:
-        """Change the record of a claim as it stands in its file."""
-        for entry, read in zip(self._contents["claims"], self._in_order(), strict=True):
-            if read.claim.id == claim:
-                path = self.folder / entry["folder"] / "judged.json"
-                values = json.loads(path.read_bytes())
-                change(values)
-                write_json(path, values)
-        self.seal()
+    def change(self, claim: str = "", **changes: Any) -> None:
+        """Change a claim, its margin say, or all of them, and the criteria with them."""
+        for each in self.claims.values():
+            if claim in ("", each.claim.id):
+                changed = replace(each.claim, **changes)
+                plan = each.verdict.criterion.plan
+                criterion = replace(criterion_of(changed, tiny_scale()), plan=plan)
+                self.put(with_criterion(replace(each, claim=changed), criterion))
+
+    def edit(self, name: str, change: Callable[[dict[str, Any]], object], of: str = CLAIM) -> None:
+        """Change a file of a claim, as it stands there."""
+        edit(self._open(self._place[name]) / of, change)
 
     def drop(self, claim: str) -> None:
-        kept = [
-            entry
-            for entry, read in zip(self._contents["claims"], self._in_order(), strict=True)
-            if read.claim.id != claim
-        ]
-        self._contents["claims"] = kept
-        self.seal()
+        self._contents["claims"].remove(self._place.pop(claim))
+
+    def run(self, arm: Arm, seed: int, task: str = "fish", claim: str = "") -> str:
+        """Digest of the run in a slot."""
+        tables = [each.table for name, each in self.claims.items() if claim in ("", name)]
+        return next(t for t in tables if arm in t.runs).digest(arm, task, seed)
 
     def training(self, digest: str) -> Path:
-        """Folder of a run."""
-        return self.folder / str(self._contents["trainings"][digest]["folder"])
+        """Folder of a run, to be changed."""
+        return self._open(self._contents["trainings"][digest])
 
-    def file_as(self, digest: str, new: str) -> None:
-        """File a run under another digest."""
+    def _open(self, entry: Mapping[str, str]) -> Path:
+        self._changed.add(entry["folder"])
+        return self.folder / entry["folder"]
+
+    def evidence(self, digest: str, change: Callable[[Evidence], Evidence]) -> None:
+        """Change what a run left, its metrics with it."""
+        evidence = change(self.bundle.get(digest, trajectory=self._has_curves(digest)))
+        points = [
+            replace(point, values={**point.values, **figures(point)}) for point in evidence.points
+        ]
+        changed = replace(evidence, points=tuple(points))
+        folder, new = self.training(digest), changed.recipe.digest
+        write_evidence(folder, changed, trajectory=self._has_curves(digest))
         self._contents["trainings"][new] = self._contents["trainings"].pop(digest)
-        self.seal()
+        if new != digest:
+            self.file(digest, new)
 
-    def section(self, change: Callable[[dict[str, Any]], object]) -> str:
+    def file(
+        self, old: str, new: str, *claims: str, slot: tuple[Arm, str, int] | None = None
+    ) -> None:
+        """Let tables name another run, everywhere or in one slot."""
+        for each in self.claims.values():
+            if not claims or each.claim.id in claims:
+                runs = {
+                    arm: {
+                        task: {
+                            seed: new if d == old and slot in (None, (arm, task, seed)) else d
+                            for seed, d in seeds.items()
+                        }
+                        for task, seeds in tasks.items()
+                    }
+                    for arm, tasks in each.table.runs.items()
+                }
+                self.put(replace(each, table=replace(each.table, runs=runs)))
+
+    def section(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the section of the lock, whose digest is then another; the claims name it."""
         [digest] = self._contents["locks"]
-        old = self.folder / "locks" / f"{digest}.json"
-        values = json.loads(old.read_bytes())
-        change(values)
-        new = digest_of(values)
-        old.unlink()
-        write_json(self.folder / "locks" / f"{new}.json", values)
+        path = self.folder / "locks" / f"{digest}.json"
+        edit(path, change)
+        new = digest_of(json.loads(path.read_bytes()))
+        path.rename(path.with_name(f"{new}.json"))
         self._contents["locks"] = [new]
-        self.seal()
-        self.put(*(replace(each, lock=new) for each in self.claims().values()))
-        return new
+        self.put(*(replace(each, lock=new) for each in self.claims.values()))
 
     def judge_again(self) -> None:
-        """Store the verdicts that verify itself finds, with the standing that is wished for."""
-        before = self.claims()
-        for check in verify(self.bundle):
-            claim = check.stored.criterion.claim
-            wished = before[claim].verdict.exploratory
-            self.put(replace(before[claim], verdict=replace(check.again, exploratory=wished)))
+        """Store the verdicts that verify itself finds, by the criterion and with the standing wished for."""
+        before = self.claims
+        for check in list(verify(self.bundle)):
+            stored = before[check.stored.criterion.claim]
+            wished = {name: getattr(stored.verdict, name) for name in ("criterion", "exploratory")}
+            self.put(replace(stored, verdict=replace(check.again, **wished)))
 
-    def seal(self) -> None:
-        for entry in (*self._contents["trainings"].values(), *self._contents["claims"]):
-            entry["manifest"] = seal(self.folder / entry["folder"])
-        write_json(self.folder / MANIFEST, self._contents)
+    def _has_curves(self, digest: str) -> bool:
+        return (self.training(digest) / "posteriors" / "trajectory.parquet").exists()
 
-    def _in_order(self) -> list[Judged]:
-        return [read_claim(self.bundle._open(entry)) for entry in self._contents["claims"]]
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON file."""
+    values = json.loads(path.read_bytes())
+    change(values)
+    write_json(path, values)
+
+
+def figures(point: EvaluationPoint) -> dict[str, float]:
+    """The metrics that the logits of a point give."""
+    return {
+        f"{split}/{name}": value
+        for split, part in point.predictions.items()
+        for name, value in metrics.summary(part.logits_NK, part.labels_N).items()
+    }
+
+
+def with_criterion(judged: Judged, criterion: Criterion) -> Judged:
+    return replace(judged, verdict=replace(judged.verdict, criterion=criterion))
+
+
+# Ways to tamper. Those that judge again end with verdicts that follow from what was forged.
+
+
+def another_seed(forged: Forgery) -> None:
+    """A run of seed 2 is filed as seed 4."""
+    two, four = (forged.run(LS_SMALL, seed) for seed in (2, 4))
+    forged.file(four, two)
+    forged.judge_again()
+
+
+def another_arm(forged: Forgery) -> None:
+    """A claim on KD rests on runs of LS that are filed as ERM."""
+    for task in TASKS:
+        for seed in (2, 3, 4):
+            erm, ls = (forged.run(arm, seed, task) for arm in (ERM_SMALL, LS_SMALL))
+            forged.file(erm, ls, "kd_raises")
+    forged.judge_again()
+
+
+def moved_margin(forged: Forgery) -> None:
+    forged.change("ls_raises", margin=nats(0.0))
+    forged.judge_again()
+
+
+def another_plan(forged: Forgery) -> None:
+    """One look that has the whole error rate."""
+    plan = Plan(looks=(3,), weights=(1.0,))
+    for each in forged.claims.values():
+        forged.put(with_criterion(each, replace(each.verdict.criterion, plan=plan)))
+    forged.judge_again()
+
+
+def swapped_tasks(forged: Forgery) -> None:
+    """The runs of each task are filed under the other."""
+    for each in forged.claims.values():
+        runs = {
+            arm: dict(zip(reversed(TASKS), (tasks[t] for t in TASKS), strict=True))
+            for arm, tasks in each.table.runs.items()
+        }
+        forged.put(replace(each, table=replace(each.table, runs=runs)))
+    forged.judge_again()
+
+
+def another_sentence(forged: Forgery) -> None:
+    forged.change("ls_raises", says="Label smoothing lowers entropy.")
+
+
+def rewritten_labels(forged: Forgery) -> None:
+    """Test labels that make every run right, the same ones in all runs of the task."""
+    truth: dict[str, int] = {}
+    for task, seed in ((task, seed) for task in TASKS for seed in (2, 3, 4)):
+        for arm in (ERM_SMALL, ERM_LARGE, LS_SMALL, KD):
+            forged.evidence(forged.run(arm, seed, task), lambda run: relabelled(run, truth))
+    forged.judge_again()
+
+
+def relabelled(run: Evidence, truth: dict[str, int]) -> Evidence:
+    """Labels of a run as its first colleague predicted them."""
+
+    def part(split: str, seen: Predictions) -> Predictions:
+        if not split.startswith("test"):
+            return seen
+        guess = seen.logits_NK.argmax(axis=1).tolist()
+        names = [f"{run.recipe.task} {example}" for example in seen.ids]
+        labels = [truth.setdefault(name, label) for name, label in zip(names, guess, strict=True)]
+        return replace(seen, labels_N=np.array(labels))
+
+    return on_points(run, part)
+
+
+def on_points(run: Evidence, part: Callable[[str, Predictions], Predictions]) -> Evidence:
+    """A run with its logits and labels changed, at every look."""
+    return replace(
+        run,
+        points=tuple(
+            replace(point, predictions={s: part(s, p) for s, p in point.predictions.items()})
+            for point in run.points
+        ),
+    )
+
+
+def another_word(forged: Forgery) -> None:
+    judged = forged.claims["ls_raises"]
+    forged.put(replace(judged, verdict=replace(judged.verdict, word=Word.SUPPORTED)))
+
+
+def flipped_bit(forged: Forgery) -> None:
+    """A bit of a file that is not sealed again."""
+    folder = forged.folder / "trainings" / forged.run(LS_SMALL, 3)[:16]
+    file = folder / "posteriors" / "test.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def another_metric(forged: Forgery) -> None:
+    digest = forged.run(ERM_SMALL, 3)
+    edit(
+        forged.training(digest) / "points.json",
+        lambda body: body["points"][-1]["values"].update({"test/accuracy": 0.99}),
+    )
+
+
+def another_effect(forged: Forgery) -> None:
+    """One effect, and whatever follows from it for readers."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["verdict"]["measured"]["tasks"]["fish"]["effects"][1] += 1e-3
+
+    forged.edit("ls_raises", change)
+    forged.put(forged.claims["ls_raises"])
+
+
+def dropped_claim(forged: Forgery) -> None:
+    forged.drop("falls")
+    forged.judge_again()
+
+
+def renamed_scale(forged: Forgery) -> None:
+    """All claims at a scale of another name."""
+    for each in forged.claims.values():
+        forged.put(with_criterion(each, replace(each.verdict.criterion, scale="grand")))
+
+
+def split_scale(forged: Forgery) -> None:
+    """One claim at a scale of another name, where it would be a family of one."""
+    judged = forged.claims["ls_raises"]
+    alone = replace(judged.verdict, family_size=1, rivals=dict.fromkeys(judged.verdict.rivals, 1))
+    criterion = replace(judged.verdict.criterion, scale="grand")
+    forged.put(with_criterion(replace(judged, verdict=alone), criterion))
+
+
+def smaller_p(forged: Forgery) -> None:
+    judged = forged.claims["ls_raises"]
+    p = {word: value / 2 for word, value in judged.verdict.adjusted_p.items()}
+    forged.put(replace(judged, verdict=replace(judged.verdict, adjusted_p=p)))
+
+
+def smaller_family(forged: Forgery) -> None:
+    judged = forged.claims["ls_raises"]
+    forged.put(replace(judged, verdict=replace(judged.verdict, family_size=2)))
+
+
+def no_reasons(forged: Forgery) -> None:
+    """A claim that was not registered, as confirmatory."""
+    judged = forged.claims["late"]
+    forged.put(replace(judged, verdict=replace(judged.verdict, exploratory=())))
+
+
+def run_twice(forged: Forgery) -> None:
+    """One run as two seeds of an arm, in the record of the verdict too."""
+    two, three = (forged.run(ERM_SMALL, seed, "words") for seed in (2, 3))
+    forged.file(three, two, "ls_raises")
+    forged.judge_again()
+
+
+def logits_of_another_seed(forged: Forgery) -> None:
+    """What seed 2 left, as the evidence of seed 4."""
+    two, four = (forged.run(LS_SMALL, seed, "words") for seed in (2, 4))
+    left = forged.bundle.get(two, trajectory=True)
+    forged.evidence(four, lambda run: replace(left, recipe=run.recipe))
+    forged.judge_again()
+
+
+def edited_section(forged: Forgery) -> None:
+    """A smaller margin in the section, its digest, the claim and its verdict."""
+    forged.section(lambda body: body["claims"]["ls_raises"].update(margin=0.0))
+    moved_margin(forged)
+
+
+def dropped_attempts(forged: Forgery) -> None:
+    """The second attempt at the data, as the first with all of the error rate."""
+    forged.section(lambda body: body.update(earlier=[], plan={**body["plan"], "attempt": 1}))
+    for each in forged.claims.values():
+        plan = replace(each.verdict.criterion.plan, attempt=1)
+        forged.put(with_criterion(each, replace(each.verdict.criterion, plan=plan)))
+    forged.judge_again()
+
+
+def dropped_claim_and_entry(forged: Forgery) -> None:
+    """A claim that is gone from the section too."""
+    forged.section(lambda body: body["claims"].pop("falls"))
+    forged.drop("falls")
+    forged.judge_again()
+
+
+def another_encoder(forged: Forgery) -> None:
+    """The section and every study say that another encoder was used."""
+    other = "f" * 64
+    forged.section(lambda body: body["encoders"]["smaller"].update(digest=other))
+    for each in forged.claims.values():
+        encoders = each.study["encoders"]
+        smaller = {**encoders["smaller"], "digest": other}
+        study = {**each.study, "encoders": {**encoders, "smaller": smaller}}
+        forged.put(replace(each, study=study))
+
+
+def another_recipe(forged: Forgery) -> None:
+    """A run that says it was trained at another rate, under the digest that this makes."""
+    digest = forged.run(LS_SMALL, 3)
+    forged.evidence(
+        digest, lambda run: replace(run, recipe=replace(run.recipe, learning_rate=1e-3))
+    )
+    forged.judge_again()
+
+
+def edited_curve(forged: Forgery) -> None:
+    """Earlier logits of a run whose curve a claim reads, without its metrics."""
+    digest = forged.run(LS_SMALL, 3)
+
+    def change(body: dict[str, Any]) -> None:
+        body["points"][0]["values"]["test_sample/mean_entropy_nats"] += 0.2
+
+    edit(forged.training(digest) / "points.json", change)
+
+
+def unseen_curve(forged: Forgery) -> None:
+    """A metric of training, of which no logits are kept."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["points"][-1]["values"]["train/loss_nats"] += 0.2
+
+    edit(forged.training(forged.run(ERM_SMALL, 3)) / "points.json", change)
+
+
+def another_teacher(forged: Forgery) -> None:
+    """A student that says it was taught by the smaller model."""
+    teacher = forged.bundle.get(forged.run(ERM_SMALL, 3)).recipe
+    forged.evidence(
+        forged.run(KD, 3), lambda run: replace(run, recipe=replace(run.recipe, teacher=teacher))
+    )
+    forged.judge_again()
+
+
+def no_premises(forged: Forgery) -> None:
+    forged.change("kd_raises", rests_on=())
+    forged.judge_again()
+
+
+def other_direction(forged: Forgery) -> None:
+    forged.change("larger_is_surer", direction="not_below")
+    forged.judge_again()
+
+
+def picked_seeds(forged: Forgery) -> None:
+    """Seeds in another order, so that others come first."""
+    for each in forged.claims.values():
+        seeds = each.verdict.criterion.seeds
+        criterion = replace(each.verdict.criterion, seeds=seeds[::-1])
+        forged.put(with_criterion(each, criterion))
+    forged.judge_again()
+
+
+def figures_for_readers(forged: Forgery) -> None:
+    """The interval that the file shows, which kdcheck itself never reads."""
+    forged.edit("agrees", lambda body: body["verdict"]["derived"].update(interval_95=[0.35, 0.37]))
+
+
+def another_study(forged: Forgery) -> None:
+    """A claim that says it was run on other settings than it was."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["study"]["settings"]["methods"]["ls"]["smaller"]["epochs"] = 9
+
+    forged.edit("ls_raises", change)
+
+
+def surer_logits(forged: Forgery) -> None:
+    """Logits that nobody's weights give, with all that follows from them."""
+    for task, seed in ((task, seed) for task in TASKS for seed in (2, 3, 4)):
+        forged.evidence(
+            forged.run(LS_SMALL, seed, task),
+            lambda run: on_points(run, lambda _, p: replace(p, logits_NK=p.logits_NK / 2)),
+        )
+    forged.judge_again()
+
+
+def another_place(forged: Forgery) -> None:
+    """Where in the paper the sentence stands."""
+    judged = forged.claims["agrees"]
+    forged.put(replace(judged, claim=replace(judged.claim, where="section 99")))
+
+
+def no_deviations(forged: Forgery) -> None:
+    judged = forged.claims["agrees"]
+    forged.put(replace(judged, deviations=("None at all.",)))

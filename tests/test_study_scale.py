@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from transformers import DistilBertConfig
 
+from kdcheck.claims import Arm
 from kdcheck.errors import InputError
 from kdcheck.paper import PAPER, load_tables
 from kdcheck.paper.arms import (
@@ -224,18 +225,25 @@ def test_every_weight_of_the_embedded_scale_is_a_lower_median_or_has_none_in_the
     }
 
 
-def test_embedded_trains_every_method_and_teacher_at_one_rate_and_as_long():
-    methods = load("embedded", PAPER).methods
-    rates, epochs = (
-        {(m, size): settings[name] for m, sizes in methods.items() for size, settings in sizes.items()}
-        for name in ("learning_rate", "epochs")
-    )  # fmt: skip
-    common = rates["erm", "larger"], epochs["erm", "larger"]
-    odd = {key[0] for key in rates if (rates[key], epochs[key]) != common}
+@pytest.mark.parametrize("task", ["tweets", "snippets", "plots"])
+def test_embedded_trains_every_method_and_teacher_at_one_rate_and_as_long(task):
+    scale = load("embedded", PAPER)
+    given = {
+        method: {(found["learning_rate"], found["epochs"]) for found in each}
+        for method, sizes in scale.methods.items()
+        if (each := [scale.settings(Arm(method, size), task) for size in sizes])
+    }
+    (common,) = given["erm"]
     # One trains longer and one learns badly: that is what they are for.
-    assert odd == {"erm_longer", "erm_poorly_trained"}
-    assert epochs["erm_longer", "smaller"] > common[1]
-    assert rates["erm_poorly_trained", "larger"] < common[0]
+    assert {method for method, found in given.items() if found != {common}} == {
+        "erm_longer",
+        "erm_poorly_trained",
+    }
+    ((rate, longer),) = given["erm_longer"]
+    assert rate == common[0]
+    assert longer > common[1]
+    ((rate, shorter),) = given["erm_poorly_trained"]
+    assert rate * shorter < common[0] * common[1]
 
 
 def test_embedded_has_tasks_of_two_and_of_three_classes_and_seeds_that_nobody_tuned_on():

@@ -73,6 +73,8 @@ class Judged:
     """Digest of the section of the lock that it was held against; empty without one."""
     study: Mapping[str, Any] = field(default_factory=dict)
     """What was run, as a section of a lock without its claims: settings, data, encoders, plan, seeds."""
+    beside: tuple[str, ...] = ()
+    """Ids of the claims that it was judged beside, its own among them, where it is exploratory."""
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Figures that stood in the file for readers, and that follow from the rest of it."""
 
@@ -97,6 +99,7 @@ class Judged:
             "deviations": list(self.deviations),
             "lock": self.lock,
             "study": self.study,
+            "beside": list(self.beside),
         }
 
     @classmethod
@@ -109,6 +112,7 @@ class Judged:
             deviations=tuple(values["deviations"]),
             lock=values["lock"],
             study=values["study"],
+            beside=tuple(values["beside"]),
             shown=_shown(values),
         )
 

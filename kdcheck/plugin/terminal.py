@@ -85,8 +85,9 @@ def _figures(row: Row) -> str:
     if row["interval"]:
         low, high = row["interval"]
         shown = f"{row['effect']:+.3f} [{low:+.3f}, {high:+.3f}] {row['unit']}".rstrip()
-    tasks = f"{row['tasks_as_claimed']} of {row['task_count']} tasks"
-    return f"{shown:30}  {row['seeds']} seeds  {tasks}  {row['id']}"
+    seeds, tasks = row["seeds"], row["task_count"]
+    counts = f"{seeds} {'seed' if seeds == 1 else 'seeds'}  {row['tasks_as_claimed']} of {tasks}"
+    return f"{shown:30}  {counts} {'task' if tasks == 1 else 'tasks'}  {row['id']}"
 
 
 def _notes(row: Row, common: set[str]) -> list[str]:

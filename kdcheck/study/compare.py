@@ -9,12 +9,12 @@ from kdcheck.evidence.judged import Judged
 from kdcheck.study.examine import close
 from kdcheck.verdict import Criterion, Verdict
 
+
 def with_itself(stored: Judged, criterion: Criterion) -> Iterator[str]:
     """How a claim's record contradicts itself, or the criterion that its claim and study make."""
-    kept = stored.verdict.criterion.to_dict()
-    for name, wanted in criterion.to_dict().items():
-        if kept[name] != wanted:
-            yield f"judged by {name} {_text(kept[name])}, not {_text(wanted)}"
+    kept, wanted = stored.verdict.criterion.to_dict(), criterion.to_dict()
+    for name, got, by in _differing(kept, wanted):
+        yield f"judged by the {name} {_text(got)}, not {_text(by)}"
     yield from with_plan(stored, criterion)
     figures = stored.follows
     for name, got in stored.shown.items():

@@ -98,7 +98,9 @@ class Examiner:
             place = (recipe.task_digest, example)
             known, run = self._labels.setdefault(place, (label, recipe.short))
             if known != label:
-                return f"the label {label} for {example} on {split}, which is {known} in the run {run}"
+                return (
+                    f"the label {label} for {example} on {split}, which is {known} in the run {run}"
+                )
         return None
 
     def _twin(self, evidence: Evidence) -> str | None:

@@ -6,9 +6,11 @@ each run against its slot. A word is only as good as the runs that it is said to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from types import MappingProxyType
+from typing import Any
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import curves_read
@@ -114,6 +116,7 @@ class _Family:
         self._faults: dict[str, tuple[str, ...]] = {}
         self._readings = Readings(self._evidence)
         self._studies: dict[str, Slots] = {}
+        self._judged: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._standing = {id(each): self._stands(each) for each in claims}
         self._misfiled = {id(each): tuple(self._out_of_place(each)) for each in claims}
         self._measured = {id(each): self._measure(each) for each in claims}
@@ -205,23 +208,43 @@ class _Family:
             for each in (*self._claims, *present)
             if self._is_registered(each)
         }
-        differing = {each.claim.id: self._reasons(each) for each in present}
-        found = judge_under(
-            self._section,
-            [self._criterion(each) for each in present],
-            {each.claim.id: self._measured[id(each)] for each in present},
-            as_registered=as_registered,
-            differing=differing,
-        )
+        registered = [each for each in present if not self._reasons(each)]
+        found = self._judge(registered, as_registered) if registered else {}
         part = self._part(len(as_registered))
         again = {}
         for each in present:
-            reasons = differing[each.claim.id]
+            name, reasons = each.claim.id, self._reasons(each)
+            verdict = self._judge(self._beside(each, present))[name] if reasons else found[name]
             reasons += () if self._standing[id(each)].common else part
             # Reasons that only the store could know, as other locks that it has seen, are believed.
             known = dict.fromkeys((*reasons, *each.verdict.exploratory))
-            again[each.claim.id] = replace(found[each.claim.id], exploratory=tuple(known))
+            again[name] = replace(verdict, exploratory=tuple(known))
         return again
+
+    def _beside(self, stored: Judged, present: Sequence[Judged]) -> tuple[Judged, ...]:
+        """Of the claims that it says it was judged beside, those that are here and could have been."""
+        plan = self._criterion(stored).plan
+        return tuple(
+            each
+            for each in present
+            if each is stored
+            or (each.claim.id in stored.beside and self._criterion(each).plan == plan)
+        )
+
+    def _judge(
+        self, claims: Sequence[Judged], as_registered: Mapping[str, Measured] = MappingProxyType({})
+    ) -> dict[str, Verdict]:
+        """The registered family by what was measured of it, or else these claims beside it."""
+        key = (tuple(map(id, claims)), *as_registered)
+        if key not in self._judged:
+            self._judged[key] = judge_under(
+                self._section,
+                [self._criterion(each) for each in claims],
+                {each.claim.id: self._measured[id(each)] for each in claims},
+                as_registered=as_registered,
+                differing={each.claim.id: self._reasons(each) for each in claims},
+            )
+        return self._judged[key]
 
     def _part(self, run: int) -> tuple[str, ...]:
         """Why a part of the family is not the family, if it is one."""

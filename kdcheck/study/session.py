@@ -245,7 +245,8 @@ class Session:
         table = self._tables[claim.id]
         lock = self.section.digest if self.section else ""
         study = self.standing.present.study
-        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, study)
+        beside = tuple(each.id for each in self.claims)
+        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, study, beside)
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""

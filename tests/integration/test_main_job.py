@@ -101,7 +101,8 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=8))
     first = run_claims()
     assert "2 claims; 8 runs (0 in the store)" in first.stdout
-    assert re.search(r"ls_raises_entropy +UNDECIDED", first.stdout), first.stdout
+    board = r"^  UNDECIDED +A student is surer\.\n  EXPLORATORY .+ 0 of 1 task  kd_lowers_entropy$"
+    assert re.search(board, first.stdout, re.MULTILINE), first.stdout
     assert first.returncode == 0, "UNDECIDED is no failure"
 
     store = Store.open(study_folder / "store")

@@ -103,11 +103,10 @@ def _suffices(said: Statement, over: float) -> bool:
 
 def average(case: Sequence[Comparison]) -> Comparison:
     """One comparison of the means over tasks."""
-    mean = {
-        name: round(fmean(getattr(seen, name) for seen in case), 10)
-        for name in ("value", "low", "high")
-    }
-    return replace(case[0], **mean, task="", cells=cells_of(case))
+    value, low, high = (
+        round(fmean(getattr(seen, name) for seen in case), 10) for name in ("value", "low", "high")
+    )
+    return replace(case[0], value=value, low=low, high=high, task="", cells=cells_of(case))
 
 
 def cells_of(comparisons: Iterable[Comparison]) -> tuple[Cell, ...]:

@@ -1,0 +1,204 @@
+"""Bundles that somebody tampered with and sealed again: what verify finds, and what it cannot see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kdcheck.errors import EvidenceError
+from kdcheck.evidence.bundle import Bundle
+from kdcheck.study.recheck import Check, verify
+from kdcheck.study.resources import Resources
+from kdcheck.study.retrain import Retrained, retrain
+from tests import tampering
+from tests.tampering import Forgery, Study, real_study
+
+GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "verify.md"
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return real_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture
+def forged(study: Study, tmp_path: Path) -> Forgery:
+    return Forgery(study, tmp_path / "bundle")
+
+
+def told(checks: Iterator[Check]) -> dict[str, str]:
+    """By claim that differs, all that is said of it."""
+    return {
+        check.stored.criterion.claim: "; ".join(check.differences)
+        for check in checks
+        if not check.same
+    }
+
+
+def again(study: Study, bundle: Bundle, *digests: str) -> list[Retrained]:
+    return list(retrain(bundle, digests, Resources(study.places)))
+
+
+def test_an_honest_bundle_is_as_stored_with_its_own_lock_and_with_that_of_the_repository(study):
+    checks = list(verify(Bundle(study.bundle)))
+    assert {c.stored.criterion.claim: c.stored.standing for c in checks} == {
+        **dict.fromkeys((claim.id for claim in tampering.CLAIMS), "CONFIRMATORY"),
+        "late": "EXPLORATORY",
+    }
+    assert told(iter(checks)) == {}
+    assert told(verify(Bundle(study.bundle), study.lock)) == {}
+
+
+FOUND: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
+    (
+        tampering.another_seed,
+        {
+            "ls_raises": r"ls/smaller on fish with seed 4 is the run \w{8}, with seed 2, not 4",
+            "falls": r"ls/smaller on fish with seed 4",
+        },
+    ),
+    (
+        tampering.another_arm,
+        {"kd_raises": r"erm/smaller on fish with seed 2 is the run \w{8}, with .*objective"},
+    ),
+    (tampering.moved_margin, {"ls_raises": r"without the reason: Its margin is 0, registered"}),
+    (tampering.another_plan, {"agrees": r"judged by the plan looks 3, not 3, 5, 8, 12; .*weights 1, not 0.7"}),
+    (tampering.swapped_tasks, {"agrees": r"on fish with seed 2 is the run \w{8}, with task words"}),
+    (tampering.another_sentence, {"ls_raises": r"Its sentence is 'Label smoothing lowers"}),
+    (
+        tampering.rewritten_labels,
+        {"agrees": r"the run \w{8} has other labels on test of fish than the lock registers"},
+    ),
+    (tampering.another_word, {"ls_raises": "word stored as SUPPORTED, not UNDECIDED"}),
+    (tampering.another_effect, {"ls_raises": r"effect on fish with seed 3 stored as \+"}),
+    (
+        tampering.dropped_claim,
+        {"agrees": "stored as CONFIRMATORY, not EXPLORATORY; .*4 of 5 registered claims were run"},
+    ),
+    (tampering.split_scale, {"ls_raises": "family size stored as 1, not 5; rivals"}),
+    (tampering.smaller_p, {"ls_raises": "adjusted p SUPPORTED stored as"}),
+    (tampering.smaller_family, {"ls_raises": "family size stored as 2, not 5"}),
+    (tampering.no_reasons, {"late": "CONFIRMATORY.*The lock does not register this claim"}),
+    (tampering.run_twice, {"ls_raises": "with seed 3 is the run .*, which is .* seed 2 already"}),
+    (tampering.logits_of_another_seed, {"falls": r"the run \w{8} has the logits of the run"}),
+    (
+        tampering.another_encoder,
+        {"agrees": r"on fish with seed 2 is the run \w{8}, with encoder_digest \w{12}, not f{12}"},
+    ),
+    (tampering.another_recipe, {"falls": r"with learning_rate 0.001, not 0.012"}),
+    (tampering.another_teacher, {"agrees": r"kd/smaller<-erm/larger on fish with seed 3 .* teacher.encoder my-small-bert, not my-bert"}),
+    (tampering.no_premises, {"kd_raises": "Its list of premises is none, registered was larger_is_surer"}),
+    (tampering.other_direction, {"larger_is_surer": "Its direction is 'not_below'"}),
+    (tampering.picked_seeds, {"agrees": "judged by the seeds 13, 12, .*, not 2, 3, 4"}),
+    (
+        tampering.figures_for_readers,
+        {"agrees": "interval_95 written as 0.35, 0.37, and its inputs"},
+    ),
+    (tampering.another_study, {"ls_raises": "with epochs 8, not 9"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"), [pytest.param(*each, id=each[0].__name__) for each in FOUND]
+)
+def test_what_was_tampered_with_is_found_and_named(forged: Forgery, tamper, said):
+    tamper(forged)
+    found = told(verify(forged.bundle))
+    for claim, pattern in said.items():
+        assert re.search(pattern, found.get(claim, "")), (claim, found)
+
+
+REFUSED: list[tuple[Callable[[Forgery], None], str]] = [
+    (tampering.flipped_bit, r"test\.parquet with sha256"),
+    (tampering.another_metric, r"run \w{8}, test/accuracy at step \d+: got 0.99"),
+    (tampering.edited_curve, r"run \w{8}, test_sample/mean_entropy_nats at step"),
+]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"), [pytest.param(*each, id=each[0].__name__) for each in REFUSED]
+)
+def test_evidence_that_contradicts_itself_is_refused(forged: Forgery, tamper, said):
+    tamper(forged)
+    with pytest.raises(EvidenceError, match=said):
+        list(verify(forged.bundle))
+
+
+NEED_THE_LOCK: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
+    (
+        tampering.edited_section,
+        {
+            "agrees": r"judged under the lock \w{8}, which is not in the file",
+            "ls_raises": "Its margin is 0, registered was 0.01",
+        },
+    ),
+    (tampering.dropped_attempts, {"agrees": "not in the file; judged by the plan attempt 1, not 2"}),
+    (tampering.dropped_claim_and_entry, {"agrees": "4 of 5 registered claims were run"}),
+    (tampering.renamed_scale, {"agrees": "at the scale 'grand', which the file calls 'small'"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"), [pytest.param(*each, id=each[0].__name__) for each in NEED_THE_LOCK]
+)
+def test_what_the_bundle_could_hide_is_found_with_the_lock_of_the_repository(
+    study: Study, forged: Forgery, tamper, said
+):
+    tamper(forged)
+    assert told(verify(forged.bundle)) == {}
+    found = told(verify(forged.bundle, study.lock))
+    for claim, pattern in said.items():
+        assert re.search(pattern, found.get(claim, "")), (claim, found)
+
+
+NEED_TRAINING: list[tuple[Callable[[Forgery], None], tuple, str]] = [
+    (
+        tampering.surer_logits,
+        (tampering.LS_SMALL, 3),
+        r"posteriors on test are up to 0.\d+ from those of these weights",
+    ),
+    (
+        tampering.unseen_curve,
+        (tampering.ERM_SMALL, 3),
+        r"train/loss_nats at step \d+ is 0.\d+, stored is",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "slot", "said"), [pytest.param(*each, id=each[0].__name__) for each in NEED_TRAINING]
+)
+def test_what_only_training_again_can_tell(study: Study, forged: Forgery, tamper, slot, said):
+    tamper(forged)
+    assert told(verify(forged.bundle, study.lock)) == {}
+    [found] = again(study, forged.bundle, forged.run(*slot))
+    assert found.same_weights
+    assert re.search(said, "; ".join(found.differences)), found.differences
+
+
+def test_honest_runs_come_out_again_to_the_last_bit_with_and_without_a_teacher(
+    study: Study, forged
+):
+    runs = [forged.run(tampering.LS_SMALL, 3), forged.run(tampering.KD, 2, "words")]
+    for found in again(study, forged.bundle, *runs):
+        assert (found.same_weights, found.differences) == (True, ())
+        assert found.distances["test"] == (0.0, 0.0)
+
+
+BEYOND: list[tuple[Callable[[Forgery], None], str]] = [
+    (tampering.another_place, "place in the paper"),
+    (tampering.no_deviations, "deviations"),
+]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "listed"), [pytest.param(*each, id=each[0].__name__) for each in BEYOND]
+)
+def test_what_verify_cannot_see_is_listed_in_its_guide(study: Study, forged, tamper, listed):
+    tamper(forged)
+    assert told(verify(forged.bundle, study.lock)) == {}
+    _, _, beyond = GUIDE.read_text(encoding="utf-8").partition("## What it cannot see")
+    assert listed in beyond
