@@ -66,6 +66,7 @@ SAME_MARGIN = {
 ON_MOST_TASKS = {
     *("self_kd_lowers_entropy", "kd_and_ls_move_apart"),
     *("reverse_kd_raises_entropy", "tuned_reverse_kd_raises_entropy"),
+    "reverse_kd_runs_between_throughout",
     *("kd_beats_ls", "tuned_kd_beats_ls", "ls_lags_erm", "self_kd_beats_standard_kd"),
 }
 ON_SOME_TASK = {"kd_lowers_entropy_somewhere"}

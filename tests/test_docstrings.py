@@ -33,7 +33,7 @@ MATHEMATICS = (
     "kdcheck.objectives.targets",
     "kdcheck.theory",
     "kdcheck.verdict.p_values",
-    "kdcheck.verdict.power",
+    "kdcheck.verdict.seeds_needed",
     "kdcheck.verdict.published",
 )
 USED = (

@@ -17,10 +17,11 @@ from kdcheck.claims import Reading, nats
 from kdcheck.claims.contrast import apply, reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.judged import Judged
+from kdcheck.study.compare import with_verdict
+from kdcheck.study.examine import check_metrics
 from kdcheck.study.graph import build, recipe_of
 from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.readings import Readings
-from kdcheck.study.recheck import Check, check_metrics, judge_again
 from kdcheck.verdict import Measured, Plan, Word, judge_family
 from kdcheck.verdict.guards import FewerRuns
 from tests.study_doubles import (
@@ -309,12 +310,6 @@ def stored(claim, verdict):
     return Judged(claim, verdict, GRAPH.table(claim.measures), ())
 
 
-def test_judging_again_from_posteriors_gives_the_same_verdicts():
-    verdicts = judge(ONE, OTHER)
-    claims = [stored(claim, verdicts[claim.id]) for claim in (ONE, OTHER)]
-    assert judge_again(claims, evidence_of(GRAPH)) == verdicts
-
-
 def test_a_stored_metric_that_its_logits_do_not_give_is_named_at_any_look_and_split():
     run = evidence(run_of(KD))
     for at, split in ((0, "test_sample"), (3, "train_sample"), (-1, "validation"), (-1, "test")):
@@ -342,14 +337,13 @@ def test_verify_sees_another_word_another_fault_and_one_effect_of_one_seed():
     effects = np.array(verdict.measured.tasks["b"].effects)
     moved = with_effects(verdict, (*effects[:2], effects[2] + 1e-5))
     word = Word.REFUTED if verdict.word is not Word.REFUTED else Word.SUPPORTED
-    assert Check("p", "s", verdict, verdict).same
-    assert Check("p", "s", with_effects(verdict, tuple(effects + 1e-9)), verdict).same
+    assert list(with_verdict(verdict, verdict)) == []
+    assert list(with_verdict(with_effects(verdict, tuple(effects + 1e-10)), verdict)) == []
     for other, fact in (
         (replace(verdict, word=word), f"stored as {word}"),
         (invalid, "FewerRuns"),
         (moved, "effect on b with seed 2"),
         (replace(verdict, measured=None), "other tasks or seeds"),
     ):
-        check = Check("p", "s", other, verdict)
-        assert not check.same
-        assert any(fact in each for each in check.differences), check.differences
+        differences = list(with_verdict(other, verdict))
+        assert any(fact in each for each in differences), differences

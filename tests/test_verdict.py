@@ -21,7 +21,7 @@ from kdcheck.verdict import (
     judge,
     judge_family,
 )
-from kdcheck.verdict.power import power
+from kdcheck.verdict.seeds_needed import power
 from kdcheck.verdict.words import REGIONS
 
 SCATTER = np.array([0.01, -0.012, 0.004, -0.007, 0.005, 0.011, -0.003, -0.008, 0.002, -0.002])
@@ -274,6 +274,97 @@ def test_an_effect_at_its_margin_is_not_reachable():
     assert "no affordable number of seeds" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("centres", "spread", "holds", "cause", "said"),
+    [
+        (
+            (0.05,),
+            1.0,
+            "every",
+            "margin",
+            "Margin: the effect, +0.05 nats, lies at the margin of 0.05",
+        ),
+        ((0.07,), 9.0, "every", "noise", "Noise: the interval reaches 0.1 nats to either side"),
+        ((0.06,), 0.65, "every", "price", "Price: clear by itself, not for a family of 25"),
+        (
+            *((0.4, 0.4, -0.4, 0.05), 1.0, "most", "contradiction"),
+            "by itself SUPPORTED on 'a' and 'b', REFUTED on 'c'.",
+        ),
+        (
+            *((-0.4, -0.4, 0.0), 0.1, "some", "contradiction"),
+            "by itself REFUTED on 'a' and 'b', EQUIVALENT on 'c'.",
+        ),
+    ],
+)
+def test_an_undecided_verdict_names_its_cause(centres, spread, holds, cause, said):
+    tasks = CRITERION.tasks if len(centres) == 1 else tuple("abcdef"[: len(centres)])
+    criterion = replace(CRITERION, tasks=tasks, holds=holds)
+    company = [replace(criterion, claim=f"other_{k}") for k in range(24)]
+    measured = {criterion.claim: effects(*centres, spread=spread)}
+    verdict = judge_family([criterion, *company], measured)[criterion.claim]
+    assert (verdict.word, verdict.cause) == (Word.UNDECIDED, cause)
+    assert said in verdict.reason
+    assert verdict.to_dict()["derived"]["cause"] == cause
+    if cause == "contradiction":
+        assert "More seeds would not" in verdict.reason
+
+
+def test_only_undecided_verdicts_have_a_cause():
+    assert judge(CRITERION, effects(0.4)).cause is None
+    assert judge(CRITERION, None).cause is None
+    assert judge(CRITERION, effects(0.4, seeds=2)).cause == "seeds"
+
+
+def test_a_claim_on_average_turns_on_the_mean_over_tasks_and_shows_each_task_by_itself():
+    criterion = replace(CRITERION, tasks=("a", "b"), holds="average")
+    measured = effects(0.4, -0.1)
+    verdict = judge(criterion, measured)
+    assert verdict.word is Word.SUPPORTED
+    means = np.mean([measured.tasks[name].effects for name in ("a", "b")], axis=0)
+    assert verdict.effect == pytest.approx(means.mean())
+    theirs = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert verdict.interval() == pytest.approx((theirs.low, theirs.high))
+    raw = stats.ttest_1samp(means[:3], 0.05, alternative="greater").pvalue
+    assert verdict.p_supported == pytest.approx(4 * raw)
+    assert "on average over 2 tasks" in verdict.reason
+    # One task alone breaks no claim on average.
+    assert judge(criterion, effects(-0.4, 0.1)).word is Word.REFUTED
+    assert judge(criterion, effects(0.4, -0.4)).word is Word.EQUIVALENT
+    low, high = verdict.interval(task="b")
+    assert low < -0.1 < high
+    assert [task.p[Word.SUPPORTED] < 0.01 for task in verdict.tasks] == [True, False]
+
+
+def test_the_spread_of_like_claims_lets_a_claim_be_shown_earlier_and_is_kept_with_it():
+    alone = judge(CRITERION, effects(0.06, seeds=3))
+    assert alone.word is Word.UNDECIDED
+    like = {f"like_{k}": replace(CRITERION, claim=f"like_{k}") for k in range(9)}
+    measured = {c: effects(0.2 + 0.1 * k, seeds=3) for k, c in enumerate(like)}
+    family = judge_family(
+        [CRITERION, *like.values()], {CRITERION.claim: effects(0.07, seeds=3), **measured}
+    )
+    beside = family[CRITERION.claim]
+    assert beside.prior.df == 20, "variances that are all alike"
+    # By hand: nine like it and itself have one variance, so the class says that very one.
+    values = np.array(beside.measured.tasks["mrpc"].effects)
+    t = (values.mean() - 0.05) / (values.std(ddof=1) / np.sqrt(3))
+    assert beside.tasks[0].own_p[Word.SUPPORTED] == pytest.approx(stats.t(2).sf(t))
+    assert beside.tasks[0].p[Word.SUPPORTED] < beside.tasks[0].own_p[Word.SUPPORTED]
+    back = Verdict.from_dict(json.loads(beside.to_json()))
+    assert back.prior == beside.prior
+    assert back.tasks == beside.tasks
+
+
+def test_another_unit_is_another_class():
+    like = {f"like_{k}": replace(CRITERION, claim=f"like_{k}", unit="points") for k in range(9)}
+    measured = {c: effects(0.2, seeds=3) for c in like}
+    found = judge_family(
+        [CRITERION, *like.values()], {CRITERION.claim: effects(0.07, seeds=3), **measured}
+    )
+    assert found[CRITERION.claim].prior.df == 0
+    assert found["like_0"].prior.df == 20
+
+
 def test_a_decided_verdict_needs_no_more_seeds():
     assert judge(CRITERION, effects(0.4)).more_seeds is None
 
@@ -350,6 +441,15 @@ def test_a_criterion_that_cannot_be_judged_is_refused(changes, fact):
     with pytest.raises(ClaimError) as refused:
         replace(CRITERION, **changes)
     assert fact in str(refused.value)
+
+
+def test_a_plan_is_made_from_the_number_of_seeds_of_its_scale():
+    assert [Plan.of(n).looks for n in (2, 3, 5, 8)] == [
+        *((2, 4, 5, 8), (3, 5, 8, 12), (5, 8, 13, 20), (8, 13, 20, 32)),
+    ]
+    assert Plan.of(8).weights == (0.7, 0.1, 0.1, 0.1)
+    assert Plan(looks=(4,)).weights == (1.0,)
+    assert Plan(looks=(3, 6)).weights == (0.7, 0.3)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,14 @@ from scipy import stats
 from kdcheck.cli import main
 from kdcheck.cli.calibrate import _cells
 from kdcheck.errors import InputError
-from kdcheck.verdict import Measured, TaskEffects, Word, judge_family, looks
+from kdcheck.verdict import Measured, Plan, TaskEffects, Word, candidates, judge_family, looks
 from kdcheck.verdict import calibration as cal
+from kdcheck.verdict.candidates import CHOSEN, compare
 from kdcheck.verdict.family import settle, word_at
 from kdcheck.verdict.looks import look_at
+from kdcheck.verdict.p_values import holm
+from kdcheck.verdict.routes import ROUTES, _rerolled, routes
+from kdcheck.verdict.spread import moderated
 
 FAMILIES = 400
 
@@ -54,15 +58,10 @@ def test_leaving_out_a_price_is_caught_by_the_calibration(monkeypatch, price):
 
 def test_a_spread_that_company_lowers_is_caught_by_the_calibration(monkeypatch):
     # The plain moderated t, and no look at a claim's own spread: see decision 0100.
-    def lowered(variances_XT, df, prior):
-        df0, s0 = (np.asarray(part)[..., None] for part in prior)
-        return (df0 * s0 + df * variances_XT) / (df0 + df), df0 + df + 0 * variances_XT
-
-    monkeypatch.setattr("kdcheck.verdict.p_values.raised", lowered)
     monkeypatch.setattr(
         cal,
         "look_at",
-        lambda *given: (found := look_at(*given))._replace(own=np.zeros_like(found.own)),
+        lambda *given: (found := look_at(*given, moderated))._replace(own=np.zeros_like(found.own)),
     )
     name = "normal, one claim with 3 times the spread"
     row = cal.calibrate_row(name, Word.SUPPORTED, families=3 * FAMILIES, claims=12, seed=1)
@@ -144,6 +143,113 @@ def test_calibrate_prints_each_row_in_each_format(capsys):
     assert stored["seed"] == 0
     assert len(stored["rows"]) == cal.number_of_rows()
     assert {"any_false_supported", "bound", "invalid"} <= set(stored["rows"][0])
+
+
+# Candidates and routes
+
+
+@pytest.fixture(scope="module")
+def compared():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "HELD_TO_THE_BOUND", cal.HELD_TO_THE_BOUND[2:4])
+        return {each.name: each for each in compare(families=150, claims=8, seed=3)}
+
+
+def test_the_chosen_procedure_keeps_the_bound_and_decides_more_than_a_t_test(compared):
+    chosen, plain = compared[CHOSEN.name], compared["t, one main look"]
+    # 150 families: the bound of 0.025 and six standard errors, for the worst of 24 rates.
+    print(f"worst rate {chosen.worst:.3f} ({chosen.where}), bound 0.101")
+    assert chosen.worst < 0.101
+    ungated = compared["the same, without premises"]
+    assert all(ungated.decided[n] > plain.decided[n] for n in (5, 8))
+    assert ungated.in_the_end >= chosen.in_the_end
+    # A gate takes words back, and a graph gives a premise what its claims would have had.
+    graph = compared["the same, a graph of premises"]
+    assert all(chosen.decided[n] <= graph.decided[n] <= ungated.decided[n] for n in (5, 8, 10))
+
+
+def test_the_chosen_candidate_is_the_judge_itself():
+    # By the judge's own road, premises as a gate among them.
+    criteria = candidates._resting(cal.null_family(8, "zero", Plan.of(5)))
+    rng = np.random.default_rng(4)
+    arrays = cal.simulate(
+        cal.SEEDS["normal"],
+        criteria,
+        lambda c: np.full(len(c.tasks), 0.3 + (int(c.claim) % 3)),
+        families=3,
+        rng=rng,
+    )
+    words = CHOSEN.words(
+        criteria, Plan.of(5), lambda plan, rule: look_at(criteria, arrays, plan, rule)
+    )
+    seen = set()
+    for f in range(3):
+        measured = {
+            criterion.claim: Measured(
+                tasks={
+                    task: TaskEffects(
+                        seeds=tuple(range(20)), effects=tuple(claim.effects[f, t].tolist())
+                    )
+                    for t, task in enumerate(criterion.tasks)
+                }
+            )
+            for criterion, claim in zip(criteria, arrays, strict=True)
+        }
+        for c, verdict in enumerate(judge_family(criteria, measured).values()):
+            word = verdict.word if verdict.word is not Word.NOT_TESTABLE else Word.UNDECIDED
+            assert word_at(int(words[f, c])) is word
+            seen.add(verdict.word)
+    assert len(seen) > 1
+
+
+def test_a_graph_of_equal_claims_without_premises_is_holm():
+    rng = np.random.default_rng(5)
+    p_FC = rng.uniform(0, 0.2, size=(300, 6)) ** 2
+    hands_CC = (1 - np.eye(6)) / 5
+    found = candidates._rejected(p_FC, np.full(6, 1 / 6), hands_CC, 0.025)
+    assert (found == (holm(p_FC) <= 0.025)).all()
+    assert 0 < found.mean() < 1
+
+
+@pytest.fixture(scope="module")
+def ways():
+    return {each.name: each for each in routes(families=400, claims=4, seed=1)}
+
+
+def test_every_way_around_gains_without_a_lock_and_nothing_under_one(ways):
+    honest = ways["none: one board of the whole family"]
+    # 400 families: 0.025 and four standard errors.
+    for name, way in ways.items():
+        print(f"{name}: {way.without:.3f} without, {way.under:.3f} under a lock, bound 0.056")
+        assert way.under < 0.056
+        assert way.without >= honest.without
+    assert len(ways) == ROUTES
+    for name in (
+        "a renamed scale with one claim in it",
+        "settings changed and run again, 10 times",
+    ):
+        assert ways[name].without > 0.05
+
+
+def test_attempts_at_the_full_rate_would_be_caught(monkeypatch):
+    monkeypatch.setattr(Plan, "price", 0.9)
+    found = _rerolled(families=400, claims=4, seed=1)
+    print(f"ten attempts at the full rate: {found.under:.3f}, bound 0.056")
+    assert found.under > 0.056
+
+
+@pytest.mark.parametrize("table", ["--candidates", "--routes"])
+def test_candidates_and_routes_print_in_each_format(monkeypatch, table, capsys):
+    monkeypatch.setattr(candidates, "HELD_TO_THE_BOUND", ("normal",))
+    options = ["calibrate", table, "--families", "2", "--claims", "4", "--format"]
+    assert main([*options, "table"]) == 0
+    assert "2 families of 4" in capsys.readouterr().out
+    assert main([*options, "markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert main([*options, "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == len(lines) - 2
 
 
 def test_calibrate_is_repeatable_and_its_seed_matters():

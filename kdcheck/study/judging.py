@@ -71,9 +71,8 @@ def _effects_on(
         ]
         for reading in sorted(contrast.readings(), key=lambda reading: reading.text)
     }
-    effects = [
-        contrast.value(lambda reading, at=at: values[reading][at]) for at in range(len(table.seeds))
-    ]
+    by_seed = [{r: seen[at] for r, seen in values.items()} for at in range(len(table.seeds))]
+    effects = [contrast.value(at_seed.__getitem__) for at_seed in by_seed]
     # A reading that no seed changes would look like a seed that was ignored.
     seeded = {r: values[r] for r in values if METRICS[r.metric].seeded}
     runs = {

@@ -69,7 +69,7 @@ class Scale:
             for f in dataclasses.fields(Recipe)
             if f.name in TRAINING_FIELDS and f.default is not dataclasses.MISSING
         }
-        content = {"training": defaults | dict(self.training), "methods": methods}
+        content: dict[str, Any] = {"training": defaults | dict(self.training), "methods": methods}
         content |= {"may_collapse": sorted(set(self.may_collapse) & methods.keys())}
         content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
         # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.

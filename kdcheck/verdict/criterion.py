@@ -121,6 +121,16 @@ class Plan:
         # Rounded, so that people read .0225 and not .022500000000000003.
         return round(rate * self.price, 15)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` reads them back."""
+        return asdict(self) | {"looks": list(self.looks), "weights": list(self.weights)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The plan that :meth:`to_dict` wrote."""
+        lists = {name: tuple(stored[name]) for name in ("looks", "weights")}
+        return cls(**{**stored, **lists})
+
     def reached(self, seeds: int) -> int:
         """How many of the looks are reached with so many seeds.
 
@@ -275,8 +285,7 @@ class Criterion:
             "tasks": list(self.tasks),
             "rests_on": list(self.rests_on),
             "seeds": list(self.seeds),
-            "plan": asdict(self.plan)
-            | {"looks": list(self.plan.looks), "weights": list(self.plan.weights)},
+            "plan": self.plan.to_dict(),
         }
 
     @classmethod
@@ -294,16 +303,13 @@ class Criterion:
                 "a criterion of this version",
                 "Was it written by a newer kdcheck?",
             )
-        plan = stored["plan"]
         return cls(
             **{
                 **stored,
                 "tasks": tuple(stored["tasks"]),
                 "rests_on": tuple(stored["rests_on"]),
                 "seeds": tuple(stored["seeds"]),
-                "plan": Plan(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in plan.items()}
-                ),
+                "plan": Plan.from_dict(stored["plan"]),
             }
         )
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from kdcheck.errors import ClaimError
 from kdcheck.verdict.criterion import Criterion, Plan
 from kdcheck.verdict.family import settle, word_at
 from kdcheck.verdict.guards import Arrays, Fault, as_arrays, find_fault
-from kdcheck.verdict.looks import look_at
+from kdcheck.verdict.looks import Evidence, look_at
 from kdcheck.verdict.measured import Measured
 from kdcheck.verdict.premises import gate, premises_first
 from kdcheck.verdict.spread import NO_PRIOR, Prior
 from kdcheck.verdict.verdict import Verdict
 from kdcheck.verdict.words import DECIDING, Word
+
+NOT_REACHED = -1
+"""In the place of a look's index: the first one is still to come."""
 
 
 def judge(criterion: Criterion, measured: Measured | None) -> Verdict:
@@ -77,38 +81,48 @@ def judge_family(
     {'ls_raises_entropy': 'SUPPORTED', 'kd_raises_entropy': 'NOT_RUN'}
     """
     plan = _check_family(criteria, measured)
-    found = [measured.get(criterion.claim) for criterion in criteria]
-    faults = [
-        find_fault(criterion, m) if m and not m.is_empty else None
-        for criterion, m in zip(criteria, found, strict=True)
-    ]
-    judged = [
-        as_arrays(criterion, m) if m and not m.is_empty and fault is None else None
-        for criterion, m, fault in zip(criteria, found, faults, strict=True)
-    ]
+    found = [None if m is None or m.is_empty else m for m in map(measured.get, _ids(criteria))]
+    faults = [find_fault(c, m) if m else None for c, m in zip(criteria, found, strict=True)]
+    judged = _fit_to_judge(criteria, found, faults)
     evidence = look_at(criteria, judged, plan)
     settled = settle(evidence, plan)
+    used = list(map(partial(_look_used, plan), settled.looks.tolist(), judged))
     rivals = dict(zip(DECIDING, settled.rivals.tolist(), strict=True))
-    verdicts = {}
-    for c, criterion in enumerate(criteria):
-        used = _look_used(plan, int(settled.looks[c]), judged[c])
-        verdicts[criterion.claim] = Verdict(
+    verdicts = {
+        criterion.claim: Verdict(
             criterion=criterion,
-            measured=found[c],
+            measured=measured.get(criterion.claim),
             word=_word(int(settled.words[c]), found[c], faults[c]),
-            seeds_used=0 if used is None else plan.looks[used],
-            prior=NO_PRIOR if used is None else Prior(*map(float, evidence.priors[c][used])),
+            seeds_used=0 if used[c] == NOT_REACHED else plan.looks[used[c]],
+            prior=_prior(evidence, c, used[c]),
             adjusted_p=dict(zip(DECIDING, settled.adjusted_p[c].tolist(), strict=True)),
             family_size=len(criteria),
             rivals=rivals,
             fault=faults[c],
             exploratory=exploratory.get(criterion.claim, ()),
         )
+        for c, criterion in enumerate(criteria)
+    }
     return gate(verdicts)
 
 
+def _fit_to_judge(
+    criteria: Sequence[Criterion],
+    measured: Sequence[Measured | None],
+    faults: Sequence[Fault | None],
+) -> list[Arrays | None]:
+    return [
+        None if m is None or fault else as_arrays(criterion, m)
+        for criterion, m, fault in zip(criteria, measured, faults, strict=True)
+    ]
+
+
+def _ids(criteria: Sequence[Criterion]) -> list[str]:
+    return [criterion.claim for criterion in criteria]
+
+
 def _check_family(criteria: Sequence[Criterion], measured: Mapping[str, object]) -> Plan:
-    ids = [criterion.claim for criterion in criteria]
+    ids = _ids(criteria)
     if not ids or len(set(ids)) < len(ids):
         raise ClaimError(
             "judge_family",
@@ -143,12 +157,17 @@ def _check_family(criteria: Sequence[Criterion], measured: Mapping[str, object])
 
 
 def _word(index: int, measured: Measured | None, fault: Fault | None) -> Word:
-    if measured is None or measured.is_empty:
+    if measured is None:
         return Word.NOT_RUN
     return Word.INVALID if fault else word_at(index)
 
 
-def _look_used(plan: Plan, look: int, arrays: Arrays | None) -> int | None:
+def _look_used(plan: Plan, look: int, arrays: Arrays | None) -> int:
     """Index of the deciding look, or of the last one reached where others decided later."""
     reached = 0 if arrays is None else plan.reached(arrays.effects.shape[-1])
-    return min(look, reached - 1) if reached else None
+    return min(look, reached - 1) if reached else NOT_REACHED
+
+
+def _prior(evidence: Evidence, claim: int, look: int) -> Prior:
+    found = NO_PRIOR if look == NOT_REACHED else evidence.priors[claim][look]
+    return Prior(*map(float, found))

@@ -8,12 +8,14 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from kdcheck.claims.contrast import Reading
 from kdcheck.verdict.criterion import Criterion
-from kdcheck.verdict.measured import Measured
+from kdcheck.verdict.measured import Measured, TaskEffects
 from kdcheck.verdict.p_values import Bools, spread_is_rounding
 from kdcheck.verdict.spread import Floats
 
@@ -267,6 +269,10 @@ def _altered(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
         yield from _unlike_the_arms(criterion, measured, name)
 
 
+def _read(task: TaskEffects, at: int, reading: Reading) -> Any:
+    return task.value(reading.text, at)
+
+
 def _unlike_the_arms(criterion: Criterion, measured: Measured, name: str) -> Iterator[Fault]:
     contrast, task = measured.contrast, measured.tasks[name]
     if contrast is None:
@@ -275,7 +281,7 @@ def _unlike_the_arms(criterion: Criterion, measured: Measured, name: str) -> Ite
         yield NotTheDifference(f"measured is {contrast.text}, registered {criterion.contrast}")
     for at, (seed, effect) in enumerate(zip(task.seeds, task.effects, strict=True)):
         try:
-            again = float(contrast.value(lambda reading, at=at: task.value(reading.text, at)))
+            again = float(contrast.value(partial(_read, task, at)))
         except KeyError as missing:
             yield NotTheDifference(f"there are no values of {missing} on {name!r}")
             return

@@ -18,7 +18,7 @@ from kdcheck.verdict.p_values import (
     sample_of,
     spread_is_rounding,
 )
-from kdcheck.verdict.spread import NO_PRIOR, Floats, Prior, class_prior
+from kdcheck.verdict.spread import NO_PRIOR, Floats, Prior, Rule, class_prior, raised
 from kdcheck.verdict.words import DECIDING
 
 Kind = tuple[str, bool]
@@ -57,7 +57,12 @@ def kind_of(criterion: Criterion) -> Kind:
     return criterion.unit, criterion.holds == "average" and len(criterion.tasks) > 1
 
 
-def look_at(criteria: Sequence[Criterion], arrays: Sequence[Arrays | None], plan: Plan) -> Evidence:
+def look_at(
+    criteria: Sequence[Criterion],
+    arrays: Sequence[Arrays | None],
+    plan: Plan,
+    rule: Rule = raised,
+) -> Evidence:
     """The p values of a family at every look that is reached; 1 before, and for what cannot be judged.
 
     p after look k = min over the looks so far of p / (the look's share). By the union bound that is
@@ -69,6 +74,7 @@ def look_at(criteria: Sequence[Criterion], arrays: Sequence[Arrays | None], plan
         arrays: as many; None for a claim that cannot be judged. Leading axes, if any, are
             replications of the whole family (``calibrate``).
         plan: the family's.
+        rule: how a variance stands beside its class; another one is for ``candidates`` alone.
     """
     shape = next((a.effects.shape[:-2] for a in arrays if a is not None), ())
     p_CLXW = np.ones((len(criteria), len(plan.looks), *shape, len(DECIDING)))
@@ -84,7 +90,7 @@ def look_at(criteria: Sequence[Criterion], arrays: Sequence[Arrays | None], plan
         by_kind = _priors({c: (kind_of(criteria[c]), *part) for c, part in at_look.items()})
         for c, (effects_XTS, size_XT) in at_look.items():
             priors[c][k] = by_kind[kind_of(criteria[c])]
-            beside = sample_of(effects_XTS, size_XT, priors[c][k])
+            beside = sample_of(effects_XTS, size_XT, priors[c][k], rule)
             alone = sample_of(effects_XTS, size_XT)
             p_CLXW[c, k] = _priced(criteria[c], beside, weight)
             own_CLXW[c, k] = _priced(criteria[c], alone, weight)

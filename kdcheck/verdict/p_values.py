@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdcheck.verdict.criterion import Criterion
-from kdcheck.verdict.spread import NO_PRIOR, Floats, Prior, raised
+from kdcheck.verdict.spread import NO_PRIOR, Floats, Prior, Rule, raised
 from kdcheck.verdict.words import DECIDING, REGIONS, Region
 
 Bools = npt.NDArray[np.bool_]
@@ -52,13 +52,16 @@ class Sample(NamedTuple):
     """Degrees of freedom of the error."""
 
 
-def sample_of(effects_XTS: Floats, size_XT: Floats, prior: Prior = NO_PRIOR) -> Sample:
+def sample_of(
+    effects_XTS: Floats, size_XT: Floats, prior: Prior = NO_PRIOR, rule: Rule = raised
+) -> Sample:
     """Mean, standard error sqrt(variance / S) and degrees of freedom of each task's differences.
 
     Args:
         effects_XTS: shape (..., T, S), S >= 2, paired differences.
         size_XT: see ``spread_is_rounding``. Without spread scipy would say p = 0.
         prior: of their class; none leaves the variance as it is, with S - 1 degrees of freedom.
+        rule: how a variance stands beside its class; another one is for ``candidates`` alone.
 
     Returns:
         Parts of shape (..., T).
@@ -70,7 +73,7 @@ def sample_of(effects_XTS: Floats, size_XT: Floats, prior: Prior = NO_PRIOR) -> 
     ([0.5], [0.0577], [2.0])
     """
     seeds = effects_XTS.shape[-1]
-    variance_XT, df_XT = raised(effects_XTS.var(axis=-1, ddof=1), seeds - 1, prior)
+    variance_XT, df_XT = rule(effects_XTS.var(axis=-1, ddof=1), seeds - 1, prior)
     judged_XT = np.isfinite(variance_XT) & ~spread_is_rounding(effects_XTS, size_XT)
     error_XT = np.where(judged_XT, np.sqrt(variance_XT / seeds), np.nan)
     return Sample(effects_XTS.mean(axis=-1), error_XT, df_XT)

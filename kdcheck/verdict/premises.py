@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kdcheck.errors import ClaimError
@@ -64,14 +64,6 @@ def gate(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
                 premise_seeds=_seeds_of(failing),
             )
     return found
-
-
-def open_premises(claim: str, verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    """Ids of the claims that hold a claim back by being UNDECIDED, its premises' premises too."""
-    for premise in verdicts[claim].criterion.rests_on:
-        if verdicts[premise].word is Word.UNDECIDED:
-            yield premise
-        yield from open_premises(premise, verdicts)
 
 
 def _seeds_of(failing: Sequence[Verdict]) -> int | None:

@@ -7,6 +7,7 @@ A class is what is measured in one unit: the variances over seeds of its claims 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ class Prior(NamedTuple):
 
 
 NO_PRIOR = Prior(0.0, 0.0)
+Rule = Callable[[Floats, int, Prior], tuple[Floats, Floats]]
+"""From variances, their df and a prior to the variances and df that are judged by."""
 
 
 def class_prior(variances_XV: Floats, df: int) -> Prior:
@@ -49,7 +52,7 @@ def class_prior(variances_XV: Floats, df: int) -> Prior:
     Returns:
         Parts of shape X; no degrees of freedom where fewer than ``FEWEST`` variances are there.
 
-    Source: Smyth 2004, section 6.2.
+    Source: Smyth 2004, on the estimation of hyperparameters.
 
     >>> rng = np.random.default_rng(1)
     >>> alike = rng.standard_normal((100, 5)).var(axis=-1, ddof=1)
@@ -76,7 +79,7 @@ def class_prior(variances_XV: Floats, df: int) -> Prior:
 
 
 def _trigamma_inverse(values_X: Floats) -> Floats:
-    """Newton's method on 1 / trigamma, which is nearly linear (Smyth 2004, appendix)."""
+    """Newton's method on 1 / trigamma, which is nearly linear (Smyth 2004)."""
     from scipy.special import polygamma
 
     found_X = 0.5 + 1 / values_X
@@ -97,12 +100,21 @@ def raised(variances_XT: Floats, df: int, prior: Prior) -> tuple[Floats, Floats]
     Returns:
         Two arrays of shape (..., T): variances, and the degrees of freedom that they count for.
 
-    Source: Smyth 2004, section 3, never lowered: decision 0100.
+    Source: Smyth 2004, but never lowered: decision 0100.
 
     >>> raised(np.array([1.0, 9.0]), 4, Prior(4.0, 3.0))
     (array([2., 9.]), array([8., 8.]))
     """
+    moderated_XT, total_XT = moderated(variances_XT, df, prior)
+    return np.maximum(moderated_XT, variances_XT), total_XT
+
+
+def moderated(variances_XT: Floats, df: int, prior: Prior) -> tuple[Floats, Floats]:
+    """The same, lowered too where they are large: Smyth's own rule, which decides no verdict here.
+
+    >>> moderated(np.array([1.0, 9.0]), 4, Prior(4.0, 3.0))[0].tolist()
+    [2.0, 6.0]
+    """
     prior_df_X1, prior_X1 = (np.asarray(part)[..., None] for part in prior)
     total_XT = np.broadcast_to(prior_df_X1 + float(df), variances_XT.shape)
-    shrunk_XT = (prior_df_X1 * prior_X1 + df * variances_XT) / total_XT
-    return np.maximum(shrunk_XT, variances_XT), total_XT
+    return (prior_df_X1 * prior_X1 + df * variances_XT) / total_XT, total_XT

@@ -19,12 +19,11 @@ from kdcheck.verdict.intervals import (
 )
 from kdcheck.verdict.measured import Measured
 from kdcheck.verdict.p_values import sample_of, task_p_values
-from kdcheck.verdict.power import seeds_to_decide
+from kdcheck.verdict.seeds_needed import seeds_to_decide
 from kdcheck.verdict.spread import NO_PRIOR, Prior
 from kdcheck.verdict.words import DECIDING, REGIONS, Word, signed
 
 Cause = Literal["seeds", "contradiction", "price", "margin", "noise"]
-FAILING = (Word.REFUTED, Word.EQUIVALENT)
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Verdict:
     @property
     def seeds(self) -> int:
         """Number of seeds measured, on each task; 0 for INVALID and NOT_RUN."""
-        judged = self.word not in (Word.INVALID, Word.NOT_RUN)
+        judged = self.measured is not None and self.word not in (Word.INVALID, Word.NOT_RUN)
         return self._arrays.effects.shape[-1] if judged else 0
 
     @property
@@ -161,7 +160,7 @@ class Verdict:
     @cached_property
     def tasks(self) -> tuple[TaskResult, ...]:
         """What each task says by itself; empty before the first look."""
-        if not self.seeds_used:
+        if not self.seeds_used or not self.seeds:
             return ()
         effects_TS = self._arrays.effects
         used_TS, size_T = effects_TS[:, : self.seeds_used], self._arrays.size
@@ -185,7 +184,7 @@ class Verdict:
     def _shows(self, task: TaskResult, word: Word, rivals: int = 1) -> bool:
         """Whether a task by itself shows a word at this look, among so many claims."""
         plan = self.criterion.plan
-        rate = plan.rate(word) * plan.weights[plan.looks.index(self.seeds_used)]
+        rate = plan.rate(word) * plan.weights[plan.reached(self.seeds_used) - 1]
         return rivals * task.p[word] <= rate and task.own_p[word] <= rate
 
     @property
@@ -248,7 +247,7 @@ class Verdict:
             return None
         if not self.seeds_used:
             return "seeds"
-        if all(self._tasks_that_show(*words) for words in ((Word.SUPPORTED,), FAILING)):
+        if len(self._shown_by_task()) > 1:
             return "contradiction"
         low, high = self.interval()
         margin = self.criterion.margin
@@ -257,8 +256,12 @@ class Verdict:
             return "price"
         return "margin" if (high - low) / 2 < margin else "noise"
 
-    def _tasks_that_show(self, *words: Word) -> list[str]:
-        return [task.name for task in self.tasks if any(self._shows(task, word) for word in words)]
+    def _shown_by_task(self) -> dict[Word, list[str]]:
+        """Per word, the tasks that show it by themselves, where there are any."""
+        shown = {
+            word: [task.name for task in self.tasks if self._shows(task, word)] for word in DECIDING
+        }
+        return {word: names for word, names in shown.items() if names}
 
     def _why_undecided(self) -> str:
         if self.cause == "seeds":
@@ -276,15 +279,18 @@ class Verdict:
         low, high = self.interval()
         unit, margin = self.criterion.unit, f"{self.criterion.margin:.3g} {self.criterion.unit}"
         if self.cause == "contradiction":
-            there, here = (
-                " and ".join(map(repr, self._tasks_that_show(*words)))
-                for words in ((Word.SUPPORTED,), FAILING)
+            shown = (
+                f"{word} on {' and '.join(map(repr, names))}"
+                for word, names in self._shown_by_task().items()
             )
-            return f"Contradiction between tasks: as claimed on {there}, not so on {here}."
+            return f"Contradiction between tasks: by itself {', '.join(shown)}."
         if self.cause == "price":
-            return f"Price: clear by itself, not yet at the price of looks and {self.family_size} claims."
+            return (
+                f"Price: clear by itself, not for a family of {self.family_size} at all its looks."
+            )
         if self.cause == "margin":
-            return f"Margin: the effect, {signed(self.effect or 0.0)} {unit}, lies at the margin of {margin}."
+            effect = f"{signed(self.effect or 0.0)} {unit}"
+            return f"Margin: the effect, {effect}, lies at the margin of {margin}."
         half = f"{(high - low) / 2:.2g} {unit}"
         return f"Noise: the interval reaches {half} to either side, the margin is {margin}."
 
