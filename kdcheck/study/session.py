@@ -167,7 +167,9 @@ class Session:
             for claim, found in measured.items()
             if self.standing.measures_registered(claim)
         }
-        as_registered |= {each.claim.id: each.verdict.measured for each in self.others}
+        for each in self.others:
+            assert each.verdict.measured is not None, "such a claim is no stand-in"
+            as_registered[each.claim.id] = each.verdict.measured
         common, own = self.standing.common, self.standing.own
         verdicts = judge_under(
             self.section,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from kdcheck.study.lock import Section
@@ -146,14 +147,14 @@ class Standing:
     present: Section
     registered: Section | None
 
-    @property
+    @cached_property
     def common(self) -> tuple[str, ...]:
         """What makes every verdict exploratory whatever its claim."""
         if self.registered is None:
             return (NO_LOCK,)
         return shared_reasons(self.present, self.registered)
 
-    @property
+    @cached_property
     def own(self) -> dict[str, tuple[str, ...]]:
         """By present claim: how it differs itself."""
         if self.registered is None:

@@ -104,9 +104,8 @@ def read(path: Path) -> Lock:
             got = f"a section {digest[:8]} whose content has the digest {content[:8]}"
             step = f"It was edited by hand. {NEXT_STEP}"
             raise InputError(who, got, "what kdcheck lock wrote", step)
-    lists = ("tasks", "encoders")
     history = {
-        digest: Past(**{k: tuple(v) if k in lists else v for k, v in past.items()})
+        digest: Past(**{**past, "tasks": tuple(past["tasks"]), "encoders": tuple(past["encoders"])})
         for digest, past in values["history"].items()
     }
     families = {digest: Section.from_dict(each) for digest, each in values["families"].items()}

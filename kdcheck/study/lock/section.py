@@ -152,7 +152,11 @@ class Section:
                 task["name"]: TaskFacts(**{k: v for k, v in task.items() if k != "name"})
                 for task in values["tasks"]
             }
-            given = {"tasks": tasks, "plan": Plan.from_dict(values["plan"]), "seeds": tuple(values["seeds"])}
+            given = {
+                "tasks": tasks,
+                "plan": Plan.from_dict(values["plan"]),
+                "seeds": tuple(values["seeds"]),
+            }
             return cls(**{**values, **given, "earlier": tuple(values["earlier"])})
         except (ClaimError, KeyError, TypeError, AttributeError) as error:
             got, wanted = f"a section that cannot be read ({error!r})", "one of this version"
