@@ -17,7 +17,6 @@ from kdcheck.paper.statements.accuracies import (
     reverse_student_beats_its_teacher,
     self_kd_beats_standard_kd,
     tuned_kd_beats_ls,
-    tuned_reverse_student_beats_its_teacher,
     weak_teacher_still_helps,
 )
 
@@ -26,19 +25,16 @@ WHY = (
     "one text in two hundred, which no user would see less of; on the paper's largest test set two "
     "independent samples alone differ by up to 1.1 points"
 )
-INTO_SMALLER = ["standard", "self"]
 
 
 @claim(kd_beats_ls, margin=HALF, because=WHY)
-@pytest.mark.parametrize("student", INTO_SMALLER)
-def test_kd_beats_ls(study, student):
-    study.judge(kd_beats_ls(student))
+def test_kd_beats_ls(study):
+    study.judge(kd_beats_ls())
 
 
 @claim(kd_beats_erm, margin=HALF, because=WHY)
-@pytest.mark.parametrize("student", INTO_SMALLER)
-def test_kd_beats_erm(study, student):
-    study.judge(kd_beats_erm(student))
+def test_kd_beats_erm(study):
+    study.judge(kd_beats_erm())
 
 
 @claim(ls_lags_erm, margin=HALF, because=WHY)
@@ -63,14 +59,8 @@ def test_reverse_gain_is_smaller(study, over):
 
 
 @claim(tuned_kd_beats_ls, margin=HALF, because=WHY)
-@pytest.mark.parametrize("student", INTO_SMALLER)
-def test_tuned_kd_beats_ls(study, student):
-    study.judge(tuned_kd_beats_ls(student))
-
-
-@claim(tuned_reverse_student_beats_its_teacher, margin=HALF, because=WHY)
-def test_tuned_reverse_student_beats_its_teacher(study):
-    study.judge(tuned_reverse_student_beats_its_teacher())
+def test_tuned_kd_beats_ls(study):
+    study.judge(tuned_kd_beats_ls())
 
 
 @claim(reverse_kd_clearly_beats_ls, margin=HALF, because=WHY)

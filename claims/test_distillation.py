@@ -21,7 +21,6 @@ from kdcheck.paper.statements.entropies import (
 )
 
 AT_TWO_CLASSES = "With two classes a teacher passes on confidence per example and nothing else."
-INTO_SMALLER = ["standard", "self"]
 LOWERED = "the margin of the claim that a larger teacher lowers entropy"
 
 
@@ -41,13 +40,12 @@ def test_self_kd_lowers_entropy(study):
 
 
 @claim(kd_lowers_entropy_somewhere, margin=nats(0.01), because=LOWERED)
-@pytest.mark.parametrize("student", INTO_SMALLER)
-def test_kd_lowers_entropy_somewhere(study, student):
-    study.judge(kd_lowers_entropy_somewhere(student))
+def test_kd_lowers_entropy_somewhere(study):
+    study.judge(kd_lowers_entropy_somewhere())
 
 
 @claim(kd_and_ls_move_apart, margin=nats(0.01), because=LOWERED)
-@pytest.mark.parametrize("student", ["standard", "self", "reverse"])
+@pytest.mark.parametrize("student", ["standard", "self"])
 def test_kd_and_ls_move_apart(study, student):
     study.judge(kd_and_ls_move_apart(student))
 
@@ -57,9 +55,8 @@ def test_kd_and_ls_move_apart(study, student):
     margin=nats(0.006),
     because="the one rise that the paper prints, of self-KD on MNLI, is as large and called very slight",
 )
-@pytest.mark.parametrize("student", INTO_SMALLER)
-def test_only_larger_students_gain_entropy(study, student):
-    study.judge(only_larger_students_gain_entropy(student))
+def test_only_larger_students_gain_entropy(study):
+    study.judge(only_larger_students_gain_entropy())
 
 
 @claim(

@@ -42,6 +42,7 @@ DRAWN = (
     "kd_stays_surer_throughout",
     "tuned_kd_stays_surer_throughout",
     "reverse_kd_runs_between_throughout",
+    "tuned_reverse_kd_runs_between_throughout",
 )
 CHECKS: Mapping[str, Callable[[Source], Outcome]] = {
     "a3_entropy_smaller": appendix.entropy_smaller,
