@@ -95,12 +95,13 @@ RESTS_ON = {
 # are smaller than half a point there, and one sentence about most settings is judged setting by setting.
 BEYOND_THE_TABLES = {
     *("ls_lags_erm", "self_kd_beats_standard_kd"),
-    *("reverse_gain_is_smaller[ls]", "reverse_kd_clearly_beats_ls", "kd_and_ls_move_apart[self]"),
+    *("reverse_gain_is_smaller[ls]", "reverse_kd_clearly_beats_ls"),
+    "kd_and_ls_move_apart[self]",
     # The one rise that is printed is as large as the margin.
     "only_larger_students_gain_entropy",
 }
-# Cases that the audit alone judges: an entropy that falls is not said of a larger student.
-NOT_CLAIMED = {"kd_and_ls_move_apart": {"reverse"}}
+# Cases that a statement has for the audit alone: in the paper's count of settings, reverse KD is an exception.
+FOR_THE_AUDIT = {"kd_and_ls_move_apart": ("reverse",)}
 
 
 PLACES = ("section", "appendix", "abstract", "introduction", "limitations", "closed form")
@@ -120,11 +121,6 @@ def cases(test):
     """The arguments of a test's parametrisation."""
     marks = [mark.args for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
     return [{name: value} for name, values in marks for value in values] or [{}]
-
-
-def claimed(test):
-    """The cases of its statement that a test judges; one without a name where there are none."""
-    return ["".join(arguments.values()) for arguments in cases(test)]
 
 
 def test_a_test_that_is_declared_stays_the_test_it_was():
@@ -166,7 +162,8 @@ def test_a_claim_judges_its_statement_case_by_case(name, test, each):
         study = Recorder()
         test(study, **arguments)
         assert study.contrasts == [said(*arguments.values())]
-    assert claimed(test) == [c for c in said.over or [""] if c not in NOT_CLAIMED.get(each.id, ())]
+    judged = [c for c in said.over if c not in FOR_THE_AUDIT.get(each.id, ())]
+    assert [tuple(a.values()) for a in cases(test)] == ([(c,) for c in judged] or [()])
 
 
 @pytest.mark.parametrize(("name", "test", "each"), CLAIMS, ids=[name for name, _, _ in CLAIMS])
@@ -337,10 +334,11 @@ def carried(each, values):
 
 def test_claims_that_the_papers_own_figures_would_not_carry_are_the_known_ones():
     short = set()
-    for _, test, each in CLAIMS:
-        contrasts = statement(each.id).contrasts()
-        for case in claimed(test):
-            values = list(PAPER.values(contrasts[case]).values())
+    for _, _, each in CLAIMS:
+        for case, contrast in statement(each.id).contrasts().items():
+            if case in FOR_THE_AUDIT.get(each.id, ()):
+                continue
+            values = list(PAPER.values(contrast).values())
             if values and not carried(each, values):
                 short.add(f"{each.id}[{case}]" if case else each.id)
     # One cell of Table 2 lies far below its floor; the audit calls it suspicious.

@@ -82,19 +82,18 @@ def curve(arm, split="test_sample"):
 
 
 def below(student, smoothed):
-    plain, smoothed = (arm.on_budget_of(student) for arm in (ERM("smaller"), smoothed))
-    gaps = (
-        curve(plain, "train_sample") - curve(student, "train_sample"),
-        curve(smoothed, "train_sample") - curve(student, "train_sample"),
-        curve(plain, "test_sample") - curve(student, "test_sample"),
-        curve(smoothed, "test_sample") - curve(student, "test_sample"),
-    )
+    others = [arm.on_budget_of(student) for arm in (ERM("smaller"), smoothed)]
+    gaps = [
+        curve(o, split) - curve(student, split)
+        for split in ("train_sample", "test_sample")
+        for o in others
+    ]
     return apply("least", apply("minimum", *gaps))
 
 
 def between(student, smoothed):
-    plain, smoothed = (arm.on_budget_of(student) for arm in (ERM("larger"), smoothed))
-    return apply("least", apply("between", curve(student), curve(plain), curve(smoothed)))
+    bounds = [curve(arm.on_budget_of(student)) for arm in (ERM("larger"), smoothed)]
+    return apply("least", apply("between", curve(student), *bounds))
 
 
 def drop(student):
