@@ -92,7 +92,7 @@ PLANTED = {
     "kd_stays_surer_throughout": (changed((2, "self_kd", "mnli", 0.25)), CANNOT_BE_DECIDED),
     "tuned_kd_stays_surer_throughout": (changed((8, "self_kd", "mnli", 0.27)), SUSPICIOUS),
     "reverse_kd_runs_between_throughout": (changed((4, "reverse_kd", "mnli", 0.13)), SUSPICIOUS),
-    "tuned_reverse_kd_runs_between_throughout": (changed((10, "reverse_kd", "mnli", 0.13)), SUSPICIOUS),
+    "tuned_reverse_kd_runs_between_throughout": (changed((10, "reverse_kd", "mrpc", 0.06)), SUSPICIOUS),
     "ls_lags_erm": (changed((3, "ls", "qnli", 88.6)), FAILS),
     "kd_beats_ls": (changed((3, "ls", "mrpc", 83.0)), FAILS),
     "tuned_kd_beats_ls": (changed((9, "self_kd", "qnli", 87.9)), FAILS),
@@ -202,12 +202,11 @@ def test_three_of_four_tasks_is_not_four():
     assert find("reverse_kd_raises_entropy", altered).outcome == FAILS
 
 
-def test_one_task_is_enough_for_some():
+def test_one_task_is_enough_for_some_and_as_sure_is_not_surer():
     said = "kd_lowers_entropy_somewhere"
     only = [(8, "standard_kd", task, 0.3) for task in TASKS if task != "sst2"]
     assert find(said, changed(*only)).margin == pytest.approx(0.1101 - 0.0107)
     assert find(said, changed(*only)).outcome == HOLDS
-    # As sure as ERM is no surer.
     assert find(said, changed(*only, (8, "standard_kd", "sst2", 0.1101))).outcome == FAILS
 
 
@@ -257,10 +256,6 @@ def test_a_curve_is_judged_by_its_end_as_the_models_of_the_tables_were_trained(n
     for contrast in map(last_point, statement(name).contrasts().values()):
         for reading in contrast.readings():
             assert (reading.split, reading.point, reading.arm.budget) == ("test", "last", None)
-
-
-def test_seen_and_unseen_text_have_one_end_in_the_tables():
-    assert "7 of 8" in find("kd_stays_surer_throughout").by_how_much
 
 
 def test_a_checked_statement_is_not_undecidable_and_ours_are_not_audited():

@@ -123,7 +123,8 @@ def retrain(
     def trained(recipe: Recipe) -> Evidence:
         from kdcheck.engine.loop import train
 
-        teacher = recipe.teacher and trained(recipe.teacher).final.predictions["train"]
+        before = trained(recipe.teacher) if recipe.teacher else None
+        teacher = before.final.predictions["train"] if before else None
         return train(recipe, resources.inputs_of(recipe), teacher=teacher, predict_train=True)
 
     for digest in digests:
