@@ -65,7 +65,10 @@ FOUND: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
         {"kd_raises": r"erm/smaller on fish with seed 2 is the run \w{8}, with .*objective"},
     ),
     (tampering.moved_margin, {"ls_raises": r"without the reason: Its margin is 0, registered"}),
-    (tampering.another_plan, {"agrees": r"judged by the plan looks 3, not 3, 5, 8, 12; .*weights 1, not 0.7"}),
+    (
+        tampering.another_plan,
+        {"agrees": r"judged by the plan looks 3, not 3, 5, 8, 12; .*weights 1, not 0.7"},
+    ),
     (tampering.swapped_tasks, {"agrees": r"on fish with seed 2 is the run \w{8}, with task words"}),
     (tampering.another_sentence, {"ls_raises": r"Its sentence is 'Label smoothing lowers"}),
     (
@@ -89,8 +92,16 @@ FOUND: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
         {"agrees": r"on fish with seed 2 is the run \w{8}, with encoder_digest \w{12}, not f{12}"},
     ),
     (tampering.another_recipe, {"falls": r"with learning_rate 0.001, not 0.012"}),
-    (tampering.another_teacher, {"agrees": r"kd/smaller<-erm/larger on fish with seed 3 .* teacher.encoder my-small-bert, not my-bert"}),
-    (tampering.no_premises, {"kd_raises": "Its list of premises is none, registered was larger_is_surer"}),
+    (
+        tampering.another_teacher,
+        {
+            "agrees": r"kd/smaller<-erm/larger on fish with seed 3 .* teacher.encoder my-small-bert, not my-bert"
+        },
+    ),
+    (
+        tampering.no_premises,
+        {"kd_raises": "Its list of premises is none, registered was larger_is_surer"},
+    ),
     (tampering.other_direction, {"larger_is_surer": "Its direction is 'not_below'"}),
     (tampering.picked_seeds, {"agrees": "judged by the seeds 13, 12, .*, not 2, 3, 4"}),
     (
@@ -135,7 +146,10 @@ NEED_THE_LOCK: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
             "ls_raises": "Its margin is 0, registered was 0.01",
         },
     ),
-    (tampering.dropped_attempts, {"agrees": "not in the file; judged by the plan attempt 1, not 2"}),
+    (
+        tampering.dropped_attempts,
+        {"agrees": "not in the file; judged by the plan attempt 1, not 2"},
+    ),
     (tampering.dropped_claim_and_entry, {"agrees": "4 of 5 registered claims were run"}),
     (tampering.renamed_scale, {"agrees": "at the scale 'grand', which the file calls 'small'"}),
 ]
