@@ -37,7 +37,7 @@ def with_verdict(stored: Verdict, again: Verdict) -> Iterator[str]:
         yield f"stored as {stored.standing}, not {again.standing}"
     for reason in again.exploratory:
         if reason not in stored.exploratory:
-            yield f"stored without the reason: {reason}"
+            yield f"stored without the reason: {reason.rstrip('.')}"
     then, now = (_judged(each) for each in (stored, again))
     for name, got, wanted in _differing(then, now):
         yield f"{name} stored as {_text(got)}, not {_text(wanted)}"

@@ -139,7 +139,10 @@ class _Family:
         yield from self._misfiled[id(stored)]
         for digest in stored.table.digests():
             yield from self._faults[digest]
-        yield from with_verdict(stored.verdict, again)
+        told = list(with_verdict(stored.verdict, again))
+        if told and (gone := self._replaced_since(stored)):
+            yield f"judged beside {', '.join(gone)}, of which another session has judged anew since"
+        yield from told
 
     # What was run
 
@@ -230,6 +233,14 @@ class _Family:
             if each is stored
             or (each.claim.id in stored.beside and self._criterion(each).plan == plan)
         )
+
+    def _replaced_since(self, stored: Judged) -> list[str]:
+        """Claims that it was judged beside and whose records are of another session, or gone."""
+        if not self._reasons(stored):
+            return []
+        here = {each.claim.id: each for each in self._claims if each.scale == stored.scale}
+        mine = ((), stored.beside)
+        return [name for name in stored.beside if name not in here or here[name].beside not in mine]
 
     def _judge(
         self, claims: Sequence[Judged], as_registered: Mapping[str, Measured] = MappingProxyType({})

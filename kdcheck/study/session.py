@@ -246,9 +246,12 @@ class Session:
             deviations = (*deviations, AT_TWO_CLASSES)
         table = self._tables[claim.id]
         lock = self.section.digest if self.section else ""
-        study = self.standing.present.study
-        beside = tuple(each.id for each in self.claims)
-        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, study, beside)
+        standing = self.standing
+        differs = bool(standing.common or standing.own[claim.id])
+        # As registered it is the section's own, so that whoever else is asked for changes no record.
+        of = standing.present if differs or self.section is None else self.section
+        beside = tuple(each.id for each in self.claims) if differs else ()
+        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, of.study, beside)
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""

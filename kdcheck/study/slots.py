@@ -20,6 +20,8 @@ Slot = tuple[Arm, str, int]
 """An arm, a task and a seed."""
 SHOWN = 3
 """Fields that are named one by one where many differ."""
+DIGITS = 64
+"""Of a sha256."""
 OF_LOOKS = ("evaluations_per_epoch", "curve_rows")
 """Fields of a recipe that decide what is seen of a model while it trains, and not what it becomes."""
 
@@ -116,4 +118,5 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return value[:12] if isinstance(value, str) else str(value)
+    is_digest = isinstance(value, str) and len(value) == DIGITS
+    return value[:12] if is_digest else str(value)

@@ -18,6 +18,7 @@ from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import session
 from kdcheck.study.lock import Lock, TaskFacts, section_of
+from kdcheck.study.recheck import verify
 from kdcheck.study.registering import Known, register
 from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
@@ -308,3 +309,38 @@ def test_a_claim_with_too_many_runs_to_list_links_to_the_table_of_them(
     short = text()
     assert "[seed 2](" not in short
     assert f"[All 12 runs]({store.trainings_url('one')})" in short
+
+
+# Judged again
+
+
+def differing(store: Store, lock: Lock | None = None) -> dict[str, tuple[str, ...]]:
+    return {c.stored.criterion.claim: c.differences for c in verify(store, lock) if not c.same}
+
+
+def test_what_sessions_store_is_what_verify_finds_whichever_claims_they_asked_for(
+    run: Run, store: Store
+):
+    lock = locked(ONE, OTHER, BESIDE)
+    run(ONE, lock=lock)
+    assert differing(store, lock) == {}
+    run(OTHER, FALSE, lock=lock)
+    assert differing(store, lock) == {}
+    run(ONE, OTHER, BESIDE, FALSE, lock=lock)
+    assert differing(store, lock) == {}
+    run(BESIDE, lock=lock)
+    assert differing(store, lock) == {}
+
+
+def test_without_a_lock_each_session_is_a_family_that_verify_judges_again(run: Run, store: Store):
+    run(ONE, OTHER, FALSE)
+    run(ONE)
+    assert differing(store) == {}
+
+
+def test_a_claim_whose_company_was_judged_anew_cannot_be_judged_again(run: Run, store: Store):
+    run(ONE, OTHER, FALSE)
+    run(OTHER, BESIDE, at=scale(training={"batch_size": 4}))
+    found = differing(store)
+    assert set(found) <= {"one", "false"}
+    assert found["false"][0].startswith("judged beside other, of which another session has judged")
