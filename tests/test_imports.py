@@ -134,7 +134,6 @@ LISTED = {
     ("study/resources.py", "kdcheck.encoders"): "transformers: verdicts on stored runs need none",
     ("study/resources.py", "kdcheck.engine.inputs"): "torch: a second run judges without it",
     ("study/session.py", "kdcheck.evidence.store"): "mlflow: planning comes first",
-    ("study/retrain.py", "kdcheck.engine.loop"): "torch: which runs are drawn is said before it loads",
     ("study/work.py", "kdcheck.engine.loop"): "torch: a job whose runs are all there needs none",
     ("study/work.py", "kdcheck.engine.settings"): "the same",
     ("study/worker.py", "kdcheck.engine.loop"): "a worker imports ahead while the study is planned",
