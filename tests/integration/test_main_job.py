@@ -99,19 +99,21 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     run_claims: Run, study_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=8))
+    assert "attempt 1" in _lock(study_folder)
     first = run_claims()
     assert "2 claims; 8 runs (0 in the store)" in first.stdout
-    board = r"^  UNDECIDED +A student is surer\.\n  EXPLORATORY .+ 0 of 1 task  kd_lowers_entropy$"
+    board = r"^  UNDECIDED +A student is surer\.\n .+ 0 of 1 task  kd_lowers_entropy$"
     assert re.search(board, first.stdout, re.MULTILINE), first.stdout
+    assert "EXPLORATORY" not in first.stdout
     assert first.returncode == 0, "UNDECIDED is no failure"
 
     store = Store.open(study_folder / "store")
     before = {digest: store.run_url(digest) for digest in store.digests()}
     assert len(before) == 8  # two seeds of four arms
 
-    bundle = study_folder / "bundle"
+    bundle, lock = study_folder / "bundle", study_folder / "claims.lock"
     assert main(["export", str(bundle), "--store", str(study_folder / "store")]) == 0
-    assert main(["verify", str(bundle)]) == 0
+    assert main(["verify", str(bundle), "--lock", str(lock)]) == 0
     assert "every verdict is as stored" in capsys.readouterr().out
     page = study_folder / "page.html"
     assert main(["report", "--bundle", str(bundle), "--output", str(page)]) == 0
@@ -124,13 +126,27 @@ def test_the_main_job_runs_from_claims_to_report_and_the_second_time_trains_noth
     (study_folder / "test_claims.py").write_text(CLAIMS.format(margin=0.02))
     moved = run_claims("-k", "ls_raises_entropy")
     assert "(4 in the store)" in moved.stdout
-    assert "judged together with 1 more claims that the store holds" in moved.stdout
-    assert re.search(r"ls_raises_entropy +INVALID", moved.stdout), moved.stdout
-    assert "he criterion changed after the first run" in moved.stdout
+    assert "1 of them here and 1 more in the store" in moved.stdout
+    assert (
+        "EXPLORATORY, not as registered\n  Its margin is 0.02, registered was 0.05." in moved.stdout
+    )
     assert {digest: store.run_url(digest) for digest in store.digests()} == before
     assert store._runs.look(left).info.status == "KILLED"
+    standing = {each.claim.id: each.verdict.standing for each in store.claims()}
+    assert standing == {"kd_lowers_entropy": "CONFIRMATORY", "ls_raises_entropy": "EXPLORATORY"}
     assert {each.verdict.family_size for each in store.claims()} == {2}
     assert main(["verify", "--store", str(study_folder / "store")]) == 0
+    # Registered now, it is a further try at what was seen.
+    assert "attempt 2" in _lock(study_folder)
+
+
+def _lock(folder: Path) -> str:
+    """What registering the claims of a folder says, in a process that has no other claims."""
+    command = "-m kdcheck lock test_claims.py --scale smoke.toml --store store"
+    command += " --data-dir data --model-dir models"
+    return subprocess.run(
+        [sys.executable, *command.split()], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def _left_by_a_dead_process(store: Store) -> str:
