@@ -36,7 +36,7 @@ from kdcheck.engine.schedule import Schedule
 from kdcheck.evidence.evidence import Predictions
 from kdcheck.objectives import ERM, Distillation
 from kdcheck.recipe import Recipe
-from kdcheck.tasks import SPLITS, Task, load_task
+from kdcheck.tasks import Task, load_task
 
 WANTED = {"A": {"sst2": 10.0, "mrpc": 3.5}, "B": {"sst2": 2.2, "mrpc": 1.3}, "C": {}}
 CPU = torch.device("cpu")
@@ -69,7 +69,6 @@ def prepare_work(name: str, args: argparse.Namespace) -> tuple[Work, Predictions
     recipe = Recipe(
         task=name,
         task_digest=part.digest,
-        **dict(zip((f"{split}_rows" for split in SPLITS), (rows, 32, 32), strict=True)),
         encoder="minilm-6",
         encoder_digest=large.digest,
         objective=ERM(),

@@ -87,16 +87,17 @@ PLANTED = {
     "fitted_ls_keeps_its_floor": (changed((2, "ls", "mnli", 1.07)), HOLDS),
     "tuned_ls_keeps_its_floor": (changed((12, "qnli/smaller/ls", "alpha", 0.2332)), SUSPICIOUS),
     "ls_entropy_near_floor": (rows([4, 10], ["ls"], 0.3), HOLDS),
-    "kd_lowers_entropy_somewhere": (rows([2], ["self_kd"], 0.3), FAILS),
+    "kd_lowers_entropy_somewhere": (rows([8], ["standard_kd"], 0.3), FAILS),
     "student_ends_near_its_teacher": (changed((2, "standard_kd", "sst2", 0.0830)), SUSPICIOUS),
     "kd_stays_surer_throughout": (changed((2, "self_kd", "mnli", 0.25)), CANNOT_BE_DECIDED),
     "tuned_kd_stays_surer_throughout": (changed((8, "self_kd", "mnli", 0.27)), SUSPICIOUS),
     "reverse_kd_runs_between_throughout": (changed((4, "reverse_kd", "mnli", 0.13)), SUSPICIOUS),
+    "tuned_reverse_kd_runs_between_throughout": (changed((10, "reverse_kd", "mrpc", 0.06)), SUSPICIOUS),
     "ls_lags_erm": (changed((3, "ls", "qnli", 88.6)), FAILS),
     "kd_beats_ls": (changed((3, "ls", "mrpc", 83.0)), FAILS),
-    "tuned_kd_beats_ls": (changed((9, "self_kd", "qnli", 88.8)), FAILS),
+    "tuned_kd_beats_ls": (changed((9, "self_kd", "qnli", 87.9)), FAILS),
     "self_kd_beats_standard_kd": (changed((3, "self_kd", "mnli", 81.0)), FAILS),
-    "kd_beats_erm": (changed((3, "standard_kd", "mnli", 81.0)), FAILS),
+    "kd_beats_erm": (changed((3, "standard_kd", "mnli", 80.0)), FAILS),
     "reverse_gain_is_smaller": (changed((5, "reverse_kd", "mrpc", 90.0)), FAILS),
     "reverse_student_beats_its_teacher": (changed((5, "reverse_kd", "sst2", 93.0)), FAILS),
     "tuned_reverse_student_beats_its_teacher": (changed((9, "erm", "sst2", 95.0)), FAILS),
@@ -164,6 +165,7 @@ OTHERWISE = {
     CANNOT_BE_DECIDED: {
         *("kd_drops_entropy_early", "smoothing_shows_on_seen_text"),
         *("tuned_kd_stays_surer_throughout", "reverse_kd_runs_between_throughout"),
+        "tuned_reverse_kd_runs_between_throughout",
         "self_kd_settings_at_temperature_1",
         *("knowledge_at_two_classes", "dissimilar_profiles", "limited_data_explains_self_kd"),
         "one_seed_suffices",
@@ -200,13 +202,12 @@ def test_three_of_four_tasks_is_not_four():
     assert find("reverse_kd_raises_entropy", altered).outcome == FAILS
 
 
-def test_one_task_is_enough_for_some_but_each_kind_of_student_needs_its_own():
+def test_one_task_is_enough_for_some_and_as_sure_is_not_surer():
     said = "kd_lowers_entropy_somewhere"
-    only = [(2, "self_kd", task, 0.3) for task in TASKS if task != "sst2"]
-    assert find(said, changed(*only)).margin == pytest.approx(0.1101 - 0.0977)
+    only = [(8, "standard_kd", task, 0.3) for task in TASKS if task != "sst2"]
+    assert find(said, changed(*only)).margin == pytest.approx(0.1101 - 0.0107)
     assert find(said, changed(*only)).outcome == HOLDS
-    # As sure as ERM is no surer, whatever the other kind of student does.
-    assert find(said, changed(*only, (2, "self_kd", "sst2", 0.1101))).outcome == FAILS
+    assert find(said, changed(*only, (8, "standard_kd", "sst2", 0.1101))).outcome == FAILS
 
 
 @pytest.mark.parametrize(
@@ -255,10 +256,6 @@ def test_a_curve_is_judged_by_its_end_as_the_models_of_the_tables_were_trained(n
     for contrast in map(last_point, statement(name).contrasts().values()):
         for reading in contrast.readings():
             assert (reading.split, reading.point, reading.arm.budget) == ("test", "last", None)
-
-
-def test_seen_and_unseen_text_have_one_end_in_the_tables():
-    assert "7 of 8" in find("kd_stays_surer_throughout").by_how_much
 
 
 def test_a_checked_statement_is_not_undecidable_and_ours_are_not_audited():

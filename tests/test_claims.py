@@ -66,7 +66,7 @@ SAME_MARGIN = {
 ON_MOST_TASKS = {
     *("self_kd_lowers_entropy", "kd_and_ls_move_apart"),
     *("reverse_kd_raises_entropy", "tuned_reverse_kd_raises_entropy"),
-    "reverse_kd_runs_between_throughout",
+    *("reverse_kd_runs_between_throughout", "tuned_reverse_kd_runs_between_throughout"),
     *("kd_beats_ls", "tuned_kd_beats_ls", "ls_lags_erm", "self_kd_beats_standard_kd"),
 }
 ON_SOME_TASK = {"kd_lowers_entropy_somewhere"}
@@ -85,6 +85,7 @@ RESTS_ON = {
     "reverse_kd_raises_entropy": ("larger_model_is_surer",),
     "reverse_kd_stays_far_below_ls": ("reverse_kd_raises_entropy",),
     "reverse_kd_runs_between_throughout": ("larger_model_is_surer",),
+    "tuned_reverse_kd_runs_between_throughout": ("larger_model_is_surer",),
     "tuned_standard_kd_lowers_entropy": ("larger_model_is_surer",),
     "tuned_reverse_kd_raises_entropy": ("larger_model_is_surer",),
     "tuned_reverse_kd_stays_far_below_ls": ("tuned_reverse_kd_raises_entropy",),
@@ -93,12 +94,14 @@ RESTS_ON = {
 # Claims that the paper's own figures, taken as exact, do not carry at our margin: its gaps in accuracy
 # are smaller than half a point there, and one sentence about most settings is judged setting by setting.
 BEYOND_THE_TABLES = {
-    *("kd_beats_erm[standard]", "kd_beats_erm[self]", "ls_lags_erm", "self_kd_beats_standard_kd"),
+    *("ls_lags_erm", "self_kd_beats_standard_kd"),
     *("reverse_gain_is_smaller[ls]", "reverse_kd_clearly_beats_ls"),
-    *("kd_and_ls_move_apart[self]", "kd_and_ls_move_apart[reverse]"),
+    "kd_and_ls_move_apart[self]",
     # The one rise that is printed is as large as the margin.
-    "only_larger_students_gain_entropy[self]",
+    "only_larger_students_gain_entropy",
 }
+# Cases that a statement has for the audit alone: in the paper's count of settings, reverse KD is an exception.
+FOR_THE_AUDIT = {"kd_and_ls_move_apart": ("reverse",)}
 
 
 PLACES = ("section", "appendix", "abstract", "introduction", "limitations", "closed form")
@@ -159,10 +162,8 @@ def test_a_claim_judges_its_statement_case_by_case(name, test, each):
         study = Recorder()
         test(study, **arguments)
         assert study.contrasts == [said(*arguments.values())]
-    assert [tuple(a.values()) for a in cases(test)] == [(c,) for c in said.over] or cases(test) == [
-        {}
-    ]
-    assert bool(said.over) == (cases(test) != [{}])
+    judged = [c for c in said.over if c not in FOR_THE_AUDIT.get(each.id, ())]
+    assert [tuple(a.values()) for a in cases(test)] == ([(c,) for c in judged] or [()])
 
 
 @pytest.mark.parametrize(("name", "test", "each"), CLAIMS, ids=[name for name, _, _ in CLAIMS])
@@ -234,7 +235,7 @@ def test_margins_of_accuracy_are_half_a_point_and_twice_that_for_like():
     margins = {each.id: each.margin.size for _, _, each in CLAIMS if each.margin.unit == "points"}
     others = {"virtual_teacher_is_as_accurate_as_kd": 1.0, "plain_models_have_learned": 5.0}
     assert margins == {name: others.get(name, 0.5) for name in margins}
-    assert len(margins) == 12
+    assert len(margins) == 11
 
 
 def test_half_a_point_lies_within_what_two_samples_of_the_papers_largest_test_set_differ_by():
@@ -281,7 +282,7 @@ def test_nearness_to_the_teacher_is_the_largest_distance_that_is_printed_rounded
 
 
 def test_one_rise_is_printed_and_as_large_as_the_margin_of_no_rise():
-    falls = PAPER.values(statement("only_larger_students_gain_entropy")("self"))
+    falls = PAPER.values(statement("only_larger_students_gain_entropy")())
     assert [round(-fall, 4) for fall in falls.values() if fall < 0] == [0.006]
     assert claim_named("only_larger_students_gain_entropy").margin == nats(0.006)
 
@@ -335,6 +336,8 @@ def test_claims_that_the_papers_own_figures_would_not_carry_are_the_known_ones()
     short = set()
     for _, _, each in CLAIMS:
         for case, contrast in statement(each.id).contrasts().items():
+            if case in FOR_THE_AUDIT.get(each.id, ()):
+                continue
             values = list(PAPER.values(contrast).values())
             if values and not carried(each, values):
                 short.add(f"{each.id}[{case}]" if case else each.id)

@@ -193,7 +193,7 @@ def test_the_smaller_minilm_is_the_larger_with_some_layers_left_out(packaged):
     larger, smaller = (load_encoder(name) for name in PAIRS["minilm"])
     whole = larger.build(num_classes=2, seed=0).eval()
     slice_ = smaller.build(num_classes=2, seed=0).eval()
-    layers = (0, 1, 2, 3, 5)
+    layers = (0, 5)
     whole.bert.encoder.layer = torch.nn.ModuleList(whole.bert.encoder.layer[i] for i in layers)
     batch = {"input_ids": torch.randint(5, 100, (3, 9), generator=torch.Generator().manual_seed(0))}
     with torch.no_grad():
@@ -218,7 +218,7 @@ def test_tiny_encoders_have_projected_word_embeddings_and_all_else_from_the_seed
 
 @pytest.mark.parametrize(
     ("name", "width", "heads"),
-    [("narrow-96", 96, 2), ("narrow-64", 64, 2), ("narrow-48", 48, 1), ("narrow-32", 32, 1)],
+    [("narrow-64", 64, 2), ("narrow-32", 32, 1)],
 )
 def test_a_narrow_encoder_is_one_layer_on_the_first_coordinates_of_a_tiny_one(
     packaged, name, width, heads
@@ -256,8 +256,7 @@ def test_projection_keeps_the_best_inner_products_that_so_few_dimensions_allow()
 
 
 def test_every_encoder_has_a_digest_of_its_own_and_keeps_it(packaged):
-    narrow = [f"narrow-{width}" for width in (96, 64, 48, 32)]
-    names = [*PAIRS["minilm"], *PAIRS["tiny"], *narrow]
+    names = [*PAIRS["minilm"], "minilm-5", *PAIRS["tiny"], *PAIRS["narrow"]]
     digests = [load_encoder(name).digest for name in names]
     assert len(set(digests)) == len(names)
     assert digests == [load_encoder(name).digest for name in names]

@@ -469,6 +469,24 @@ def test_a_plan_that_cannot_be_judged_is_refused(changes):
         Plan(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "decides"),
+    [
+        *(({name: "other"}, True) for name in ("claim", "unit", "contrast", "paper", "scale")),
+        *(({name: "other"}, False) for name in ("says", "because")),
+        ({"tasks": ("sst2",)}, True),
+        ({"margin": 0.06}, True),
+        ({"direction": "within"}, True),
+        ({"holds": "some"}, True),
+        ({"rests_on": ("premise",)}, True),
+        ({"seeds": tuple(range(1, 11))}, True),
+        ({"plan": replace(CRITERION.plan, attempt=2)}, True),
+    ],
+)
+def test_the_digest_of_a_criterion_is_of_all_that_decides_and_of_no_wording(changes, decides):
+    assert (replace(CRITERION, **changes).digest != CRITERION.digest) is decides
+
+
 def test_a_stored_criterion_with_unknown_fields_is_refused():
     with pytest.raises(ClaimError, match=r"unknown fields \['power'\]"):
         Criterion.from_dict({**CRITERION.to_dict(), "power": 0.8})

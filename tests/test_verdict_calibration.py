@@ -288,6 +288,18 @@ def test_the_documented_table_is_the_one_that_the_documented_command_prints():
         assert found[row] == list(_cells(fresh))
 
 
+def test_the_documented_candidates_and_routes_are_those_of_the_code(ways):
+    text = Path(__file__).parents[1].joinpath("docs", "verdicts.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    for names in (
+        [f"{c.name} (chosen)" if c is CHOSEN else c.name for c in candidates.CANDIDATES],
+        list(ways),
+    ):
+        at = [row[:1] for row in rows].index(names[:1])
+        assert [row[0] for row in rows[at : at + len(names)]] == names
+        assert rows[at + len(names) :][:1] in ([], [[]]), "no row besides"
+
+
 def test_the_example_of_the_guide_prints_what_the_guide_says(capsys):
     text = Path(__file__).parents[1].joinpath("docs", "verdicts.md").read_text(encoding="utf-8")
     _, program, _, printed, *_ = text.split("```")

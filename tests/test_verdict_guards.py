@@ -277,6 +277,13 @@ def test_an_effect_that_is_not_the_contrast_of_its_arms_is_not_judged():
     assert kind == "NotTheDifference"
 
 
+def test_what_was_measured_must_be_what_was_registered():
+    turned = replace(LIMITED, contrast=f"{ERM_NAME} - {LS_NAME}")
+    kind, reason = fault_of(sound(), criterion=turned)
+    assert kind == "NotTheDifference"
+    assert f"registered {turned.contrast}" in reason
+
+
 def test_curves_and_constants_are_part_of_the_contrast():
     curve = reading("mean_entropy_nats", Arm("erm", "smaller"), split="test_sample", point="every")
     floor = reading("smoothing_floor_nats", Arm("ls", "smaller"))

@@ -201,13 +201,13 @@ def claim(
         rests_on=tuple(rests_on),
         paper=paper,
     )
+    return lambda test: _marked(test, declared)
 
-    def mark(test: Test) -> Test:
-        theme = (test.__globals__.get("__doc__") or "").strip().partition("\n")[0].rstrip(".")
-        setattr(test, ATTRIBUTE, replace(declared, theme=theme))
-        return test
 
-    return mark
+def _marked(test: Test, declared: Claim) -> Test:
+    theme = (test.__globals__.get("__doc__") or "").strip().partition("\n")[0].rstrip(".")
+    setattr(test, ATTRIBUTE, replace(declared, theme=theme))
+    return test
 
 
 def _check(

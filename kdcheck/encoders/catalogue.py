@@ -21,7 +21,7 @@ from kdcheck.fetch import cache_root, fetch_wheel_members
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
-    "minilm": ("minilm-6", "minilm-5"),
+    "minilm": ("minilm-6", "minilm-2"),
     "tiny": ("tiny-2", "tiny-1"),
     "narrow": ("narrow-64", "narrow-32"),
 }
@@ -63,8 +63,8 @@ def load_encoder(
     Traceback (most recent call last):
         ...
     kdcheck.errors.EncoderError: encoder 'bert-large': got an unknown name; wanted one of \
-bert-base-uncased, distilbert-base-uncased, minilm-5, minilm-6, narrow-32, narrow-48, narrow-64, \
-narrow-96, tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
+bert-base-uncased, distilbert-base-uncased, minilm-2, minilm-5, minilm-6, narrow-32, narrow-64, \
+tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
     if model_dir is not None and (model_dir / name).is_dir():
         return _from_folder(name, model_dir / name)
@@ -219,10 +219,9 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "distilbert-base-uncased": _from_hub,
     "minilm-6": partial(_minilm, layers=(0, 1, 2, 3, 4, 5)),
     "minilm-5": partial(_minilm, layers=(0, 1, 2, 3, 5)),
+    "minilm-2": partial(_minilm, layers=(0, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
-    "narrow-96": partial(_tiny, layers=1, width=96, heads=2),
     "narrow-64": partial(_tiny, layers=1, width=64, heads=2),
-    "narrow-48": partial(_tiny, layers=1, width=48, heads=1),
     "narrow-32": partial(_tiny, layers=1, width=32, heads=1),
 }

@@ -79,7 +79,11 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A row of the table: how a statistic of one model on one split is computed, and what it means."""
+    """A row of the table: how a statistic of one model on one split is computed, and what it means.
+
+    >>> [name for name, metric in METRICS.items() if metric.asked_for]
+    ['largest_entropy_nats', 'accuracy_over_majority']
+    """
 
     of: Callable[[Seen], float]
     unit: str

@@ -15,8 +15,18 @@ from kdcheck.plugin.config import is_claim
 from kdcheck.plugin.planning import lock_path, one_paper, plan
 
 WHO = "claims"
-OPTIONS = ("--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
-"""Without the plugin that walks over a million objects at the end, to find what nobody looks at here."""
+OPTIONS = (
+    "--collect-only",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:unraisableexception",
+    "-W",
+    "default",
+)
+"""Without the plugin that walks over a million objects at the end, to find what nobody looks at here; a
+project that makes warnings errors would refuse a plugin of pytest that is imported already."""
 
 
 class _Planner:

@@ -119,7 +119,8 @@ def retrain(
 
     @lru_cache(maxsize=16)
     def trained(recipe: Recipe) -> Evidence:
-        teacher = recipe.teacher and trained(recipe.teacher).final.predictions["train"]
+        before = trained(recipe.teacher) if recipe.teacher else None
+        teacher = before.final.predictions["train"] if before else None
         return train(recipe, resources.inputs_of(recipe), teacher=teacher, predict_train=True)
 
     for digest in digests:

@@ -117,7 +117,20 @@ def seeds_to_decide(
 
 
 def spread_of(effects_TS: Floats, prior: Prior) -> Floats:
-    """Standard deviation over seeds of each part of a claim, beside its class: shape (T,)."""
+    """Standard deviation over seeds of each part of a claim, beside its class.
+
+    Args:
+        effects_TS: shape (T, S), S >= 2.
+        prior: of the class.
+
+    Returns:
+        Shape (T,), in the unit of the effects.
+
+    Source: decision 0100.
+
+    >>> spread_of(np.array([[1.0, 2.0, 3.0]]), Prior(2.0, 7.0)).tolist()
+    [2.0]
+    """
     variance_T, _ = raised(effects_TS.var(axis=-1, ddof=1), effects_TS.shape[-1] - 1, prior)
     return np.sqrt(variance_T)
 
@@ -136,6 +149,26 @@ def chance_to_show(
     """Chance that one task shows a word with n seeds, all prices paid: that of the harder of both tests.
 
     The one stands beside the spread of like claims and pays for its family, the other by itself.
+
+    Args:
+        criterion: gives margin, kind, quantifier and plan.
+        word: to be shown.
+        mean: true effect, in the claim's unit.
+        sd: of the differences, see ``spread_of``.
+        seeds_N: shape (N,), each at least 2.
+        shares_N: shape (N,), what a look at so many seeds may spend of the rate.
+        rivals: claims among which the rate is divided.
+        prior_df: of the class.
+
+    Returns:
+        Shape (N,), from 0 to 1.
+
+    Source: decision 0100 for both tests.
+
+    >>> one = Criterion(claim="c", tasks=("a",), margin=0.0, because="x", unit="nats")
+    >>> chance_to_show(one, Word.SUPPORTED, mean=1.0, sd=1.0, seeds_N=np.array([5.0, 10.0]),
+    ...                shares_N=np.array([1.0, 1.0]), rivals=1, prior_df=0.0).round(2).tolist()
+    [0.38, 0.79]
     """
     region, parts = REGIONS[criterion.direction][word], criterion.parts
     rate_N = criterion.plan.rate(word) * shares_N / (parts - criterion.needed_for(word) + 1)
