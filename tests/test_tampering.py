@@ -196,7 +196,9 @@ def test_a_lock_that_lost_an_attempt_or_has_another_in_its_place_is_said(study: 
     known = Known({section.digest: section})
     later = register(study.lock, replace(section, claims=claims), "small", known).lock
     found = told(verify(bundle, later))
-    assert found["agrees"].startswith(f"judged under the lock {section.digest[:8]}, which was replaced")
+    assert found["agrees"].startswith(
+        f"judged under the lock {section.digest[:8]}, which was replaced"
+    )
     assert "Its margin is 0, registered was 0.5" in found["falls"]
 
 
