@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.study.recheck import Check, verify
+from kdcheck.study.registering import Known, register
 from kdcheck.study.resources import Resources
 from kdcheck.study.retrain import Retrained, retrain
 from tests import tampering
@@ -138,6 +140,23 @@ def test_evidence_that_contradicts_itself_is_refused(forged: Forgery, tamper, sa
         list(verify(forged.bundle))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda body: body["study"].clear(), "claim 'agrees': got a record of what was run"),
+        (lambda body: body["study"]["settings"].pop("rows"), "got a record of what was run"),
+        (
+            lambda body: body["table"]["runs"][0]["tasks"]["fish"].pop("3"),
+            "claim 'agrees': got no run of .* on fish with seed 3",
+        ),
+    ],
+)
+def test_a_record_that_lacks_something_is_refused_by_name(forged: Forgery, change, said):
+    forged.edit("agrees", change)
+    with pytest.raises(EvidenceError, match=said):
+        list(verify(forged.bundle))
+
+
 NEED_THE_LOCK: list[tuple[Callable[[Forgery], None], dict[str, str]]] = [
     (
         tampering.edited_section,
@@ -166,6 +185,21 @@ def test_what_the_bundle_could_hide_is_found_with_the_lock_of_the_repository(
     found = told(verify(forged.bundle, study.lock))
     for claim, pattern in said.items():
         assert re.search(pattern, found.get(claim, "")), (claim, found)
+
+
+def test_a_lock_that_lost_an_attempt_or_has_another_in_its_place_is_said(study: Study):
+    bundle, [section] = Bundle(study.bundle), study.lock.families.values()
+    [earlier] = section.earlier
+    found = told(verify(bundle, replace(study.lock, history={})))
+    assert found["agrees"] == f"the file has lost the earlier attempt {earlier[:8]}"
+    claims = {**section.claims, "falls": {**section.claims["falls"], "margin": 0.5}}
+    known = Known({section.digest: section})
+    later = register(study.lock, replace(section, claims=claims), "small", known).lock
+    found = told(verify(bundle, later))
+    assert found["agrees"].startswith(
+        f"judged under the lock {section.digest[:8]}, which was replaced"
+    )
+    assert "Its margin is 0, registered was 0.5" in found["falls"]
 
 
 NEED_TRAINING: list[tuple[Callable[[Forgery], None], tuple, str]] = [

@@ -12,7 +12,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
-from kdcheck.errors import EvidenceError
+from kdcheck.errors import EvidenceError, InputError
 from kdcheck.evidence.bundle import curves_read
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
@@ -133,7 +133,7 @@ class _Family:
 
     def _differences(self, stored: Judged, again: Verdict) -> Iterator[str]:
         yield from self._held.said
-        if self._held.scale not in (None, stored.scale):
+        if self._held.scale not in (None, stored.scale) and not self._reasons(stored):
             yield f"at the scale {stored.scale!r}, which the file calls {self._held.scale!r}"
         yield from with_itself(stored, self._criterion(stored))
         yield from self._misfiled[id(stored)]
@@ -160,11 +160,13 @@ class _Family:
 
     def _stands(self, stored: Judged) -> Standing:
         """What was run for a claim, held against the section."""
-        if not stored.study:
-            got, wanted = "no record of what was run", "settings, data, encoders, plan and seeds"
-            raise EvidenceError(f"claim {stored.claim.id!r}", got, wanted, NEXT_STEP)
         claims = {stored.claim.id: entry_of(stored.claim)}
-        present = Section.from_dict({**stored.study, "claims": claims})
+        try:
+            present = Section.from_dict({**stored.study, "claims": claims})
+            present.scale  # noqa: B018 - made here, where a record that lacks something can be named
+        except (KeyError, TypeError, InputError) as error:
+            got, wanted = f"a record of what was run that cannot be read ({error})", "a whole one"
+            raise EvidenceError(f"claim {stored.claim.id!r}", got, wanted, NEXT_STEP) from error
         return Standing(present, self._section)
 
     def _out_of_place(self, stored: Judged) -> Iterator[str]:

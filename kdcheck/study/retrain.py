@@ -7,20 +7,18 @@ import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from kdcheck import metrics
+from kdcheck.engine.loop import train
 from kdcheck.errors import OptionError
+from kdcheck.evidence.evidence import Evidence, Predictions
+from kdcheck.evidence.source import EvidenceSource
+from kdcheck.recipe import Recipe
 from kdcheck.study.examine import close
-
-if TYPE_CHECKING:
-    from kdcheck.evidence.evidence import Evidence, Predictions
-    from kdcheck.evidence.source import EvidenceSource
-    from kdcheck.recipe import Recipe
-    from kdcheck.study.resources import Resources
+from kdcheck.study.resources import Resources
 
 SAME_MODEL = 1e-4
 """Between posteriors, and between metrics, of one and the same weights."""
@@ -121,8 +119,6 @@ def retrain(
 
     @lru_cache(maxsize=16)
     def trained(recipe: Recipe) -> Evidence:
-        from kdcheck.engine.loop import train
-
         before = trained(recipe.teacher) if recipe.teacher else None
         teacher = before.final.predictions["train"] if before else None
         return train(recipe, resources.inputs_of(recipe), teacher=teacher, predict_train=True)

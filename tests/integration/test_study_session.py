@@ -158,6 +158,13 @@ def test_a_late_claim_is_judged_beside_the_family_and_never_makes_it_smaller(run
     assert [found[each].verdict.family_size for each in ("one", "other")] == [1, 2]
 
 
+def test_a_late_claim_of_a_later_attempt_has_its_price(run: Run):
+    first = locked(ONE, BESIDE)
+    second = locked(ONE, lock=first, known=Known(first.families))
+    found = run(ONE, OTHER, lock=second)
+    assert {each.verdict.criterion.plan.attempt for each in found.values()} == {2}
+
+
 def test_other_settings_make_every_verdict_exploratory(run: Run):
     lock = locked(ONE, OTHER)
     found = run(ONE, OTHER, lock=lock, at=scale(training={"batch_size": 16}))
@@ -265,22 +272,25 @@ def _word(verdict: Verdict, until: int) -> Word:
 @pytest.mark.parametrize(
     ("words", "fault", "is_open"),
     [
-        ((Word.UNDECIDED, Word.SUPPORTED), None, True),
-        ((Word.SUPPORTED, Word.UNDECIDED), None, False),
-        ((Word.INVALID, Word.SUPPORTED), SeedIgnored("x"), True),
-        ((Word.INVALID, Word.SUPPORTED), NotFinite("x"), False),
-        ((Word.NOT_TESTABLE, Word.UNDECIDED), None, True),
-        ((Word.NOT_TESTABLE, Word.REFUTED), None, False),
-        ((Word.NOT_TESTABLE, Word.EQUIVALENT), None, False),
-        ((Word.NOT_TESTABLE, Word.INVALID), None, False),
+        ((Word.UNDECIDED, Word.SUPPORTED, Word.SUPPORTED), None, True),
+        ((Word.SUPPORTED, Word.UNDECIDED, Word.UNDECIDED), None, False),
+        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), SeedIgnored("x"), True),
+        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), NotFinite("x"), False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.SUPPORTED), None, True),
+        ((Word.NOT_TESTABLE, Word.SUPPORTED, Word.UNDECIDED), None, True),
+        ((Word.NOT_TESTABLE, Word.REFUTED, Word.UNDECIDED), None, False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.EQUIVALENT), None, False),
+        ((Word.NOT_TESTABLE, Word.INVALID, Word.UNDECIDED), None, False),
     ],
 )
 def test_what_more_seeds_may_decide_is_open(run: Run, places, words, fault, is_open):
-    above = replace(ONE, id="above", rests_on=("one",))
-    made = Session([above, ONE], scale(), "3", places)
-    run(above, ONE)
-    mine, premise = (replace(made.verdicts[e], word=w) for e, w in zip(("above", "one"), words, strict=True))  # fmt: skip
-    made.__dict__["verdicts"] = {"above": replace(mine, fault=fault), "one": premise}
+    """Of a claim that rests on a premise, which rests on another."""
+    above, one = replace(ONE, id="above", rests_on=("one",)), replace(ONE, rests_on=("other",))
+    run(above, one, OTHER)
+    made = Session([above, one, OTHER], scale(), "3", places)
+    ids = ("above", "one", "other")
+    found = {e: replace(made.verdicts[e], word=w) for e, w in zip(ids, words, strict=True)}
+    made.__dict__["verdicts"] = {**found, "above": replace(found["above"], fault=fault)}
     assert made._is_open(made.verdicts["above"]) is is_open
 
 
