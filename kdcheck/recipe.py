@@ -63,7 +63,7 @@ class Recipe:
     ...     objective=ERM(), learning_rate=5e-5, epochs=4, seed=0,
     ... )
     >>> recipe.short
-    'a19f1d7e'
+    'd39374d4'
     """
 
     task: str

@@ -48,7 +48,8 @@ def html(record: Record) -> str:
     >>> from kdcheck.report import schema
     >>> record = dict.fromkeys(schema()["required"], []) | {
     ...     "scale": "mini", "counts": {"CONFIRMATORY": {}}, "paper": {"name": "own", "title": "T"},
-    ...     "tasks": [{"name": "a", "classes": 2, "packaged": True}], "seeds": [0],
+    ...     "tasks": [{"name": "a", "classes": 2, "train_rows": None, "test_rows": 9, "packaged": True}],
+    ...     "seeds": [0],
     ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
     >>> "<title>kdcheck: 0 of 0 claims decided, EXPLORATORY at mini scale</title>" in html(record)
     True
