@@ -46,8 +46,10 @@ def html(record: Record) -> str:
     Source: docs/guides/report.md.
 
     >>> from kdcheck.report import schema
+    >>> from kdcheck.verdict import Word
+    >>> counts = {"CONFIRMATORY": dict.fromkeys(Word, 0)}
     >>> record = dict.fromkeys(schema()["required"], []) | {
-    ...     "scale": "mini", "counts": {"CONFIRMATORY": {}}, "paper": {"name": "own", "title": "T"},
+    ...     "scale": "mini", "counts": counts, "paper": {"name": "own", "title": "T"},
     ...     "tasks": [{"name": "a", "classes": 2, "train_rows": None, "test_rows": 9, "packaged": True}],
     ...     "seeds": [0],
     ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
