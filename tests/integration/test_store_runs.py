@@ -58,11 +58,11 @@ def test_mlflow_shows_parameters_tags_curves_and_files(store):
     assert run.data.params["learning_rate"] == "5e-05"
     assert run.data.tags["role"] == "taught/smaller"
     assert run.data.tags["kdcheck.worker"] == "gw0"
-    history = client(store).get_metric_history(run.info.run_id, "test/accuracy")
-    wanted = [(p.step, p.values["test/accuracy"]) for p in sample_evidence().points]
+    history = client(store).get_metric_history(run.info.run_id, "test_sample/accuracy")
+    wanted = [(p.step, p.values["test_sample/accuracy"]) for p in sample_evidence().points]
     assert [(m.step, m.value) for m in history] == wanted
     listed = client(store).list_artifacts(run.info.run_id, "posteriors")
-    splits = ("test", "train_sample", "trajectory", "validation")
+    splits = ("test", "test_sample", "train_sample", "trajectory", "validation")
     assert [entry.path for entry in listed] == [f"posteriors/{each}.parquet" for each in splits]
 
 
@@ -98,7 +98,7 @@ def test_logging_the_metrics_twice_changes_nothing(store, monkeypatch):
     assert store.digests() == set()
     store.finish(begin(store), sample_evidence())
     [run] = runs(store)
-    history = client(store).get_metric_history(run.info.run_id, "test/accuracy")
+    history = client(store).get_metric_history(run.info.run_id, "test_sample/accuracy")
     assert len(history) == len(sample_evidence().points)
 
 
@@ -106,7 +106,7 @@ def test_more_than_a_thousand_metrics_arrive_in_batches(store):
     begun = begin(store)
     evidence = sample_evidence(steps=range(1, 401))
     store.finish(begun, evidence)
-    history = client(store).get_metric_history(begun.run_id, "test/accuracy")
+    history = client(store).get_metric_history(begun.run_id, "test_sample/accuracy")
     assert len(history) == 400
 
 
