@@ -282,7 +282,7 @@ def test_an_effect_at_its_margin_is_not_reachable():
             1.0,
             "every",
             "margin",
-            "Margin: the effect, +0.05 nats, lies at the margin of 0.05",
+            "is narrow but reaches across the margin of 0.05 nats",
         ),
         ((0.07,), 9.0, "every", "noise", "Noise: the interval reaches 0.1 nats to either side"),
         ((0.06,), 0.65, "every", "price", "Price: clear by itself, not for a family of 25"),

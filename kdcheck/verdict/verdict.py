@@ -241,7 +241,7 @@ class Verdict:
 
         ``seeds``: the first look is not reached. ``contradiction``: tasks show opposite things.
         ``price``: clear by itself, not yet among all the claims of its family. ``margin``: less noise
-        than margin, and the effect lies at the margin. ``noise``: the interval is too wide.
+        than margin, and the interval reaches across it. ``noise``: the interval is too wide.
         """
         if self.word is not Word.UNDECIDED:
             return None
@@ -268,12 +268,9 @@ class Verdict:
             first = self.criterion.plan.looks[0]
             return f"The first planned look is at {first} seeds; {self.more_seeds} more are needed."
         nearest = min(DECIDING, key=lambda word: self.adjusted_p[word])
-        parts = (
-            self._cause_text(),
-            f"Nearest is {nearest} (adjusted p = {self.adjusted_p[nearest]:.2g}).",
-            self._what_would_decide(),
-        )
-        return " ".join(parts)
+        p = self.adjusted_p[nearest]
+        near = f"Nearest is {nearest} (adjusted p = {p:.2g})." if p < 1 else "Nothing is near."
+        return " ".join((self._cause_text(), near, self._what_would_decide()))
 
     def _cause_text(self) -> str:
         low, high = self.interval()
@@ -289,8 +286,8 @@ class Verdict:
                 f"Price: clear by itself, not for a family of {self.family_size} at all its looks."
             )
         if self.cause == "margin":
-            effect = f"{signed(self.effect or 0.0)} {unit}"
-            return f"Margin: the effect, {effect}, lies at the margin of {margin}."
+            reach = f"{signed(low)} to {signed(high)} {unit}"
+            return f"Margin: the interval, {reach}, is narrow but reaches across the margin of {margin}."
         half = f"{(high - low) / 2:.2g} {unit}"
         return f"Noise: the interval reaches {half} to either side, the margin is {margin}."
 
