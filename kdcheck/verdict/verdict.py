@@ -270,7 +270,7 @@ class Verdict:
         nearest = min(DECIDING, key=lambda word: self.adjusted_p[word])
         p = self.adjusted_p[nearest]
         near = f"Nearest is {nearest} (adjusted p = {p:.2g})." if p < 1 else "Nothing is near."
-        return " ".join((self._cause_text(), near, self._what_would_decide()))
+        return f"{self._cause_text()} {near} {self._what_would_decide()}"
 
     def _cause_text(self) -> str:
         low, high = self.interval()
