@@ -230,7 +230,7 @@ def test_whatever_differs_from_the_lock_is_said_in_one_sentence(said, found):
 def test_many_settings_that_differ_are_counted():
     found = reasons(at=replace(SCALE, training={"batch_size": 4, "dropout": 0.2, "beta_1": 0.5, "beta_2": 0.5}))  # fmt: skip
     assert len(found) == 4
-    assert found[-1] == "So does 1 more setting."
+    assert found[-1] == "1 more setting differs."
 
 
 def test_a_copy_of_a_scale_with_an_unused_method_or_another_name_differs_in_nothing():

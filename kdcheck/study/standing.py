@@ -65,7 +65,7 @@ def _settings(present: Section, registered: Section) -> Iterator[str]:
     for key in differing[:SHOWN]:
         yield f"Setting {key} is {_shown(now.get(key))}, registered was {_shown(then.get(key))}."
     if (more := len(differing) - SHOWN) > 0:
-        yield f"So do {more} more settings." if more > 1 else "So does 1 more setting."
+        yield f"{more} more settings differ." if more > 1 else "1 more setting differs."
 
 
 def _only(settings: Mapping[str, Any], methods: set[tuple[str, str]]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _plan(present: Plan, registered: Plan) -> Iterator[str]:
 
 
 def _plan_text(plan: Plan) -> str:
-    return f"{plan.looks}" + f" with the rate {plan.supported:g}"
+    return f"{plan.looks} with the rate {plan.supported:g}"
 
 
 def _seeds(present: Section, registered: Section) -> Iterator[str]:
