@@ -58,6 +58,8 @@ class Store:
         self._runs = runs
         self._presence = Presence(location)
         self._known: dict[str, Run] = {}
+        self._claims: dict[str, Judged] = {}
+        """By seal, which changes with any byte: what a session lists again and again."""
 
     @classmethod
     def create(cls, place: Location | Path | str) -> Store:
@@ -93,7 +95,7 @@ class Store:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
             runs = self._current_claims(paper=paper, scale=scale)
-            found = [files.read_claim(self._sealed(run)) for run in runs]
+            found = [self._judged(run) for run in runs]
         # The newest of each, should two sessions on a server have raced.
         newest = {(*each.family, each.claim.id): each for each in reversed(found)}
         return selected(newest.values())
@@ -303,6 +305,12 @@ class Store:
     def _sealed(self, run: Run) -> SealedFiles:
         who = f"store {self.location}, run {run.info.run_id}"
         return SealedFiles(self._runs.reader(run), run.data.tags[SEAL], who)
+
+    def _judged(self, run: Run) -> Judged:
+        seal = run.data.tags[SEAL]
+        if seal not in self._claims:
+            self._claims[seal] = files.read_claim(self._sealed(run))
+        return self._claims[seal]
 
     def _require_own(self, begun: Begun) -> Run:
         run = self._runs.look(begun.run_id)
