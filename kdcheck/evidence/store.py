@@ -168,7 +168,7 @@ class Store:
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
             with self._lock():
                 run = self._require_own(begun)
-                self._runs.put(begun.run_id, folder)
+                self._runs.put(run, folder)
                 self._runs.log(run, tags=tags, metrics=rows)
                 self._runs.end(begun.run_id, "FINISHED")
         return begun.run_id
@@ -334,7 +334,7 @@ class Store:
 
     def _add_claim(self, judged: Judged, folder: Path, tags: Mapping[str, str]) -> Run:
         run = self._runs.add(CLAIMS, tags)
-        self._runs.put(run.info.run_id, folder)
+        self._runs.put(run, folder)
         rows = layout.judged_metrics(judged)
         params = layout.judged_parameters(judged)
         self._runs.log(run, params=params, metrics=rows, tags={CURRENT: "true"})
