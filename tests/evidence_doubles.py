@@ -226,6 +226,13 @@ class MemoryTracking:
         self.runs.append(SimpleNamespace(experiment=name, info=info, data=data, files={}))
         return self.runs[-1]
 
+    def states(self, name: str, tag: str, value: str) -> list[str]:
+        return [run.info.status for run in self.search(name, f"tags.{tag} = '{value}'")]
+
+    def state(self, run_id: str, tag: str) -> tuple[str, str | None]:
+        run = self.look(run_id)
+        return run.info.status, run.data.tags.get(tag)
+
     def look(self, run_id: str) -> Any:
         return self.runs[int(run_id, 16)]
 

@@ -37,10 +37,16 @@ LOCK_TIMEOUT_SECONDS = 300
 class Begun:
     """A training that was announced to the store and has not ended."""
 
-    run_id: str
+    run: Run
+    """As it was found or made, without what has been logged since."""
     recipe: Recipe
     attempt: str
     """Changes when another process takes the training up."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id in MLflow."""
+        return str(self.run.info.run_id)
 
 
 class Store:
@@ -140,9 +146,12 @@ class Store:
         params = layout.parameters(recipe)
         action = f"begin recipe {recipe.short}"
         with self._use(action), self._lock():
-            earlier = self._runs.search(TRAININGS, f"tags.digest = '{recipe.digest}'")
-            if any(run.info.status == "FINISHED" for run in earlier):
+            states = self._runs.states(TRAININGS, "digest", recipe.digest)
+            if "FINISHED" in states:
                 return None
+            # Nearly always there is none, and a search of MLflow costs milliseconds.
+            condition = f"tags.digest = '{recipe.digest}'"
+            earlier = self._runs.search(TRAININGS, condition) if states else []
             for run in earlier:
                 _require_free(run, f"store {self.location}, {action}")
             if earlier:
@@ -152,7 +161,7 @@ class Store:
             else:
                 run = self._runs.add(TRAININGS, tags)
                 self._runs.log(run, params=params)
-        return Begun(run_id=run.info.run_id, recipe=recipe, attempt=attempt)
+        return Begun(run=run, recipe=recipe, attempt=attempt)
 
     def finish(self, begun: Begun, evidence: Evidence) -> str:
         """Store what a training left: files first, then its metrics, FINISHED last."""
@@ -167,9 +176,9 @@ class Store:
             files.write_evidence(folder, evidence)
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
             with self._lock():
-                run = self._require_own(begun)
-                self._runs.put(run, folder)
-                self._runs.log(run, tags=tags, metrics=rows)
+                self._require_own(begun)
+                self._runs.put(begun.run, folder)
+                self._runs.log(begun.run, tags=tags, metrics=rows)
                 self._runs.end(begun.run_id, "FINISHED")
         return begun.run_id
 
@@ -312,16 +321,15 @@ class Store:
             self._claims[seal] = files.read_claim(self._sealed(run))
         return self._claims[seal]
 
-    def _require_own(self, begun: Begun) -> Run:
-        run = self._runs.look(begun.run_id)
-        if run.info.status != "RUNNING" or run.data.tags.get(ATTEMPT) != begun.attempt:
+    def _require_own(self, begun: Begun) -> None:
+        status, attempt = self._runs.state(begun.run_id, ATTEMPT)
+        if status != "RUNNING" or attempt != begun.attempt:
             raise EvidenceError(
                 f"store {self.location}, recipe {begun.recipe.short}",
-                f"a run that is {run.info.status} and was taken up by another process",
+                f"a run that is {status} and was taken up by another process",
                 "the run as it was begun",
                 "Let the other process end; its evidence is the same.",
             )
-        return run
 
     def _current_claims(
         self, paper: str | None = None, scale: str | None = None, claim: str | None = None
