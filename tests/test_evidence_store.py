@@ -81,6 +81,14 @@ def test_a_running_or_failed_training_is_not_in_the_store(store, tracking):
             store.get(sample_recipe(seed).digest)
     [failed] = tracking.search(TRAININGS, "attributes.status = 'FAILED'")
     assert failed.info.reason == "out of memory"
+    assert failed.data.params["seed"] == "2"
+
+
+def test_what_mlflow_would_cut_is_refused_before_anything_is_trained(store, tracking):
+    recipe = replace(sample_recipe(), task_digest="0" * 6001)
+    with pytest.raises(EvidenceError, match=r"task_digest.*6001 characters"):
+        store.begin(recipe, role="student", claims=[], worker="gw0")
+    assert not tracking.runs
 
 
 def test_a_failed_training_is_taken_up_in_the_same_run_and_a_finished_one_not_at_all(store):

@@ -40,6 +40,8 @@ class Begun:
     run: Run
     """As it was found or made, without what has been logged since."""
     recipe: Recipe
+    params: Mapping[str, str]
+    """What its run gets when it ends."""
     attempt: str
     """Changes when another process takes the training up."""
 
@@ -135,8 +137,9 @@ class Store:
     def begin(
         self, recipe: Recipe, *, role: str, claims: Sequence[str], worker: str
     ) -> Begun | None:
-        """Announce a training: a RUNNING run with parameters and tags.
+        """Announce a training: a RUNNING run with its tags.
 
+        Its parameters follow when it ends: in a batch of their own they cost milliseconds more.
         An unfinished run of the same recipe is taken up again instead of making another; none if
         the training is in the store already.
         """
@@ -157,11 +160,10 @@ class Store:
             if earlier:
                 run = earlier[0]
                 self._runs.restart(run.info.run_id)
-                self._runs.log(run, params=params, tags=tags)
+                self._runs.log(run, tags=tags)
             else:
                 run = self._runs.add(TRAININGS, tags)
-                self._runs.log(run, params=params)
-        return Begun(run=run, recipe=recipe, attempt=attempt)
+        return Begun(run=run, recipe=recipe, params=params, attempt=attempt)
 
     def finish(self, begun: Begun, evidence: Evidence) -> str:
         """Store what a training left: files first, then its metrics, FINISHED last."""
@@ -178,7 +180,7 @@ class Store:
             with self._lock():
                 self._require_own(begun)
                 self._runs.put(begun.run, folder)
-                self._runs.log(begun.run, tags=tags, metrics=rows)
+                self._runs.log(begun.run, params=begun.params, tags=tags, metrics=rows)
                 self._runs.end(begun.run_id, "FINISHED")
         return begun.run_id
 
@@ -186,6 +188,7 @@ class Store:
         """Mark a training FAILED (or KILLED) and say why; :meth:`begin` takes it up again."""
         with self._use(f"mark recipe {begun.recipe.short} as {status}"), self._lock():
             self._require_own(begun)
+            self._runs.log(begun.run, params=begun.params)
             self._runs.end(begun.run_id, status, reason)
 
     def reap(
