@@ -225,7 +225,9 @@ class Store:
             files.write_claim(folder, judged, lock)
             sealed = files.seal(folder)
             with self._lock():
-                older = self._current_claims(*judged.family, judged.claim.id)
+                # A first record needs no search, which costs milliseconds for each claim.
+                known = self._runs.states(CLAIMS, "claim", judged.claim.id)
+                older = self._current_claims(*judged.family, judged.claim.id) if known else []
                 if older and older[0].data.tags[SEAL] == sealed:
                     run, *older = older
                 else:
