@@ -134,7 +134,7 @@ class Encoder:
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name not in given:
-                    _initialise(name, parameter, generator)
+                    initialise(name, parameter, generator)
                     continue
                 if given[name].shape != parameter.shape:
                     who = f"encoder {self.name!r}, {name}"
@@ -258,7 +258,7 @@ def _classifier_class(config: PretrainedConfig) -> type[nn.Module]:
     return classes[config.model_type]
 
 
-def _initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
+def initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
     """BERT's own initialisation: biases zero, layer norms one, everything else normal."""
     if name.endswith("bias"):
         parameter.zero_()
