@@ -170,7 +170,7 @@ def test_two_equal_differences_may_be_chance_and_only_wait_for_more_seeds():
 
 
 def test_every_fault_lists_likely_causes():
-    assert len(FAULTS) == 12
+    assert len(FAULTS) == 13
     for fault in FAULTS.values():
         assert "Likely causes: 1." in fault("x").advice
 

@@ -13,6 +13,7 @@ from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
+from kdcheck.evidence.leases import Leases
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.places import Location
 
@@ -94,6 +95,10 @@ class Tracking:
             token = page.token
             if not token:
                 return runs
+
+    def leases(self) -> Leases:
+        """Who trains what, across machines."""
+        return Leases(self._client)
 
     def add(self, name: str, tags: Mapping[str, str]) -> Run:
         """A new RUNNING run."""
