@@ -132,8 +132,15 @@ def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: i
 @cache
 def _projected(files: tuple[tuple[str, Path], ...], width: int) -> Encoder:
     """MiniLM with nothing but its word embeddings, projected; encoders of one width share them."""
-    minilm = _read("minilm-6", dict(files))
+    minilm = _words_of_minilm(files)
     return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS], width))
+
+
+@cache
+def _words_of_minilm(files: tuple[tuple[str, Path], ...]) -> Encoder:
+    """MiniLM with nothing but its word embeddings; encoders of all widths share one reading."""
+    minilm = _read("minilm-6", dict(files))
+    return replace(minilm, weights={WORD_EMBEDDINGS: minilm.weights[WORD_EMBEDDINGS]})
 
 
 class _Projected(Mapping[str, Tensor]):

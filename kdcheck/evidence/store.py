@@ -62,6 +62,8 @@ class Store:
         self._presence = Presence(location)
         self._known: dict[str, Run] = {}
         self._leases = None if location.is_local else runs.leases()
+        self._claims: dict[str, Judged] = {}
+        """By seal, which changes with any byte: what a session lists again and again."""
 
     @classmethod
     def create(cls, place: Location | Path | str) -> Store:
@@ -97,7 +99,7 @@ class Store:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
             runs = self._current_claims(paper=paper, scale=scale)
-            found = [files.read_claim(self._sealed(run)) for run in runs]
+            found = [self._judged(run) for run in runs]
         # The newest of each, should two sessions on a server have raced.
         newest = {(*each.family, each.claim.id): each for each in reversed(found)}
         return selected(newest.values())
@@ -183,7 +185,7 @@ class Store:
     def finish(self, begun: Begun, evidence: Evidence) -> str:
         """Store what a training left: files first, then its metrics, FINISHED last."""
         recipe = begun.recipe
-        _check_finish(evidence, recipe)
+        files.check_evidence_of(recipe, evidence)
         rows = layout.metric_rows(evidence)
         with (
             self._use(f"finish recipe {recipe.short}"),
@@ -194,7 +196,7 @@ class Store:
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
             with self._lock():
                 run = self._require_own(begun)
-                self._runs.put(begun.run_id, folder)
+                self._runs.put(run, folder)
                 self._runs.log(run, tags=tags, metrics=rows)
                 self._runs.end(begun.run_id, "FINISHED")
         return begun.run_id
@@ -360,6 +362,12 @@ class Store:
             raise failed_before(who, reason)
         return {DEATHS: str(deaths)} if deaths else {}
 
+    def _judged(self, run: Run) -> Judged:
+        seal = run.data.tags[SEAL]
+        if seal not in self._claims:
+            self._claims[seal] = files.read_claim(self._sealed(run))
+        return self._claims[seal]
+
     def _require_own(self, begun: Begun) -> Run:
         run = self._runs.look(begun.run_id)
         if run.info.status != "RUNNING" or run.data.tags.get(ATTEMPT) != begun.attempt:
@@ -382,17 +390,9 @@ class Store:
 
     def _add_claim(self, judged: Judged, folder: Path, tags: Mapping[str, str]) -> Run:
         run = self._runs.add(CLAIMS, tags)
-        self._runs.put(run.info.run_id, folder)
+        self._runs.put(run, folder)
         rows = layout.judged_metrics(judged)
         params = layout.judged_parameters(judged)
         self._runs.log(run, params=params, metrics=rows, tags={CURRENT: "true"})
         self._runs.end(run.info.run_id, "FINISHED")
         return run
-
-
-def _check_finish(evidence: Evidence, recipe: Recipe) -> None:
-    who = f"finish recipe {recipe.short}"
-    if evidence.recipe.digest != recipe.digest:
-        got = f"evidence of recipe {evidence.recipe.short}"
-        raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
-    files.check_evidence(evidence)
