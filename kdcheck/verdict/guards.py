@@ -225,7 +225,7 @@ def _structural_faults(criterion: Criterion, measured: Measured) -> Iterator[Fau
     tasks = measured.tasks
     if failed := list(dict.fromkeys(run for task in tasks.values() for run in task.failed_runs)):
         more = f"; {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
-        yield FailedRun(f"{'; '.join(failed[:SHOWN])}{more}")
+        yield FailedRun(f"not trained is {'; '.join(failed[:SHOWN])}{more}")
     if extra := sorted(set(tasks) - set(criterion.tasks)):
         yield UnregisteredRuns(f"tasks {extra} are not registered")
     missing = [name for name in criterion.tasks if name not in tasks or not tasks[name].seeds]

@@ -398,8 +398,8 @@ def test_a_recipe_that_fails_makes_the_claims_that_need_it_invalid_and_no_others
         "beside": Word.SUPPORTED,
     }
     fault = found["one"].verdict.fault
-    assert fault == FailedRun(f"{LS_SMALL.key} on b with seed 1: {LOSS}")
-    assert fault.detail in found["one"].verdict.reason
+    assert fault == FailedRun(f"not trained is {LS_SMALL.key} on b with seed 1: {LOSS}")
+    assert fault.detail[1:] in found["one"].verdict.reason
     assert "--retry-failed" in fault.advice
     assert store.failures() == {failing[0]: Failure(LS_SMALL.key, "b", 1, LOSS)}
     assert len(store.digests()) == len(graph.recipes) - 1
@@ -420,7 +420,7 @@ def test_a_teacher_that_fails_is_named_for_its_students(run: Run, failing: list[
     student = (
         f"{KD.key} on a with seed 2: its teacher {ERM_LARGE.key} on a with seed 2 failed: {LOSS}"
     )
-    assert verdict.fault == FailedRun(student)
+    assert verdict.fault == FailedRun(f"not trained is {student}")
 
 
 def test_a_claim_of_which_every_run_failed_is_invalid_and_not_merely_not_run(
