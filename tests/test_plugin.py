@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -481,6 +482,7 @@ def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdis
 def announced(**changes) -> str:
     session = SimpleNamespace(
         graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,), lost={},
+        places=SimpleNamespace(work=Path("work")),
         scale=SimpleNamespace(name="usual", tasks=("x", "y", "z")), claims=[1, 2], registration="lock ab, attempt 1",
     )  # fmt: skip
     session.__dict__.update(changes)
@@ -496,6 +498,16 @@ def test_what_is_about_to_be_trained_is_said_before(capsys):
     assert "3 tasks, until decided; 2 claims" in capsys.readouterr().out
     announced(lost={"e": "its loss was not finite"})
     assert "6 runs (3 in the store, 1 that failed before)" in capsys.readouterr().out
+
+
+def test_a_work_folder_on_a_network_file_system_is_warned_about_with_the_way_out(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(training, "network_kind", {Path("work"): "nfs4"}.get)
+    announced()
+    told = capsys.readouterr().out
+    assert "in work are on a network file system (nfs4), where locks may hold nobody back" in told
+    assert "run pytest in a folder of a local disk" in told
 
 
 def test_what_failed_is_named_and_how_it_is_tried_again(capsys):

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from kdcheck.errors import EvidenceError
 from kdcheck.evidence import owner
 
 if TYPE_CHECKING:
@@ -93,8 +94,16 @@ class Leases:
         experiment = self._client.get_experiment_by_name(LEASES)
         if experiment is None:
             return None
-        [run] = self._client.search_runs([experiment.experiment_id])
-        return str(run.info.run_id)
+        found = self._client.search_runs([experiment.experiment_id], max_results=1)
+        if not found:
+            raise EvidenceError(
+                f"store, experiment {LEASES!r}",
+                "it or its run deleted in the UI",
+                "it alive: it says who trains what",
+                f"Run 'mlflow experiments restore -x {experiment.experiment_id}', and "
+                "'mlflow runs restore' for its run.",
+            )
+        return str(found[0].info.run_id)
 
     def _make(self) -> str:
         """Make experiment and run under another name, then rename: names are unique, so one wins."""

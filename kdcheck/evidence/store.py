@@ -21,7 +21,7 @@ from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, DEATHS, LOCK, RETRIED, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.note import note
-from kdcheck.evidence.taking import TRIES, deaths_of, failed_before, failure_of, require_free
+from kdcheck.evidence.taking import deaths_of, failed_before, failure_of, given_up, require_free
 from kdcheck.evidence.tracking import NO_STORE, Tracking
 from kdcheck.evidence.views import CURVES, IN_FORCE, VIEWS
 from kdcheck.places import Location
@@ -124,10 +124,8 @@ class Store:
         if not self._known:
             self.digests()
         found: dict[str, set[str]] = {}
-        for run in self._known.values():
-            found.setdefault(run.data.params["encoder"], set()).add(
-                run.data.params["encoder_digest"]
-            )
+        for params in (run.data.params for run in self._known.values()):
+            found.setdefault(params["encoder"], set()).add(params["encoder_digest"])
         return found
 
     def trained(self) -> set[tuple[str, str, int]]:
@@ -174,7 +172,10 @@ class Store:
             require_free(earlier, is_leased, who)
             if earlier:
                 run = earlier[0]
-                tags |= self._deaths(run, who)
+                if reason := given_up(run):
+                    self._runs.end(run.info.run_id, "FAILED", reason)
+                    raise failed_before(who, reason)
+                tags[DEATHS] = str(deaths_of(run))
                 self._runs.restart(run.info.run_id)
                 self._runs.log(run, params=params, tags=tags)
             else:
@@ -234,11 +235,19 @@ class Store:
             for name in (TRAININGS, CLAIMS):
                 for run in self._runs.search(name, "attributes.status = 'RUNNING'"):
                     tags = run.data.tags
-                    if alive(tags) is False:
+                    if alive(tags) is False and self._is_left(name, tags):
                         reason = f"process {tags.get(owner.PID)} died"
                         self._runs.end(run.info.run_id, "KILLED", reason)
                         reaped += [tags["digest"]] if name == TRAININGS else []
         return reaped
+
+    def _is_left(self, name: str, tags: Mapping[str, str]) -> bool:
+        """Whether nobody has taken up a training that a process of this machine left behind."""
+        if self._leases is None or name == CLAIMS:
+            return True
+        is_free = self._leases.take(tags["digest"])
+        self._leases.leave()
+        return is_free
 
     def record_claim(self, judged: Judged, lock: Mapping[str, Any] | None = None) -> str:
         """Store a judged claim with links to every run it rests on; nothing if it is so stored.
@@ -351,16 +360,6 @@ class Store:
     def _sealed(self, run: Run) -> SealedFiles:
         who = f"store {self.location}, run {run.info.run_id}"
         return SealedFiles(self._runs.reader(run), run.data.tags[SEAL], who)
-
-    def _deaths(self, run: Run, who: str) -> dict[str, str]:
-        """A tag with the number of processes that died of a training; too many, and it has failed."""
-        deaths = deaths_of(run)
-        if deaths >= TRIES:
-            last = run.data.tags[owner.PID]
-            reason = f"{deaths} processes died while they trained it, the last of them {last}"
-            self._runs.end(run.info.run_id, "FAILED", reason)
-            raise failed_before(who, reason)
-        return {DEATHS: str(deaths)} if deaths else {}
 
     def _judged(self, run: Run) -> Judged:
         seal = run.data.tags[SEAL]

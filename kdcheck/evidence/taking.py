@@ -41,6 +41,14 @@ def deaths_of(run: Run) -> int:
     return int(run.data.tags.get(DEATHS, 0)) + died
 
 
+def given_up(run: Run) -> str | None:
+    """Why a training is not taken up again, if too many processes died of it."""
+    if (deaths := deaths_of(run)) < TRIES:
+        return None
+    last = run.data.tags[owner.PID]
+    return f"{deaths} processes died while they trained it, the last of them {last}"
+
+
 def failure_of(run: Run) -> Failure:
     """What the run of a failed training says of it."""
     tags = run.data.tags

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kdcheck.evidence.network import network_kind
 from kdcheck.plugin.config import EXECUTOR, SESSION, or_usage_error, xdist_worker
 from kdcheck.study.local import LocalExecutor, cuda_devices
 from kdcheck.study.progress import Display
@@ -48,6 +49,11 @@ def announce(session: Session) -> None:
         f"{len(session.claims)} claims; {runs} runs ({stored} in the store{failed})"
     )
     print(f"kdcheck: {session.registration}")
+    if (kind := network_kind(session.places.work)) is not None:
+        print(
+            f"kdcheck: locks and checkpoints in {session.places.work} are on a network file system "
+            f"({kind}), where locks may hold nobody back; run pytest in a folder of a local disk"
+        )
 
 
 def say_what_failed(session: Session) -> None:
