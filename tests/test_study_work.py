@@ -213,6 +213,19 @@ def test_evidence_of_a_recipe_that_another_took_up_meanwhile_is_dropped(job, mon
     assert sorted([*worker.trained, *lost]) == sorted(o.recipe.digest for o in job.orders)
 
 
+def test_a_worker_that_is_stopped_ends_though_another_has_taken_up_its_recipe(job, monkeypatch):
+    fails_on(monkeypatch, job.orders[0].recipe.digest, KeyboardInterrupt())
+    store = MemoryStore()
+
+    def taken_up(begun, reason, status):
+        raise BusyError("store", "a run that was taken up", "its own", "Wait.")
+
+    store.fail = taken_up
+    with pytest.raises(KeyboardInterrupt):
+        work(job, store, Worker("w0"))
+    assert len(store.begun) == 1
+
+
 def test_sigterm_ends_the_work_after_a_step_and_its_recipe_is_taken_up_again(job, monkeypatch):
     def terminated(recipe, inputs, *, stop, **_):
         assert not stop()

@@ -187,6 +187,7 @@ class Leases:
 
 
 def _last(params: Mapping[str, str], digest: str) -> tuple[int, str]:
-    """Number and holder of the last lease on a recipe."""
+    """Number and holder of the last lease on a recipe; -1 and nobody where there is none."""
     numbers = [int(key.rpartition(".")[2]) for key in params if key.startswith(f"{digest}.")]
-    return max(numbers), params[f"{digest}.{max(numbers)}"]
+    last = max(numbers, default=-1)
+    return last, params.get(f"{digest}.{last}", NOBODY)

@@ -142,10 +142,10 @@ class Session:
         for count in self.counts:
             if count != self.counts[0]:
                 self.graph = self._graph(self._open(), count)
-            self._forget("verdicts")
             if self._retry:
                 self.store.retry(self.graph.recipes, self._retry)
-                self._forget("lost")
+            self._forget("verdicts")
+            self._forget("lost")
             if self.missing():
                 train(self.job(), self.store)
                 self._finished = self.store.digests()

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -235,11 +235,15 @@ class _Shift:
             shutil.rmtree(self._workdir(recipe), ignore_errors=True)
             raise
         except KdcheckError as error:  # of the data, the disk or the store: not the recipe's fault
-            self.store.fail(begun, str(error), status="KILLED")
+            self._interrupted(begun, str(error))
             raise
         except KeyboardInterrupt as error:
-            self.store.fail(begun, f"stopped by {str(error) or 'Ctrl-C'}", status="KILLED")
+            self._interrupted(begun, f"stopped by {str(error) or 'Ctrl-C'}")
             raise
+
+    def _interrupted(self, begun: Begun, reason: str) -> None:
+        with suppress(BusyError):  # another has taken it up: that is no reason to go on here
+            self.store.fail(begun, reason, status="KILLED")
 
     def _workdir(self, recipe: Recipe) -> Path:
         return self.job.places.work / "runs" / recipe.digest
