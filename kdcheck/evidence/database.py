@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.faults import gone, no_answer
+from kdcheck.evidence.network import refuse_network
 from kdcheck.places import SQLITE, Location
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def create_database(location: Location) -> None:
     from filelock import FileLock
 
     assert location.database is not None
+    refuse_network(location)
     location.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(location.folder / "create.lock", timeout=CREATE_TIMEOUT_SECONDS):
         if not location.database.exists():

@@ -14,6 +14,7 @@ from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
+from kdcheck.evidence.leases import Leases
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.places import Location
 
@@ -98,6 +99,10 @@ class Tracking:
             token = page.token
             if not token:
                 return runs
+
+    def leases(self) -> Leases:
+        """Who trains what, across machines."""
+        return Leases(self._client)
 
     def add(self, name: str, tags: Mapping[str, str]) -> Run:
         """A new RUNNING run."""
