@@ -159,7 +159,7 @@ def _drawn(config: Any) -> dict[str, Tensor]:
     for name, weight in weights.items():
         initialise(name, weight, generator)
         if name.endswith(AVERAGING):
-            weight += torch.eye(len(weight))
+            weight.add_(torch.eye(len(weight)))
     return weights
 
 
