@@ -1,6 +1,6 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
-from kdcheck.encoders.catalogue import PAIRS, load_encoder
+from kdcheck.encoders.catalogue import PAIRS, configuration, load_encoder
 from kdcheck.encoders.encoder import (
     Encoder,
     Tokenized,
@@ -15,6 +15,7 @@ __all__ = [
     "Tokenized",
     "check_label_map",
     "check_pair",
+    "configuration",
     "load_encoder",
     "restore_vocabulary",
 ]

