@@ -114,8 +114,8 @@ def _amount(recipe: Recipe, sizes: Sizes, whole_train: bool) -> Amount:
         shape.forward_flops(looked_tokens[split], task.tokens[split], rows)
         for split, rows in looked.items()
     )
-    sampled = looks * min(recipe.curve_rows, task.rows["test"])
-    kept = sum(looked.values()) + sampled  # of test text a sample is stored beside the whole
+    # At the end a sample of test text is stored beside the whole of it.
+    kept = sum(looked.values()) + min(recipe.curve_rows, task.rows["test"])
     return Amount(
         recipe=recipe,
         shape=shape,

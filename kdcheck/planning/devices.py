@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from kdcheck.engine.settings import DTYPES
 from kdcheck.planning.counts import Amount
 
 TERA, GIGA = 1e12, 1e9
@@ -66,9 +67,7 @@ GPUS = (
         peak={"bfloat16": 121 * TERA, "float16": 121 * TERA, "float32": 30.3 * TERA},
         bandwidth=300 * GIGA,
     ),
-    Device(
-        name="T4", peak={"float16": 65 * TERA, "float32": 8.1 * TERA}, bandwidth=320 * GIGA
-    ),
+    Device(name="T4", peak={"float16": 65 * TERA, "float32": 8.1 * TERA}, bandwidth=320 * GIGA),
 )
 """From NVIDIA's data sheets: SXM models of A100 (80 GB), H100 and H200, dense rates."""
 
@@ -101,29 +100,33 @@ def seconds(parts: Iterable[Amount], device: Device) -> tuple[float, float]:
     return alone, busy
 
 
-def this_cpu(size: int = 768, repeats: int = 5) -> Device:
-    """One core of this machine, its peak and its memory as they are measured in a moment."""
+def this_cpu(size: int = 512) -> Device:
+    """One core of this machine, its peaks and its memory as they are measured in a moment."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        square, large = torch.rand(size, size), torch.rand(4096, 4096)
-        product = _best(lambda: square @ square, repeats)
+        rates = {name: _rate(size, dtype) for name, dtype in DTYPES.items() if name != "float16"}
+        large = torch.rand(4096, 4096)
         other = torch.empty_like(large)
-        copy = _best(lambda: other.copy_(large), repeats)
+        copy = _best(lambda: other.copy_(large))
     finally:
         torch.set_num_threads(threads)
-    rate = 2 * size**3 / product
     return Device(
         name="one core here",
-        # Mixed precision and half precision are counted as float32: not every CPU multiplies them.
-        peak=dict.fromkeys(("float32", "bfloat16", "float16"), rate) | {"float64": rate / 2},
+        peak=rates | {"float16": rates["bfloat16"]},  # for which not every build has a product
         bandwidth=2 * large.nbytes / copy,
         share=CPU_SHARE,
         is_host=True,
     )
 
 
-def _best(run: Callable[[], object], repeats: int) -> float:
+def _rate(size: int, dtype: torch.dtype) -> float:
+    """FLOP a second of square products."""
+    square = torch.rand(size, size).to(dtype)
+    return 2 * size**3 / _best(lambda: square @ square)
+
+
+def _best(run: Callable[[], object], repeats: int = 5) -> float:
     """Seconds of the fastest of several calls."""
     taken = []
     for _ in range(repeats):

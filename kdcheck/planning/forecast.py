@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from kdcheck.claims import Claim
@@ -38,9 +39,7 @@ class _Names:
     encoder_name = encoder
 
 
-def graph_of(
-    claims: Sequence[Claim], scale: Scale, seeds: int, digests: Digests
-) -> Graph:
+def graph_of(claims: Sequence[Claim], scale: Scale, seeds: int, digests: Digests) -> Graph:
     """The graph of so many seeds of a scale.
 
     Raises:
@@ -101,9 +100,20 @@ def forecast(
             _alone(claim, claims, graph, parts, timing) | _bought(*buys[claim.id])
             for claim in claims
         ],
-        "shown_if_as_printed": shown(buys),
         "printed": sum(far is not None and near is not None for near, far in buys.values()),
+        "by_seeds": _by_seeds(seeds, parts, buys, timing),
     }
+
+
+def about(
+    claims: Sequence[Claim], scale: Scale, places: Places, device: Device, workers: int
+) -> tuple[float, float]:
+    """Bytes that a scale leaves in the store, and about how many hours of so many workers it takes."""
+    sizes = Sizes(scale, places)
+    graph = graph_of(claims, scale, scale.seeds, _Names(sizes.names))
+    parts = list(amounts(graph, sizes).values())
+    alone, _ = seconds(parts, device)
+    return store_bytes(parts, len(claims)), alone / workers / HOUR
 
 
 def _parts(parts: Mapping[str, Amount]) -> list[dict[str, Any]]:
@@ -115,6 +125,38 @@ def _parts(parts: Mapping[str, Amount]) -> list[dict[str, Any]]:
         {"encoder": encoder, "task": task} | asdict(total(own))
         for (encoder, task), own in found.items()
     ]
+
+
+def _by_seeds(
+    seeds: int,
+    parts: Mapping[str, Amount],
+    buys: Mapping[str, tuple[Spread | None, float | None]],
+    timing: Timing | None,
+) -> list[dict[str, Any]]:
+    """Per number of seeds: its price, and what it shows. Each seed has as many runs as any other."""
+    device = GPUS[0].name if timing is None else "here"
+    whole = seconds(parts.values(), GPUS[0])[0]
+    if timing is not None:
+        whole = timing.seconds(parts.values(), len(buys))
+    shows = shown(buys)
+    return [
+        {
+            "seeds": n,
+            "runs": len(parts) * n // seeds,
+            "hours": whole * n / seeds / HOUR,
+            "device": device,
+            "shown_if_as_printed": shows[n],
+            "against_fewest": _against_fewest([near for near, _ in buys.values()], n),
+        }
+        for n in SEEDS
+    ]
+
+
+def _against_fewest(spreads: Iterable[Spread | None], seeds: int) -> float | None:
+    """The median over claims of what so many seeds can show over what the fewest can."""
+    pairs = [(s.smallest[seeds], s.smallest[SEEDS[0]]) for s in spreads if s is not None]
+    ratios = [far / fewest for far, fewest in pairs if far is not None and fewest]
+    return median(ratios) if ratios else None
 
 
 def _hours(device: Device, parts: Mapping[str, Amount]) -> dict[str, Any]:
@@ -129,9 +171,7 @@ def _hours(device: Device, parts: Mapping[str, Amount]) -> dict[str, Any]:
     }
 
 
-def _timed(
-    claims: Sequence[Claim], scale: Scale, places: Places, workers: int | None
-) -> Timing:
+def _timed(claims: Sequence[Claim], scale: Scale, places: Places, workers: int | None) -> Timing:
     """Time one recipe of each kind, of the content that is at hand."""
     digests = ScaleDigests(scale, Resources(places))
     graph = graph_of(claims, scale, 1, digests)

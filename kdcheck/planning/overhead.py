@@ -123,14 +123,14 @@ def invented(recipe: Recipe, task: Task, whole_train: bool) -> Evidence:
         if step == schedule.total_steps:
             predictions |= seen(_same("validation", "test"))
             predictions |= seen(_same("train")) if whole_train else {}
-        epoch = step / schedule.steps_per_epoch
-        values = {"train/loss_nats": 1.0}
-        points.append(
-            EvaluationPoint(
-                step=step, epoch=epoch, predictions=predictions, values=values,
-                weights_digest="0" * 64,
-            )  # fmt: skip
+        point = EvaluationPoint(
+            step=step,
+            epoch=step / schedule.steps_per_epoch,
+            predictions=predictions,
+            values={"train/loss_nats": 1.0},
+            weights_digest="0" * 64,
         )
+        points.append(point)
     cost = {"seconds": 1.0, "evaluation_seconds": 0.5, "steps": float(schedule.total_steps)}
     environment = {"device": "none", "torch": "none"}
     return Evidence(recipe=recipe, points=tuple(points), cost=cost, environment=environment)

@@ -11,6 +11,16 @@ from kdcheck.planning.bought import SEEDS
 Rows = Sequence[Sequence[str]]
 Layout = Callable[[Rows], list[str]]
 
+ABOUT_HOURS = (
+    "On one GPU, by a model and not by measurement (docs/guides/plan.md): with one worker, which waits for its "
+    "host, and with so many that the GPU never waits."
+)
+ABOUT_CLAIMS = (
+    "A claim's cost is that of its runs and of those that its premises need. Under each number of seeds stands "
+    "how far beyond its margin an effect must lie to be SUPPORTED with power 80 %, at the spreads of {}, in the "
+    "claim's own unit; in print: how far beyond it the paper's figures lie, on as many tasks as the claim needs."
+)
+
 
 def as_text(plan: Mapping[str, Any]) -> str:
     """Sections for a terminal."""
@@ -38,8 +48,8 @@ def _page(plan: Mapping[str, Any], mark: str, layout: Layout) -> list[str]:
     sections = (
         ("Work", [*layout(_work(plan)), "", *_sums(plan)]),
         ("Hours", [*layout(_hours(plan)), "", *_about_hours(plan)]),
-        ("Each claim alone, and what seeds can show of it", layout(_claims(plan))),
-        ("What it buys", _buys(plan)),
+        ("What seeds buy", layout(_seeds(plan))),
+        ("Each claim", [*layout(_claims(plan)), "", *_about_claims(plan)]),
         ("Not at hand", plan["notes"]),
     )
     lines = [f"{plan['scale']} scale, {plan['seeds']} seeds, {plan['claims']} claims"]
@@ -71,10 +81,10 @@ def _work(plan: Mapping[str, Any]) -> Rows:
 
 def _sums(plan: Mapping[str, Any]) -> list[str]:
     whole = plan["total"]
+    kept, going_on = (_bytes(whole[name]) for name in ("store_bytes", "checkpoint_bytes_a_worker"))
     return [
         f"Looks read {_short(whole['looked_tokens'])} tokens more.",
-        f"The store takes about {_bytes(whole['store_bytes'])} on disk, and checkpoints of runs that are "
-        f"going on at most {_bytes(whole['checkpoint_bytes_a_worker'])} a worker.",
+        f"On disk the store takes about {kept}, and checkpoints of runs going on at most {going_on} a worker.",
     ]
 
 
@@ -95,10 +105,7 @@ def _hours(plan: Mapping[str, Any]) -> Rows:
 
 
 def _about_hours(plan: Mapping[str, Any]) -> list[str]:
-    lines = [
-        "A model, not a measurement (docs/guides/plan.md): on one GPU, with one worker that waits for its "
-        "host, and with so many that the GPU never waits."
-    ]
+    lines = [ABOUT_HOURS]
     if here := plan["measured"]:
         around = here["overhead"]
         lines.append(
@@ -134,20 +141,27 @@ def _claims(plan: Mapping[str, Any]) -> Rows:
     ]
 
 
-def _buys(plan: Mapping[str, Any]) -> list[str]:
-    lines = [
-        "Under each number of seeds stands how far beyond its margin an effect must lie to be SUPPORTED with "
-        f"power 80 %, at spreads from {plan['spreads_from']}, in the claim's own unit; beside them, how far "
-        "beyond it the paper's own figures lie on as many tasks as the claim needs."
+def _seeds(plan: Mapping[str, Any]) -> Rows:
+    rows = plan["by_seeds"]
+    where, fewest, printed = rows[0]["device"], rows[0]["seeds"], plan["printed"]
+    head = ("seeds", "runs", f"hours, {where}", f"effect shown, of {fewest} seeds'")
+    return [
+        (*head, *(["shown if as printed"] if printed else [])),
+        *(
+            (
+                str(each["seeds"]),
+                f"{each['runs']:,}",
+                _time(each["hours"]),
+                _distance(each["against_fewest"]),
+                *([f"{each['shown_if_as_printed']} of {printed}"] if printed else []),
+            )
+            for each in rows
+        ),
     ]
-    if plan["printed"]:
-        counts = plan["shown_if_as_printed"]
-        parts = ", ".join(f"{n} seeds {count}" for n, count in counts.items())
-        lines.append(
-            f"If effects are as the paper prints them, then of {plan['printed']} claims with figures in print "
-            f"would be shown with power 80 %: {parts}."
-        )
-    return lines
+
+
+def _about_claims(plan: Mapping[str, Any]) -> list[str]:
+    return [ABOUT_CLAIMS.format(plan["spreads_from"])]
 
 
 def _aligned(rows: Rows) -> list[str]:

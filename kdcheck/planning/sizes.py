@@ -92,9 +92,9 @@ class Sizes:
         if name in GLUE and self._places.data_dir is None:
             glue = GLUE[name]
             self._note(f"{name} is not at hand (--data-dir): rows and lengths are as published.")
-            tokens = {split: min(mean, max_length) for split, mean in glue.tokens.items()}
+            published = {split: min(mean, max_length) for split, mean in glue.tokens.items()}
             rows = {split: cut.get(split, count) for split, count in glue.sizes.items()}
-            return TaskSize(classes=len(glue.layout.classes), rows=rows, tokens=tokens)
+            return TaskSize(classes=len(glue.layout.classes), rows=rows, tokens=published)
         task = load_task(name, data_dir=self._places.data_dir, cache_dir=self._places.cache_dir)
         task.check_sizes(cut)
         for note in task.origin.notes:
@@ -102,9 +102,7 @@ class Sizes:
                 self._note(f"{name}, {note}.")
         rows = {split: cut.get(split, len(task.split(split))) for split in SPLITS}
         tokens, vocabulary = self._tokens(task, rows, max_length)
-        return TaskSize(
-            classes=task.num_classes, rows=rows, tokens=tokens, vocabulary=vocabulary
-        )
+        return TaskSize(classes=task.num_classes, rows=rows, tokens=tokens, vocabulary=vocabulary)
 
     def _tokens(
         self, task: Task, rows: Mapping[str, int], max_length: int
@@ -113,7 +111,9 @@ class Sizes:
         places = self._places
         if not configuration(name, model_dir=places.model_dir, cache_dir=places.cache_dir)[1]:
             if task.name in GLUE:
-                self._note(f"{task.name}: its lengths are as published, since no tokenizer is at hand.")
+                self._note(
+                    f"{task.name}: its lengths are as published, since no tokenizer is at hand."
+                )
                 return GLUE[task.name].tokens, None
             got, wanted = f"task {task.name!r} and no tokenizer", f"the files of {name}"
             step = "Name the folder of encoders with --model-dir."

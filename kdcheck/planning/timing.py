@@ -87,7 +87,11 @@ class Timing:
 
 
 def measure(
-    parts: Sequence[Amount], places: Places, overhead: Overhead, devices: Sequence[str], workers: int
+    parts: Sequence[Amount],
+    places: Places,
+    overhead: Overhead,
+    devices: Sequence[str],
+    workers: int,
 ) -> Timing:
     """Time one recipe of each kind in so many processes at once.
 

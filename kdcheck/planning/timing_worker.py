@@ -39,7 +39,7 @@ BATCHES = 4
 """Of a timed look at most."""
 
 
-class _Enough(Exception):
+class _TimedError(Exception):
     """Ends a training that has been timed."""
 
 
@@ -108,9 +108,9 @@ def _steps(
         marks.append(time.perf_counter())
         enough = step >= WARM + FEWEST and marks[-1] - marks[WARM] > SECONDS
         if enough or step == (most or total - 1):
-            raise _Enough
+            raise _TimedError
 
-    with suppress(_Enough):
+    with suppress(_TimedError):
         train(plain(recipe), inputs, device=device, progress=progress)
     _wait(device)
     warm = min(WARM, len(marks) - 2)
