@@ -71,6 +71,25 @@ class Resources:
         return whole
 
 
+def encoders_of(scale: Scale) -> dict[str, str]:
+    """The names of a scale's larger and smaller encoder.
+
+    Raises:
+        InputError: a pair that is not known.
+    """
+    from kdcheck.encoders import PAIRS
+
+    pair = PAIRS.get(scale.pair) if isinstance(scale.pair, str) else scale.pair
+    if pair is None:
+        raise InputError(
+            f"scale {scale.name!r}",
+            f"the pair {scale.pair!r}",
+            f"one of {', '.join(PAIRS)}, or a list of two encoders, the larger one first",
+            'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
+        )
+    return dict(zip(("larger", "smaller"), pair, strict=True))
+
+
 class ScaleDigests:
     """Digests of what a scale names, for building its graph of recipes.
 
@@ -81,19 +100,11 @@ class ScaleDigests:
     """
 
     def __init__(self, scale: Scale, resources: Resources) -> None:
-        from kdcheck.encoders import PAIRS, check_pair
+        from kdcheck.encoders import check_pair
 
         self._scale, self._resources = scale, resources
-        pair = PAIRS.get(scale.pair) if isinstance(scale.pair, str) else scale.pair
-        if pair is None:
-            raise InputError(
-                f"scale {scale.name!r}",
-                f"the pair {scale.pair!r}",
-                f"one of {', '.join(PAIRS)}, or a list of two encoders, the larger one first",
-                'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
-            )
-        self._names = dict(zip(("larger", "smaller"), pair, strict=True))
-        self.notes = check_pair(*map(resources.load_encoder, pair))
+        self._names = encoders_of(scale)
+        self.notes = check_pair(*map(resources.load_encoder, self._names.values()))
         """What differs between the two encoders and is allowed to."""
 
     def task(self, name: str) -> str:
