@@ -1,6 +1,6 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
-from kdcheck.encoders.catalogue import PAIRS, load_encoder
+from kdcheck.encoders.catalogue import PAIRS, load_encoder, pair_at_hand
 from kdcheck.encoders.encoder import (
     Encoder,
     Tokenized,
@@ -16,5 +16,6 @@ __all__ = [
     "check_label_map",
     "check_pair",
     "load_encoder",
+    "pair_at_hand",
     "restore_vocabulary",
 ]

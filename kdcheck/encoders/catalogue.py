@@ -75,6 +75,19 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     return _MAKERS[name](name, cache_root(cache_dir))
 
 
+def pair_at_hand(
+    pair: str | tuple[str, str], model_dir: Path | None
+) -> str | tuple[str, str]:
+    """The pair itself where no hub is needed for it, else MiniLM, which lies in a PyPI file."""
+    names = PAIRS.get(pair, ()) if isinstance(pair, str) else pair
+    known = [n for n in names if not _is_folder(model_dir, n) and n in HUB_NAMES]
+    return pair if names and not known else "minilm"
+
+
+def _is_folder(model_dir: Path | None, name: str) -> bool:
+    return model_dir is not None and (model_dir / name).is_dir()
+
+
 def _from_folder(name: str, folder: Path) -> Encoder:
     return _read(name, {file: folder / file for file in FILES})
 

@@ -60,11 +60,18 @@ class Store:
         self._known: dict[str, Run] = {}
 
     @classmethod
-    def create(cls, place: Location | Path | str) -> Store:
-        """Open the store, made first if there is none; also after its folder was moved."""
+    def create(cls, place: Location | Path | str, *, rehearsal: bool | None = None) -> Store:
+        """Open the store, made first if there is none; also after its folder was moved.
+
+        Rehearsals and evidence have stores of their own: with ``rehearsal`` given, one of the other
+        kind is refused, and a new one is marked.
+        """
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "create"):
-            return cls(location, Tracking.create(location))
+            runs = Tracking.create(location)
+            if rehearsal is not None:
+                runs.keep_apart(location, rehearsal=rehearsal)
+            return cls(location, runs)
 
     @classmethod
     def open(cls, place: Location | Path | str) -> Store:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from kdcheck.study.scale import Scale
 
 
+FEW = 100
+"""Of a split this many times as large as what is drawn only that is tokenised: few seeds draw as often."""
+
+
 class Resources:
     """What recipes are trained on, found by name in some places and checked against their digests."""
 
@@ -57,6 +61,11 @@ class Resources:
         )
 
     def _cut_inputs(self, encoder: str, max_length: int, task: str, rows: Rows) -> Inputs:
+        from kdcheck.engine.inputs import prepare_cut
+
+        whole = self.load_task(task)
+        if rows.train is not None and rows.train * FEW < len(whole.train):
+            return prepare_cut(whole, self.load_encoder(encoder), max_length, rows)
         return self._whole(encoder, max_length, task).cut(rows)
 
     def _prepare_whole(self, encoder_name: str, max_length: int, task: str) -> Inputs:
@@ -94,6 +103,10 @@ class ScaleDigests:
         self._names = dict(zip(("larger", "smaller"), pair, strict=True))
         self.notes = check_pair(*map(resources.load_encoder, pair))
         """What differs between the two encoders and is allowed to."""
+
+    def whole(self, name: str) -> Task:
+        """A task before the scale cuts it."""
+        return self._resources.load_task(name)
 
     def task(self, name: str) -> str:
         """Content digest of a whole task, which must have the rows that the scale cuts it to."""

@@ -116,10 +116,11 @@ def assemble(glue: GlueTask, source: Source) -> Task:
     """
     layout = glue.layout
     parts = {ours: source.read(layout, theirs) for ours, theirs in glue.read_from.items()}
+    found = {ours: (len(parts[ours]), rows) for ours, rows in glue.published.items()}
+    smaller = {ours: f"{here:,} of {rows:,} rows" for ours, (here, rows) in found.items() if here != rows}
     notes = [
-        f"{ours}: a subset, {len(parts[ours]):,} of {rows:,} rows; results do not compare with the full set"
-        for ours, rows in glue.published.items()
-        if len(parts[ours]) != rows
+        f"{ours}: a subset, {share}; results do not compare with the full set"
+        for ours, share in smaller.items()
     ]
     if glue.cut_into:
         size = _cut_size(glue, len(parts["train"]))
@@ -138,6 +139,7 @@ def assemble(glue: GlueTask, source: Source) -> Task:
             licence=glue.licence,
             citation=glue.citation,
             notes=tuple(notes),
+            subsets=tuple(f"{ours}: {share}" for ours, share in smaller.items()),
         ),
     )
 
