@@ -36,6 +36,18 @@ CLASSES = {"fish": 2, "trees": 5, "birds": 3}
 TASKS = tuple(CLASSES)
 ROWS = {"fish": 1200, "trees": None, "birds": 345}
 """Training rows that a seed draws; of one task it takes all."""
+DATA: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "fish": {
+        "rows": {"train": 2400, "validation": 31, "test": 70},
+        "marks": {"subset": "A subset was read, 7 of 9.", "cut": "Each run trains on 1,200."},
+    },
+    "trees": {"rows": {"train": 5000, "validation": 60, "test": 43}, "marks": {}},
+    "birds": {
+        "rows": {"train": 800, "validation": 30, "test": 46},
+        "marks": {"cut": "Each run trains on 345."},
+    },
+}
+"""Of each task the size of its splits, and what a figure on it must not be read without."""
 LOCK = "5eed" * 16
 PLAN = Plan(looks=(3, 5), supported=0.04, refuted=0.03, equivalent=0.02)
 SEEDS = (11, 3, 12)
@@ -279,6 +291,7 @@ def study(
             table=table(claim if claim.id in measured else None, tasks, seeds),
             deviations=("Text is invented.", f"{claim.id} departs alone."),
             lock=LOCK,
+            data={task: DATA[task] for task in tasks} if claim.id in measured else {},
         )
         for claim in claims
     ]

@@ -61,6 +61,7 @@ class Item(SimpleNamespace):
 
 def session(**options) -> SimpleNamespace:
     given = {"--scale": None, "-m": "", "--require-gpu": False, "--workers": 0} | options
+    given.setdefault("--rehearse", False)
     option = SimpleNamespace(collectonly=False, continue_on_collection_errors=False)
     config = SimpleNamespace(getoption=given.get, option=option, stash={})
     items = [Item(obj=declared, markers=[], config=config)]
@@ -238,6 +239,7 @@ def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
     (*made_of, places), kwargs = planning._make_session(config, claims, scale, "a lock")
     assert made_of == [claims, scale, seeds]
     first = options.get("--first-seed")
+    assert kwargs.pop("resources")
     assert kwargs == {"is_worker": is_worker, "lock": "a lock", "first_seed": first}
     assert (places.store.folder, places.data_dir, places.model_dir) == tuple(named.values())
     assert places.work == tmp_path / "work"
@@ -407,7 +409,8 @@ def test_an_undecided_claim_counts_neither_as_passed_nor_as_failed(word, outcome
 
 
 def test_the_word_of_a_verdict_travels_on_the_report_of_the_test_itself():
-    item = SimpleNamespace(stash={keys.WORD: "REFUTED"})
+    config = SimpleNamespace(getoption={"--rehearse": False}.get)
+    item = SimpleNamespace(stash={keys.WORD: "REFUTED"}, config=config)
     for when, word in (("setup", None), ("call", "REFUTED")):
         hook = plugin.pytest_runtest_makereport(item, SimpleNamespace(when=when))
         next(hook)
@@ -513,7 +516,8 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     )
     monkeypatch.setattr(Store, "open", lambda place: opened.append(place) or store)
     monkeypatch.setattr(report, "build", lambda claims, source: (claims, source))
-    monkeypatch.setattr(report, "write", lambda record, page: written.append((record, page)))
+    monkeypatch.setattr(report, "write", lambda record, page: written.append((record, page)) or [page])
+    monkeypatch.setattr(report, "write_tables", lambda record, page: [page.with_name("t.html")])
     options = {"--store": str(tmp_path / "named"), "--report": tmp_path / "my.html"}
     stash = {keys.SESSION: SimpleNamespace(store=store)} if has_session else {}
     config = SimpleNamespace(rootpath=tmp_path, getoption=options.get, stash=stash)
@@ -524,11 +528,12 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     assert [place.folder for place in opened] == [tmp_path / "named"] * (not has_session)
     assert len(reaped) == len(opened)
     assert described == [1]
-    title, learned, *board, page, evidence = terminal.text.splitlines()
+    title, learned, *board, page, tables, evidence = terminal.text.splitlines()
     assert title == "verdicts at small scale"
     assert learned.startswith("2 of 2 claims decided: 2 SUPPORTED; ")
     assert [line.split()[-1] for line in board if "3 seeds" in line] == ["a", "b"]
-    assert (page, evidence) == ("page: my.html", "evidence: kdcheck ui --store named")
+    assert (page, tables) == ("page: my.html", "tables: t.html")
+    assert evidence == "evidence: kdcheck ui --store named"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,13 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
-from kdcheck.encoders.catalogue import PAIRS, load_encoder, pair_at_hand
+from kdcheck.encoders.catalogue import (
+    HUB_NAMES,
+    PACKAGED_ENCODERS,
+    PAIRS,
+    fetch_encoder,
+    load_encoder,
+    pair_at_hand,
+)
 from kdcheck.encoders.encoder import (
     Encoder,
     Tokenized,
@@ -10,11 +17,14 @@ from kdcheck.encoders.encoder import (
 )
 
 __all__ = [
+    "HUB_NAMES",
+    "PACKAGED_ENCODERS",
     "PAIRS",
     "Encoder",
     "Tokenized",
     "check_label_map",
     "check_pair",
+    "fetch_encoder",
     "load_encoder",
     "pair_at_hand",
     "restore_vocabulary",

@@ -146,11 +146,11 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
     try:
         # The controller of pytest-xdist opens the store only now, when its workers have ended.
         source = session.store if session else _store_of_workers(config)
-        page, tables = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
+        page, *tables = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
         source.describe_claims()
         reporter.write_line(f"page: {_shown(page, config)}")
         if tables:
-            reporter.write_line(f"tables: {_shown(tables, config)}")
+            reporter.write_line(f"tables: {_shown(tables[0], config)}")
     except KdcheckError as error:
         reporter.write_line(f"page: not written. {error}", red=True)
         config.stash[NO_PAGE] = True
@@ -165,18 +165,13 @@ def _store_of_workers(config: pytest.Config) -> Store:
     return source
 
 
-def _write_page(
-    config: pytest.Config, source: Store, paper: str, scale: str
-) -> tuple[Path, Path | None]:
-    """The page, and the page of the paper's tables if it has some, in a folder beside the other."""
+def _write_page(config: pytest.Config, source: Store, paper: str, scale: str) -> list[Path]:
+    """The page, and the files of the paper's tables if it has some."""
     from kdcheck.report import build, write, write_tables
 
     page = page_of(config)
     record = build(source.claims(paper=paper, scale=scale), source)
-    write(record, page)
-    if not record["paper_tables"]:
-        return page, None
-    return page, write_tables(record, page.with_name(f"{page.stem}-tables"))[0]
+    return [*write(record, page)[:1], *write_tables(record, page)]
 
 
 def _shown(place: object, config: pytest.Config) -> str:

@@ -10,15 +10,18 @@ from typing import Any
 
 import kdcheck
 from kdcheck.claims import Arm, Paper
+from kdcheck.encoders import HUB_NAMES, PACKAGED_ENCODERS
 from kdcheck.errors import InputError
 from kdcheck.evidence.board import REHEARSAL, STANDINGS, WORDS, board
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.report.claim_entry import claim_entry
 from kdcheck.report.paper_tables import paper_tables
+from kdcheck.report.reproduce import REHEARSAL_OF
 from kdcheck.report.run_summary import RunSummary, collect
 from kdcheck.report.series import Cells, curves, finals, metrics_shown
 from kdcheck.tasks.corpora import PACKAGED
+from kdcheck.tasks.glue import GLUE
 from kdcheck.verdict.words import REHEARSED
 
 COUNTED = ("steps", "train_tokens")
@@ -61,8 +64,9 @@ one scale. Run pytest claims/ first, or name another store.
         "kdcheck": kdcheck.__version__,
         "paper": {"name": paper.name, "title": paper.title},
         "scale": scale,
-        "scale_ships": scale in paper.scale_names,
+        "scale_ships": scale.removeprefix(REHEARSAL_OF) in paper.scale_names,
         "tasks": tasks,
+        "encoders": _encoders(runs.values()),
         "seeds": sorted({seed for each in asked for seed in each.table.seeds}),
         "counts": _counts(asked),
         "claims": [dict(claim) for theme in themes for claim in theme.rows],
@@ -164,6 +168,7 @@ def _tasks(claims: Sequence[Judged], cells: Cells) -> list[dict[str, Any]]:
             "train_rows": found[name].recipe.train_rows if name in found else None,
             "test_rows": found[name].test_rows if name in found else None,
             "packaged": name in PACKAGED,
+            "on_hub": name in GLUE,
             **_rows(name, claims, found.get(name)),
         }
         for name in names
@@ -183,6 +188,17 @@ def _rows(task: str, claims: Sequence[Judged], run: RunSummary | None) -> dict[s
         texts["cut"] = [f"Each run trains on {run.recipe.train_rows:,} rows."]
     marks = {mark: " ".join(dict.fromkeys(found)) for mark, found in texts.items()}
     return {"rows": known[0]["rows"] if known else None, "marks": rehearsed | marks}
+
+
+def _encoders(runs: Iterable[RunSummary]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "packaged": name in PACKAGED_ENCODERS,
+            "on_hub": name in HUB_NAMES,
+        }
+        for name in sorted({run.recipe.encoder for run in runs})
+    ]
 
 
 def _is_rehearsed(judged: Judged) -> bool:

@@ -52,31 +52,28 @@ other formats are written beside the page.
     return _write_whole(page.parent, texts)
 
 
-def write_tables(record: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write the paper's tables and figures, filled from the runs, into a folder.
+def write_tables(record: Mapping[str, Any], page: Path) -> list[Path]:
+    """Write the paper's tables and figures, filled from the runs, into a folder beside a page.
 
     Args:
         record: from :func:`kdcheck.report.build`.
-        folder: where ``tables.html``, ``.md`` and ``.csv`` go, and a ``.svg`` for each figure.
+        page: the page of the report; of ``p.html`` the folder is ``p-tables``.
 
     Returns:
-        The files, the page first.
+        ``tables.html``, ``.md`` and ``.csv``, and a ``.svg`` for each figure; none of a paper that
+        declares no tables.
 
     Raises:
         OptionError: a folder that cannot be written to.
 
-    Source: docs/guides/tables.md.
+    Source: docs/guides/report.md.
 
-    >>> write_tables({"paper_tables": []}, Path("tables"))
-    Traceback (most recent call last):
-        ...
-    kdcheck.errors.OptionError: tables: got a paper without tables; wanted one that declares some. \
-Give its Paper tables=..., or write the report alone.
+    >>> write_tables({"paper_tables": []}, Path("p.html"))
+    []
     """
     if not record["paper_tables"]:
-        got, wanted = "a paper without tables", "one that declares some"
-        step = "Give its Paper tables=..., or write the report alone."
-        raise OptionError("tables", got, wanted, step)
+        return []
+    folder = page.with_name(f"{page.stem}-tables")
     texts = {f"tables{suffix}": make(record) for suffix, make in TABLES.items()}
     drawn = standalone_figures(record)
     return _write_whole(folder, texts | {f"{name}.svg": text for name, text in drawn.items()})

@@ -52,7 +52,7 @@ def html(record: Record) -> str:
     >>> record = dict.fromkeys(schema()["required"], []) | {
     ...     "scale": "mini", "counts": counts, "paper": {"name": "own", "title": "T"},
     ...     "tasks": [{"name": "a", "classes": 2, "train_rows": None, "test_rows": 9, "packaged": True,
-    ...                "rows": None, "marks": {}}],
+    ...                "on_hub": False, "rows": None, "marks": {}}],
     ...     "seeds": [0],
     ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
     >>> "<title>kdcheck: 0 of 0 claims decided, EXPLORATORY at mini scale</title>" in html(record)

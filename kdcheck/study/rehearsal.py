@@ -12,6 +12,7 @@ from kdcheck.tasks import SPLITS, Task
 from kdcheck.verdict.words import REHEARSED
 
 NAME = "rehearsal of"
+"""Begins the name of its scale, in every place that shows one."""
 SEEDS, FIRST_SEED = 2, 1000
 """Two, since differences need a spread; among the seeds for tuning, which no verdict comes from."""
 TRAIN_WORDS = 2400

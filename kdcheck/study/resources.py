@@ -101,8 +101,11 @@ class ScaleDigests:
                 'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
             )
         self._names = dict(zip(("larger", "smaller"), pair, strict=True))
-        self.notes = check_pair(*map(resources.load_encoder, pair))
-        """What differs between the two encoders and is allowed to."""
+        encoders = list(map(resources.load_encoder, pair))
+        self.notes = check_pair(*encoders)
+        """What differs between the two encoders and is allowed to, and which files are unpinned."""
+        origins = (*encoders, *(resources.load_task(task).origin for task in scale.tasks))
+        self.notes += [each.unpinned for each in origins if each.unpinned]
 
     def whole(self, name: str) -> Task:
         """A task before the scale cuts it."""
