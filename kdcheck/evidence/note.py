@@ -46,7 +46,11 @@ def note(judged: Judged, links: Links) -> str:
     parts = [
         f"## {claim.says}",
         f"**{_word(judged)} at {judged.scale} scale.** {verdict.reason}",
-        *([f"{verdict.standing}:\n" + _bullets(verdict.exploratory)] if verdict.exploratory else []),
+        *(
+            [f"{verdict.standing}:\n" + _bullets(verdict.exploratory)]
+            if verdict.exploratory
+            else []
+        ),
         f"{claim.where}.{paper}",
         *([f"Rests on {', '.join(premises)}."] if premises else []),
         "\n".join(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import files, layout, owner
 from kdcheck.evidence.database import Presence
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
@@ -96,6 +96,11 @@ class Store:
             sealed = self._sealed(self._training(digest))
             return files.read_checked(sealed, digest, trajectory=trajectory)
 
+    def validation(self, digest: str) -> Predictions:
+        """Logits of one training on validation text; see :meth:`EvidenceSource.validation`."""
+        with self._use(f"read recipe {digest[:8]}"):
+            return files.read_validation(self._sealed(self._training(digest)))
+
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
@@ -171,6 +176,7 @@ class Store:
             folder = Path(temporary)
             files.write_evidence(folder, evidence)
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
+            tags |= {"test_logits": files.kept_of_test(evidence)}
             with self._lock():
                 run = self._require_own(begun)
                 self._runs.put(begun.run_id, folder)

@@ -94,7 +94,12 @@ def _exploratory(claim: Record) -> Markup | None:
     if not claim["exploratory"]:
         return None
     items = [tag("li", text) for text in claim["exploratory"]]
-    return tag("div", tag("p", f"{mark(claim).capitalize()}, since"), tag("ul", items), class_="exploratory-since")
+    return tag(
+        "div",
+        tag("p", f"{mark(claim).capitalize()}, since"),
+        tag("ul", items),
+        class_="exploratory-since",
+    )
 
 
 def _findings(record: Record, claim: Record) -> Markup:

@@ -144,7 +144,9 @@ def _finals(record: Record) -> list[str]:
             (
                 f"{plain(arm['label'])} ({arm['size']})",
                 *(
-                    _final(metric, cells.get((arm["key"], name, metric)), wording.marks(record, name))
+                    _final(
+                        metric, cells.get((arm["key"], name, metric)), wording.marks(record, name)
+                    )
                     for name in names
                 ),
             )

@@ -60,10 +60,12 @@ def _table(table: PrintedTable, runs: _Runs) -> dict[str, Any]:
     # At a scale with tasks of its own these stand beside the paper's.
     own = [name for name in tasks if name not in table.columns] if table.holds == "metric" else []
     lines = [
-        {"label": line.label, "cells": list(_cells(table, line, own, runs))}
-        for line in table.lines
+        {"label": line.label, "cells": list(_cells(table, line, own, runs))} for line in table.lines
     ]
-    unit = {"metric": wording.metric(table.metric).split(", ")[-1] if table.metric else "", "rows": "examples"}
+    unit = {
+        "metric": wording.metric(table.metric).split(", ")[-1] if table.metric else "",
+        "rows": "examples",
+    }
     return {
         "number": table.number,
         "title": table.title,
@@ -92,9 +94,7 @@ def _cell(
     }
 
 
-def _metric(
-    table: PrintedTable, line: Line, column: str, _: str, runs: _Runs
-) -> dict[str, Any]:
+def _metric(table: PrintedTable, line: Line, column: str, _: str, runs: _Runs) -> dict[str, Any]:
     assert line.arm is not None, "a line of figures is of an arm"
     final = runs.final(line.arm.key, column, table.metric)
     if final is None:

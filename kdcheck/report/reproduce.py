@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-
 REHEARSAL_OF = "rehearsal of "
 """How the name of a rehearsal's scale begins."""
 
@@ -27,7 +26,9 @@ def commands(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     named += ["MODELS a folder of its encoders"] if by_models else []
     where = f" ({', '.join(named)})" if named else ""
     paper = shlex.quote(record["paper"]["name"])
-    folders = f"{' --data-dir DIR' if by_folder else ''}{' --model-dir MODELS' if by_models else ''}"
+    folders = (
+        f"{' --data-dir DIR' if by_folder else ''}{' --model-dir MODELS' if by_models else ''}"
+    )
     return [
         (
             # The claims are no part of a wheel.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
@@ -125,7 +125,9 @@ def as_csv(record: Record) -> str:
             for column, cell in zip(each["columns"], line["cells"], strict=True):
                 if cell is None:
                     continue
-                own = (cell[part] for part in ("paper", "ours", "interval", "seeds", "marks", "waits"))
+                own = (
+                    cell[part] for part in ("paper", "ours", "interval", "seeds", "marks", "waits")
+                )
                 writer.writerow(
                     [each["number"], each["title"], each["unit"], line["label"], column, *own]
                 )

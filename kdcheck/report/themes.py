@@ -35,7 +35,13 @@ def _board(record: Record, standing: str, themes: Sequence[Theme]) -> Markup:
     common = shared(rows)
     reasons = tag("ul", [tag("li", text) for text in common]) if common else None
     shown = [_theme(record, theme, common) for theme in themes]
-    return tag("div", tag("h3", heading(standing, rows)), reasons, shown, class_=f"standing {standing.lower()}")
+    return tag(
+        "div",
+        tag("h3", heading(standing, rows)),
+        reasons,
+        shown,
+        class_=f"standing {standing.lower()}",
+    )
 
 
 def _theme(record: Record, theme: Theme, common: Sequence[str]) -> Markup:

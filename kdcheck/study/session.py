@@ -268,7 +268,9 @@ class Session:
         runs = [digest for tasks in table.runs.values() for digest in tasks[task].values()]
         longest = max((self._readings.max_length(digest) for digest in runs), default=0)
         truncated = map(self._readings.truncated, runs)
-        return facts_of_rows(self._digests.whole(task), self.scale.rows.get(task, {}), truncated, longest)
+        return facts_of_rows(
+            self._digests.whole(task), self.scale.rows.get(task, {}), truncated, longest
+        )
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""

@@ -125,7 +125,9 @@ def assemble(glue: GlueTask, source: Source) -> Task:
     unpinned = source.check(layout.name)
     parts = {ours: source.read(layout, theirs) for ours, theirs in glue.read_from.items()}
     found = {ours: (len(parts[ours]), rows) for ours, rows in glue.published.items()}
-    smaller = {ours: f"{here:,} of {rows:,} rows" for ours, (here, rows) in found.items() if here != rows}
+    smaller = {
+        ours: f"{here:,} of {rows:,} rows" for ours, (here, rows) in found.items() if here != rows
+    }
     notes = [
         f"{ours}: a subset, {share}; results do not compare with the full set"
         for ours, share in smaller.items()

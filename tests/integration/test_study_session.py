@@ -10,7 +10,7 @@ import pytest
 
 from kdcheck.claims import Claim, Paper, nats
 from kdcheck.cli.lock import _known as known_to
-from kdcheck.errors import ClaimError
+from kdcheck.errors import ClaimError, EvidenceError
 from kdcheck.evidence import note
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS
@@ -24,6 +24,8 @@ from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
 from kdcheck.verdict import Plan, Verdict, Word
 from kdcheck.verdict.guards import NotFinite, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
+from tests.refusal import refused
 from tests.study_doubles import (
     CLASSES,
     ERM_LARGE,
@@ -354,3 +356,45 @@ def test_a_claim_whose_company_was_judged_anew_cannot_be_judged_again(run: Run, 
     found = differing(store)
     assert set(found) <= {"one", "false"}
     assert found["false"][0].startswith("judged beside other, of which another session has judged")
+
+
+# Rehearsals, and what is said of rows
+
+
+def test_a_rehearsal_is_marked_whatever_the_lock_says_and_verified_as_no_evidence(run, store):
+    at = scale(name="rehearsal of made up", rehearsal=True)
+    found = run(ONE, OTHER, at=at, lock=locked(ONE, OTHER))
+    assert standing(found) == {"one": (REHEARSED,), "other": (REHEARSED,)}
+    assert {each.verdict.standing for each in found.values()} == {"REHEARSAL"}
+    checks = {check.again.criterion.claim: check for check in verify(store)}
+    assert all(not check.same for check in checks.values())
+    assert "a rehearsal, which is evidence of nothing" in checks["one"].differences
+
+
+def test_a_rehearsal_whose_mark_was_taken_off_is_found_by_what_was_run(run, store):
+    at = scale(name="rehearsal of made up", rehearsal=True)
+    [found] = run(ONE, at=at).values()
+    store.record_claim(replace(found, verdict=replace(found.verdict, exploratory=())))
+    [check] = verify(store)
+    assert check.again.standing == "REHEARSAL"
+    assert "stored as CONFIRMATORY, not REHEARSAL" in check.differences
+
+
+def test_rehearsals_and_evidence_never_share_a_store(run, store, tmp_path):
+    run(ONE)
+    with refused(EvidenceError, "a store with trainings", "Leave --store out"):
+        run(ONE, at=scale(name="rehearsal of made up", rehearsal=True))
+    place = tmp_path / "apart"
+    Store.create(place, rehearsal=True)
+    Store.create(place, rehearsal=True)
+    with refused(EvidenceError, "a store of rehearsals", "no rehearsal is evidence"):
+        Store.create(place, rehearsal=False)
+
+
+def test_a_claim_says_what_its_figures_must_not_be_read_without(run, store):
+    found = run(ONE, at=scale(rows={"a": {"train": 7}}))["one"]
+    assert found.data["a"]["rows"]["train"] == 60
+    assert found.data["a"]["marks"] == {"cut": "Each run trains on 7 of 60 rows."}
+    assert found.data["b"]["marks"] == {}
+    assert found.data_said == ("a, cut: Each run trains on 7 of 60 rows.",)
+    assert "a, cut: Each run trains on 7 of 60 rows." in note.note(found, store)
