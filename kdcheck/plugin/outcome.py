@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kdcheck.claims import Claim
     from kdcheck.evidence.judged import Judged
+    from kdcheck.evidence.source import EvidenceSource
     from kdcheck.evidence.store import Store
     from kdcheck.study.session import Session
 
@@ -145,9 +146,10 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
     session = config.stash.get(SESSION, None)
     try:
         # The controller of pytest-xdist opens the store only now, when its workers have ended.
-        source = session.store if session else _store_of_workers(config)
+        opened = session.store if session else _store_of_workers(config)
+        source = session.evidence if session else opened
         page, *tables = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
-        source.describe_claims()
+        opened.describe_claims()
         reporter.write_line(f"page: {_shown(page, config)}")
         if tables:
             reporter.write_line(f"tables: {_shown(tables[0], config)}")
@@ -165,7 +167,9 @@ def _store_of_workers(config: pytest.Config) -> Store:
     return source
 
 
-def _write_page(config: pytest.Config, source: Store, paper: str, scale: str) -> list[Path]:
+def _write_page(
+    config: pytest.Config, source: EvidenceSource, paper: str, scale: str
+) -> list[Path]:
     """The page, and the files of the paper's tables if it has some."""
     from kdcheck.report import build, write, write_tables
 
