@@ -177,7 +177,7 @@ class Bundle:
         return read_checked(self._training(digest), digest, trajectory=trajectory)
 
     def validation(self, digest: str) -> Predictions:
-        """Logits of one training on validation text; see :meth:`EvidenceSource.validation`."""
+        """Logits of one training on validation text; see :meth:`Store.validation <kdcheck.evidence.store.Store.validation>`."""
         return read_validation(self._training(digest))
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:

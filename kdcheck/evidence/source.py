@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from kdcheck.evidence.evidence import Evidence, Predictions
+from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
 
 
@@ -18,14 +18,6 @@ class EvidenceSource(Protocol):
 
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
         """Evidence of one training, every file checked; with earlier points' logits on demand."""
-        ...
-
-    def validation(self, digest: str) -> Predictions:
-        """Logits of one training on validation text, and nothing else of it.
-
-        All that a selection of settings may read: no file with logits on test text is opened, and the
-        sum of the one that is stands in the run's sealed manifest.
-        """
         ...
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:

@@ -99,7 +99,10 @@ class Store:
             return files.read_checked(sealed, digest, trajectory=trajectory)
 
     def validation(self, digest: str) -> Predictions:
-        """Logits of one training on validation text; see :meth:`EvidenceSource.validation`."""
+        """Logits of one training on validation text: all that a selection of settings may read.
+
+        No file with logits on test text is opened.
+        """
         with self._use(f"read recipe {digest[:8]}"):
             return files.read_validation(self._sealed(self._training(digest)))
 
