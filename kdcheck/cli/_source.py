@@ -19,6 +19,15 @@ def add_store(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--store", metavar="PLACE", help=text)
 
 
+def pinned(name: str) -> str:
+    """Whether kdcheck ships what the files of a name must be."""
+    from kdcheck import pins
+
+    if pins.shipped(name):
+        return "as pinned"
+    return "unpinned: --pin would write its revision and sha256 into the pins that kdcheck ships"
+
+
 def source_of(bundle: Path | None, store: str | None) -> EvidenceSource:
     """The bundle that is named, or else the store, by default as the environment says.
 

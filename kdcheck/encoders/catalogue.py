@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from kdcheck import pins
 from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members, is_fetched
@@ -75,8 +76,11 @@ def load_encoder(
 bert-base-uncased, distilbert-base-uncased, minilm-2, minilm-5, minilm-6, narrow-32, narrow-64, \
 tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
-    if model_dir is not None and (model_dir / name).is_dir():
+    if _is_folder(model_dir, name):
+        assert model_dir is not None
         return _from_folder(name, model_dir / name)
+    if model_dir is not None and (name in HUB_NAMES or name not in _MAKERS):
+        raise _no_folder(name, model_dir)
     if name not in _MAKERS:
         wanted = f"one of {', '.join(sorted(_MAKERS))}"
         next_step = "Check the spelling, or give a model folder that holds it."
@@ -110,21 +114,71 @@ def configuration(
     return load_encoder(name, model_dir=model_dir, cache_dir=cache_dir).config, True
 
 
+def pair_at_hand(pair: str | tuple[str, str], model_dir: Path | None) -> str | tuple[str, str]:
+    """The pair itself where no hub is needed for it, else MiniLM, which lies in a PyPI file."""
+    names = PAIRS.get(pair, ()) if isinstance(pair, str) else pair
+    known = [n for n in names if not _is_folder(model_dir, n) and n in HUB_NAMES]
+    return pair if names and not known else "minilm"
+
+
+def _is_folder(model_dir: Path | None, name: str) -> bool:
+    return model_dir is not None and (model_dir / name).is_dir()
+
+
+def fetch_encoder(name: str, model_dir: Path, *, pin: bool = False) -> pins.Pin:
+    """Bring an encoder of the hub into a folder of encoders, for a machine without a network.
+
+    Raises:
+        EncoderError: a name that is on no hub.
+        FetchError: the hub cannot be reached, or serves other content than is pinned.
+    """
+    if name not in HUB_NAMES:
+        wanted, step = f"one of {', '.join(HUB_NAMES)}", "All others are PyPI files or your own."
+        raise EncoderError(f"encoder {name!r}", "a name that is not on the hub", wanted, step)
+    files = {file: file for file in FILES}
+    return pins.fetch(name, HUB_NAMES[name], "model", files, model_dir / name, pin=pin)
+
+
+def _no_folder(name: str, model_dir: Path) -> EncoderError:
+    """Where a folder of encoders is named, none is taken from the hub in its place."""
+    there = sorted(path.name for path in model_dir.iterdir()) if model_dir.is_dir() else None
+    got = f"no folder {model_dir / name}"
+    got += "" if there is None else f" among {', '.join(there) or 'nothing'}"
+    step = f"Run kdcheck encoders fetch {name} --model-dir {model_dir} where there is a network."
+    if name not in HUB_NAMES:
+        step = "Check the spelling; docs/guides/add-an-encoder.md says what is in such a folder."
+    return EncoderError(f"encoder {name!r}, --model-dir", got, "a folder of that name", step)
+
+
 def _from_folder(name: str, folder: Path) -> Encoder:
-    return _read(name, {file: folder / file for file in FILES})
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        got = f"no {' and no '.join(missing)} in {folder}, which holds {there}"
+        step = "Fetch or export the files again; pickled weights are not read."
+        raise EncoderError(f"encoder {name!r}", got, ", ".join(FILES), step)
+    # A name that is nobody's but the user's can be no file of the hub.
+    unpinned = (
+        pins.check(name, folder) if name in HUB_NAMES or (folder / pins.BESIDE).exists() else ""
+    )
+    found = _read(name, {file: folder / file for file in FILES})
+    return replace(found, unpinned=unpinned)
 
 
 def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub has its own cache
     from huggingface_hub import snapshot_download
 
     try:
-        folder = snapshot_download(HUB_NAMES[name], allow_patterns=list(FILES))
+        pin = pins.shipped(name)
+        at = {"revision": pin.revision} if pin else {}
+        folder = snapshot_download(HUB_NAMES[name], allow_patterns=list(FILES), **at)
     except Exception as error:  # the hub client raises a dozen kinds; each means: not to be had
         raise EncoderError(
             f"encoder {name!r}",
             f"no files from the hub: {error}",
             "its configuration, safetensors weights and tokenizer",
-            "Check the connection, or download them elsewhere and name their folder as model_dir.",
+            "Check the connection, or run kdcheck encoders fetch elsewhere and name that folder with "
+            "--model-dir (model_dir).",
         ) from error
     return _from_folder(name, Path(folder))
 
@@ -299,3 +353,5 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "narrow-64": partial(_averaging, width=64, heads=2),
     "narrow-32": partial(_averaging, width=32, heads=1),
 }
+PACKAGED_ENCODERS = frozenset(_MAKERS) - HUB_NAMES.keys()
+"""Names of the encoders that are made of a PyPI file."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import (
     DAMAGED,
     FORMAT,
@@ -24,6 +24,7 @@ from kdcheck.evidence.files import (
     check_lock,
     read_checked,
     read_claim,
+    read_validation,
     seal,
     write_claim,
     write_evidence,
@@ -174,6 +175,10 @@ class Bundle:
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
         """Evidence of one training; see :meth:`EvidenceSource.get`."""
         return read_checked(self._training(digest), digest, trajectory=trajectory)
+
+    def validation(self, digest: str) -> Predictions:
+        """Logits of one training on validation text; see :meth:`Store.validation <kdcheck.evidence.store.Store.validation>`."""
+        return read_validation(self._training(digest))
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The claims in the bundle; see :meth:`EvidenceSource.claims`."""

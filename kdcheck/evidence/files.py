@@ -25,6 +25,8 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 TRAJECTORY = "posteriors/trajectory.parquet"
 CLAIM, PAPER, LOCK = "judged.json", "paper.json", "lock.json"
+TEST_SAMPLE = "test_sample"
+"""The sample of test text that a curve follows."""
 DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
 
 
@@ -146,6 +148,7 @@ def check_evidence(evidence: Evidence) -> None:
     if not steps or any(b <= a for a, b in pairwise(steps)):
         wanted = "at least one evaluation point, steps rising"
         raise EvidenceError(who, f"points at steps {steps}", wanted, "Record each point once.")
+    _check_test_logits(evidence, who)
     if not evidence.final.predictions:
         got = f"no logits at the last step, {steps[-1]}"
         raise EvidenceError(who, got, "logits of at least one split", "Evaluate at the end.")
@@ -193,6 +196,33 @@ def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
         environment=sealed.read_json("environment.json"),
         notes=tuple(record["notes"]),
     )
+
+
+def read_validation(sealed: SealedFiles) -> Predictions:
+    """Logits on the validation split: all that selection may see. No file with test logits is opened."""
+    return parquet.read_predictions(sealed.read("posteriors/validation.parquet"))
+
+
+def kept_of_test(evidence: Evidence) -> str:
+    """What a run kept of the test split, and for what: a sentence's part for its tag."""
+    *before, last = evidence.points
+    whole = (
+        f"{len(last.predictions['test'].ids)} rows at the end" if "test" in last.predictions else ""
+    )
+    sampled = [len(p.predictions[TEST_SAMPLE].ids) for p in before if TEST_SAMPLE in p.predictions]
+    curve = f"a sample of {max(sampled)} at {len(sampled)} looks before" if sampled else ""
+    return ", ".join(filter(None, (whole, curve))) or "none"
+
+
+def _check_test_logits(evidence: Evidence, who: str) -> None:
+    """Before the end a run may look at a sample of test text alone, for its curve."""
+    for point in evidence.points[:-1]:
+        most = evidence.recipe.curve_rows
+        sample = point.predictions.get(TEST_SAMPLE)
+        if "test" in point.predictions or (sample is not None and len(sample.ids) > most):
+            got = f"logits on the test split at step {point.step}, before the end"
+            wanted = f"at most a sample of {most} rows there, for a curve"
+            raise EvidenceError(who, got, wanted, "Evaluate on test text when training has ended.")
 
 
 def _require_trajectory(sealed: SealedFiles, points: Sequence[Any]) -> None:

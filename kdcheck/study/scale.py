@@ -53,6 +53,8 @@ class Scale:
     """Whether it runs on CUDA alone."""
     may_collapse: tuple[str, ...] = ()
     """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
+    rehearsal: bool = False
+    """Whether it only tries the machinery; no file says so, :func:`kdcheck.study.rehearsal.rehearsal_of` does."""
 
     def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
         """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
@@ -72,6 +74,7 @@ class Scale:
         content: dict[str, Any] = {"training": defaults | dict(self.training), "methods": methods}
         content |= {"may_collapse": sorted(set(self.may_collapse) & methods.keys())}
         content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
+        content |= {"rehearsal": True} if self.rehearsal else {}
         # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.
         plain: dict[str, Any] = json.loads(json.dumps(content))
         return plain
@@ -140,7 +143,7 @@ def _checked(values: dict[str, Any]) -> Scale:
     who = f"scale {values.get('name')!r}"
     _check_kinds(who, values)
     tasks, methods = values.get("tasks", []), _methods(values)
-    known = {f.name for f in dataclasses.fields(Scale)}
+    known = {f.name for f in dataclasses.fields(Scale)} - {"rehearsal"}
     required = {"name", "pair", "tasks", "seeds", "training", "methods"}
     strange = {place for place, size, own in methods if size not in SIZES or "objective" not in own}
     # Tables for tasks that the scale does not have would have no effect.

@@ -71,7 +71,7 @@ def load(path: Path, name: str, digest: str) -> Task:
         name=content["name"],
         classes=tuple(content["classes"]),
         text_columns=tuple(content["text_columns"]),
-        origin=Origin(**{**origin, "notes": tuple(origin["notes"])}),
+        origin=Origin(**{k: tuple(v) if isinstance(v, list) else v for k, v in origin.items()}),
         **splits,
     )
     if task.digest != digest:

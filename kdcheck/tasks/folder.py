@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from kdcheck import pins
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
 from kdcheck.tasks.examples import some
@@ -26,6 +27,10 @@ class FolderSource:
     def describe(self, name: str) -> str:
         """One line for the origin of a task; evidence travels, so no path of this machine is in it."""
         return f"local folder, {name}/"
+
+    def check(self, name: str) -> str:
+        """Refuse files that were changed since they were fetched; why they are unpinned, if they are."""
+        return pins.check(name, self.data_dir / name)
 
     def read(self, layout: Layout, split: str) -> Split:
         """The file of that split, checked."""

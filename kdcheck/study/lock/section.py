@@ -85,6 +85,7 @@ class Section:
             methods=settings["methods"],
             rows=settings["rows"],
             may_collapse=tuple(settings["may_collapse"]),
+            rehearsal=settings.get("rehearsal", False),
         )
 
     def criterion(self, claim: str, scale: str) -> Criterion:
