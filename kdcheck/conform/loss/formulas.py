@@ -175,6 +175,12 @@ def smoothed(case: Case, alpha: float, *, others: bool) -> Array:
     return -entropy((1.0 - alpha) * hot + alpha * spread)
 
 
+def bce_smoothed(case: Case) -> Array:
+    """Each class a question of its own, with the smoothed label for an answer."""
+    hot = np.eye(case.student_NK.shape[1])[case.labels_N]
+    return bernoulli_ce(case.student_NK, (1.0 - case.alpha) * hot + case.alpha / hot.shape[1])
+
+
 def mixed_target(case: Case, alpha: float) -> Array:
     """Minus the entropy of label and teacher mixed."""
     hot = np.eye(case.student_NK.shape[1])[case.labels_N]

@@ -12,6 +12,7 @@ from scipy.special import expit
 from kdcheck.conform.loss.formulas import (
     Array,
     Case,
+    bce_smoothed,
     bernoulli_ce,
     ce,
     ce_others,
@@ -289,6 +290,7 @@ MIXED: dict[str, Callable[[Case], Array]] = {
     "smoothed_entropy": lambda case: smoothed(case, case.alpha, others=False),
     "smoothed_entropy_others": lambda case: smoothed(case, case.alpha, others=True),
     "smoothed_entropy_opposite": lambda case: smoothed(case, 1.0 - case.alpha, others=False),
+    "bce_smoothed": bce_smoothed,
     "mixed_entropy": lambda case: mixed_target(case, case.alpha),
     "mixed_entropy_opposite": lambda case: mixed_target(case, 1.0 - case.alpha),
     **{
@@ -326,6 +328,8 @@ def _with_labels(temperatures: tuple[str, ...], *, labels: bool) -> Iterator[Ter
             if labels or kind in ("kl_uniform", "ce_uniform", "entropy"):
                 yield Term(kind, words, "smooth", formula, tau, flaw=flaw)
     if labels:
+        words = "binary cross-entropy of each class with the smoothed label"
+        yield Term("bce_smoothed", words, "smooth", _nothing)
         for kind in MIXED:
             if kind.startswith("virtual_softmax"):
                 words = "KL(softmax of a virtual teacher's probabilities, student)"
