@@ -19,7 +19,7 @@ from typing import Any
 
 from kdcheck.conform import Report
 from kdcheck.conform.loss import check_objective
-from kdcheck.conform.loss.finding import named
+from kdcheck.conform.loss.by_name import named
 from kdcheck.errors import ConformError
 
 
