@@ -32,6 +32,7 @@ from kdcheck.conform.loss.formulas import (
     skew_reverse,
     smoothed,
     standardised,
+    standardised_then_tempered,
     tckd,
     twice,
     twice_then_tempered,
@@ -291,6 +292,10 @@ MIXED: dict[str, Callable[[Case], Array]] = {
     "smoothed_entropy_others": lambda case: smoothed(case, case.alpha, others=True),
     "smoothed_entropy_opposite": lambda case: smoothed(case, 1.0 - case.alpha, others=False),
     "bce_smoothed": bce_smoothed,
+    **{
+        f"kl_standardised_tempered_{ddof}": partial(standardised_then_tempered, ddof)
+        for ddof in (0, 1)
+    },
     "mixed_entropy": lambda case: mixed_target(case, case.alpha),
     "mixed_entropy_opposite": lambda case: mixed_target(case, 1.0 - case.alpha),
     **{
@@ -344,6 +349,9 @@ def _with_teacher(temperatures: tuple[str, ...]) -> Iterator[Term]:
     for kind, words, formula, flaw in SOFT:
         for student, teacher in pairs if kind in ONE_SIDED else pairs[: len(temperatures)]:
             yield Term(kind, words, "soft", formula, student, teacher, flaw)
+    for ddof in (0, 1):
+        kind = f"kl_standardised_tempered_{ddof}"
+        yield Term(kind, "KL of standardised logits", "soft", _nothing, "tau", "tau")
     for name, divergence in (("kl", kl), ("ce", ce)):
         for sides in SIDES:
             flaw = f"softmax is taken twice of {sides}"
