@@ -248,7 +248,7 @@ def _result(check: Property, case: Case) -> CheckResult:
         with np.errstate(divide="ignore", invalid="ignore"):  # NaN is told by the answer
             wrong = check(case)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's metric raises is its failure
-        wrong = f"it ended in {type(error).__name__}: {error}"
+        wrong = f"It ended in {type(error).__name__}: {error}"
     status = Status.FAILED if wrong else Status.PASSED
     says = (check.__doc__ or "").partition("\n")[0]
     return CheckResult(name=check.__name__, says=says, status=status, detail=wrong or "")

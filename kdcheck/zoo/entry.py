@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from kdcheck.conform.results import Report, Status
 
+BROKE = "It ended in"
+"""How the detail of a check begins whose subject raised."""
 Alarms = Callable[[int], tuple[str, ...]]
 """Names of the checks that raise an alarm, for a seed of all that is random."""
 
@@ -50,5 +52,12 @@ class Control:
 
 
 def alarms_of(report: Report) -> tuple[str, ...]:
-    """Names of the checks that failed."""
-    return tuple(each.name for each in report.results if each.status is Status.FAILED)
+    """Names of the checks that failed; one in which the faulty thing broke down says so beside its name.
+
+    So a fault that only raises, through a slip in the zoo, is killed by no check.
+    """
+    failed = [each for each in report.results if each.status is Status.FAILED]
+    return tuple(
+        f"{each.name}: {each.detail}" if each.detail.startswith(BROKE) else each.name
+        for each in failed
+    )
