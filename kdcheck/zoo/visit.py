@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from kdcheck.zoo import faulty_metrics, faulty_rules, faulty_studies, faulty_trainers
+from kdcheck.zoo import faulty_losses, faulty_metrics, faulty_rules, faulty_studies, faulty_trainers
 from kdcheck.zoo.entry import Control, Fault
 
-_MODULES = (faulty_metrics, faulty_trainers, faulty_studies, faulty_rules)
+_MODULES = (faulty_losses, faulty_metrics, faulty_trainers, faulty_studies, faulty_rules)
 FAULTS: tuple[Fault, ...] = tuple(fault for module in _MODULES for fault in module.FAULTS)
 CONTROLS: tuple[Control, ...] = tuple(each for module in _MODULES for each in module.CONTROLS)
 KINDS = ("loss", "metric", "trainer", "study")
