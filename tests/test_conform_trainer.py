@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 import kdcheck as kd
 from kdcheck.conform.results import Status
@@ -17,38 +21,21 @@ from kdcheck.conform.trainer.rows import CLASSES, SIZES, WORDS_PER_CLASS, tiny_r
 from kdcheck.errors import ParameterError
 from kdcheck.zoo.sound_loop import SoundLoop
 
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = (ROOT / "docs" / "guides" / "check-your-trainer.md").read_text(encoding="utf-8")
+
 
 def by_name(report):
     return {each.name: each for each in report.results}
 
 
-def loss_of(job, logits, teacher_logits, labels):
-    """Eq. 1 or Eq. 2 by torch's own functions, per example."""
-    smoothing = job.alpha if job.method == "ls" else 0.0
-    hard = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-    if job.method != "kd":
-        return hard
-    tau = job.temperature
-    terms = functional.kl_div(
-        (logits / tau).log_softmax(-1), (teacher_logits / tau).softmax(-1), reduction="none"
-    )
-    return (1 - job.alpha) * hard + job.alpha * tau**2 * terms.sum(-1)
-
-
-def few_lines(job, student, batches):
-    """The loop of the guide: no evaluation, accumulation, half precision or checkpoint."""
-    optimizer = torch.optim.AdamW(student.parameters(), lr=job.learning_rate)
-    for _ in range(job.epochs):
-        for batch in batches:
-            labels = batch.pop("labels")
-            logits, teacher_logits = student(**batch).logits, None
-            if job.teacher is not None:
-                with torch.no_grad():
-                    teacher_logits = job.teacher.eval()(**batch).logits
-            loss = loss_of(job, logits, teacher_logits, labels).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+def guide(*, until):
+    """What the first blocks of the guide define, run one after the other, and what they print."""
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:until]:
+            exec(compile(block, "check-your-trainer.md", "exec"), names)  # noqa: S102 - our own page
+    return names, printed.getvalue()
 
 
 def test_a_sound_trainer_passes_every_check():
@@ -58,7 +45,9 @@ def test_a_sound_trainer_passes_every_check():
 
 
 def test_what_a_loop_passes_over_in_silence_is_not_run_with_the_reason_and_never_passed():
-    report = kd.check_trainer(plain_loop(few_lines))
+    names, printed = guide(until=1)
+    assert printed == re.search(r"```\n(nothing fails.*?)```", GUIDE, re.DOTALL)[1]
+    report = names["report"]
     left = {name: each.detail for name, each in by_name(report).items() if each.detail}
     assert {each.status for each in report.results} == {Status.PASSED, Status.NOT_RUN}
     assert {name: told.partition(" was")[0] for name, told in left.items()} == {
@@ -67,7 +56,7 @@ def test_what_a_loop_passes_over_in_silence_is_not_run_with_the_reason_and_never
         "mixed_precision_is_close": "precision",
         "resume_equals_uninterrupted": "stop_after",
     }
-    assert report.subject == "few_lines"
+    assert report.subject == "my_loop"
 
 
 def test_what_a_trainer_refuses_is_not_run_with_its_own_words():
@@ -154,6 +143,21 @@ def test_only_a_reader_of_token_types_can_tell_the_class_of_a_tiny_row():
             assert [k for k in words if k < CLASSES] == [label, label]
 
 
+def test_a_copy_of_the_teacher_writes_into_the_log_of_the_first():
+    def copies(job):
+        if job.teacher is not None:
+            copy.deepcopy(job.teacher).train()(**job.collate([job.train[0], job.train[1]]))
+        return SoundLoop.train(job)
+
+    found = kd.check_trainer(copies, only=[relations.teacher_in_eval_mode]).results[0]
+    assert found.detail == "in 1 of 19 passes it was in train mode."
+
+
+def test_the_guide_names_every_check_and_no_other():
+    named = re.findall(r"^\| `(\w+)` \|", GUIDE.partition("## What is checked")[2], re.MULTILINE)
+    assert named == [relation.__name__ for relation in relations.RELATIONS]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_told_apart_lies_far_from_the_tolerance_on_both_sides(seed):
     # Without this a check could pass because nothing was learned.
@@ -177,51 +181,37 @@ class TestHuggingFace:
         relations.resume_equals_uninterrupted,
     )
 
-    @staticmethod
-    def builder(*, divides):
-        from transformers import Trainer
+    @pytest.fixture(scope="class")
+    def build(self):
+        return guide(until=2)[0]["build"]
 
-        class Distilling(Trainer):
-            def __init__(self, job, **usual):
-                super().__init__(**usual)
-                self.job, self.teacher = job, job.teacher.eval()
-                self.model_accepts_loss_kwargs = divides
-
-            def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-                output = model(**inputs)
-                with torch.no_grad():
-                    taught = self.teacher(**inputs).logits
-                loss = loss_of(self.job, output.logits, taught, inputs["labels"])
-                whole = len(loss) if num_items_in_batch is None else num_items_in_batch
-                return (loss.sum() / whole, output) if return_outputs else loss.sum() / whole
-
-        def build(job, **usual):
-            return Distilling(job, **usual) if job.method == "kd" else Trainer(**usual)
-
-        return build
-
-    def test_a_subclass_that_divides_by_the_whole_step_passes(self):
-        report = kd.check_trainer(hugging_face(self.builder(divides=True)), only=self.CHECKS)
+    def test_the_subclass_of_the_guide_passes(self, build):
+        report = kd.check_trainer(hugging_face(build), only=self.CHECKS)
         assert {each.name: each.detail for each in report.results if each.detail} == {}
 
-    def test_one_that_averages_means_of_unequal_parts_is_caught(self):
-        report = kd.check_trainer(
-            hugging_face(self.builder(divides=False)),
-            only=[relations.accumulation_equals_one_batch],
-        )
-        assert report.results[0].status is Status.FAILED
+    def test_without_the_line_that_the_guide_explains_parts_are_averaged_and_it_is_caught(
+        self, build
+    ):
+        def forgetful(job, **usual):
+            made = build(job, **usual)
+            made.model_accepts_loss_kwargs = False
+            return made
 
-    def test_evaluating_draws_from_the_stream_of_its_dropout_as_the_guide_says(self):
-        report = kd.check_trainer(
-            hugging_face(self.builder(divides=True)), only=[relations.evaluating_changes_nothing]
-        )
-        assert report.results[0].status is Status.FAILED
+        only = [relations.accumulation_equals_one_batch]
+        assert kd.check_trainer(hugging_face(forgetful), only=only).exit_code == 1
 
-    def test_without_accelerate_it_says_what_to_install(self, monkeypatch):
+    def test_its_evaluation_moves_the_dropout_masks_as_the_guide_says(self, build):
+        report = kd.check_trainer(
+            hugging_face(build),
+            only=[relations.evaluating_changes_nothing],
+            expected_failures={"evaluating_changes_nothing": "see the guide"},
+        )
+        assert report.results[0].status is Status.EXPECTED
+        assert "posteriors differ" in report.results[0].detail
+
+    def test_without_accelerate_it_says_what_to_install(self, build, monkeypatch):
         monkeypatch.setattr(
             "kdcheck.conform.trainer.adapter_hugging_face.find_spec", lambda name: None
         )
-        report = kd.check_trainer(
-            hugging_face(self.builder(divides=True)), only=[relations.seed_matters]
-        )
+        report = kd.check_trainer(hugging_face(build), only=[relations.seed_matters])
         assert "pip install 'transformers[torch]'" in report.results[0].detail

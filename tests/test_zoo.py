@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from kdcheck.zoo import faulty_trainers, visit
 from kdcheck.zoo.entry import Control, Fault
 from kdcheck.zoo.sound_loop import SoundLoop
 
+ROOT = Path(__file__).resolve().parent.parent
 SHORT = 2
 """Repetitions here; docs/guides/how-kdcheck-can-be-wrong.md says what 200 gave."""
 ISSUED = 40
@@ -33,6 +35,11 @@ def test_there_are_enough_faults_each_under_a_name_of_its_own():
     twice = {name for name, n in Counter((f.kind, f.name) for f in visit.FAULTS).items() if n > 1}
     assert not twice
     assert {fault.kind for fault in visit.FAULTS} == {each.kind for each in visit.CONTROLS}
+
+
+def test_the_readme_says_killed_k_of_n():
+    count = len(visit.FAULTS)
+    assert f"killed {count} of {count}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_check_of_a_trainer_kills_a_fault():

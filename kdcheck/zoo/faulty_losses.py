@@ -122,7 +122,7 @@ def squares_of_probabilities(
 
 def temperature_ignored(
     logits: Any, labels: Any, teacher_logits: Any, alpha: Any, tau: Any
-) -> Tensor:  # noqa: ARG001
+) -> Tensor:
     """Takes a temperature, and does nothing with it."""
     return _mixed(logits, labels, _soft(logits, teacher_logits.detach(), 1.0), alpha)
 

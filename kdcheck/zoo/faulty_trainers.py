@@ -80,13 +80,9 @@ class TokenTypesDropped(SoundLoop):
 class SeedIgnored(SoundLoop):
     """Sets a seed, and always the same one."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job)
+    def begin(self) -> nn.Module:
         torch.manual_seed(42)
-
-    def make_student(self) -> nn.Module:
-        torch.manual_seed(42)
-        return super().make_student()
+        return self.make_student()
 
     def epochs(self) -> list[list[Indices]]:
         torch.manual_seed(42)
@@ -98,9 +94,8 @@ class SeedIgnored(SoundLoop):
 class SeedAfterTheStudent(SoundLoop):
     """Makes the student before it sets the seed."""
 
-    def make_student(self) -> nn.Module:
-        torch.seed()
-        student = super().make_student()
+    def begin(self) -> nn.Module:
+        student = self.make_student()
         torch.manual_seed(self.job.seed)
         return student
 

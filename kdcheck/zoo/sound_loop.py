@@ -25,8 +25,7 @@ class SoundLoop:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        torch.manual_seed(job.seed)
-        self.student = self.make_student()
+        self.student = self.begin()
         self.teacher = self.prepare(job.teacher) if job.teacher is not None else None
         self.optimizer = torch.optim.AdamW(self.student.parameters(), lr=job.learning_rate)
         self.step = 0
@@ -53,6 +52,11 @@ class SoundLoop:
         return self.predict(self.job.test)
 
     # Models
+
+    def begin(self) -> nn.Module:
+        """A student whose first weights come from the seed."""
+        torch.manual_seed(self.job.seed)
+        return self.make_student()
 
     def make_student(self) -> nn.Module:
         """A new one."""
