@@ -170,7 +170,7 @@ def class_0_left_out(logits: Any, labels: Any) -> Tensor:
 
 
 def _fault(loss: Any, name: str, defect: str, killed_by: str) -> Fault:
-    def alarms(seed: int) -> tuple[str, ...]:  # noqa: ARG001 - Hypothesis tries the same cases each time
+    def alarms(seed: int) -> tuple[str, ...]:
         result = checked_loss(loss).run(killed_by)
         return (killed_by,) if result.status is Status.FAILED else ()
 

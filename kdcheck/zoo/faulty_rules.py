@@ -65,7 +65,7 @@ def best_task(effects_CTS: Floats, margin: float) -> Any:
     return len(effects_CTS) * _p_CT(effects_CTS, margin).min(axis=1) <= RATE
 
 
-def margin_forgotten(effects_CTS: Floats, margin: float) -> Any:  # noqa: ARG001 - that is the fault
+def margin_forgotten(effects_CTS: Floats, margin: float) -> Any:
     """Tests against zero what was to be above the margin."""
     return len(effects_CTS) * _p_CT(effects_CTS, 0.0).max(axis=1) <= RATE
 
