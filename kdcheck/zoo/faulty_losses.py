@@ -273,12 +273,13 @@ def _sound(seed: int) -> tuple[str, ...]:
     """Losses of torch and of ours by turns, with settings of the seed's own."""
     rng = np.random.default_rng(seed)
     alpha, tau = round(rng.uniform(0.05, 0.95), 3), round(rng.uniform(0.5, 8.0), 2)
-    loss, settings = (
+    sound: list[tuple[Any, dict[str, float]]] = [
         (nn.CrossEntropyLoss(label_smoothing=alpha), {}),
         (distillation, {"temperature": tau}),
         (label_smoothing, {}),
         (distillation, {"alpha": alpha}),
-    )[seed % 4]
+    ]
+    loss, settings = sound[seed % len(sound)]
     return alarms_of(checked_loss(loss, arguments=settings).report())
 
 
