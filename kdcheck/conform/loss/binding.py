@@ -61,6 +61,10 @@ def bindings(
     fixed = _placed(arguments, constructor, called, name)
     slots = _number_slots(constructor, called, fixed, told)
     slots |= _attribute_slots(target, slots, told)
+    for role, (key, _) in told.items():
+        if key in (*fixed["call"], *fixed["construct"]):
+            got = f"{key!r} as {role} and as a setting that stays"
+            raise ParameterError(name, got, "one of the two", "Leave out its --map or its --arg.")
     slots |= {role: _explicit(role, told[role][0], constructor, called, name) for role in told}
     taken = {s.key for s in slots.values() if s.place == "call"}
     taken |= {str(key).partition(".")[0] for key in taken | keys}

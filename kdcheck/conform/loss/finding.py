@@ -54,9 +54,20 @@ def _module(where: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve(strict=True))
+    """The module of a file; of the packages around it nothing is run but what it imports itself."""
+    file = path.resolve(strict=True)
+    folder, names = file.parent, [file.stem]
+    while (folder / "__init__.py").exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    for depth in range(1, len(names)):  # so that its relative imports are found
+        package = ModuleType(".".join(names[:depth]))
+        package.__path__ = [str(folder.joinpath(*names[:depth]))]
+        sys.modules.setdefault(package.__name__, package)
+    spec = importlib.util.spec_from_file_location(".".join(names), file)
     assert spec is not None
     assert spec.loader is not None  # a .py file has one
     module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(module.__name__, module)
     spec.loader.exec_module(module)
     return module

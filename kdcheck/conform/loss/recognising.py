@@ -12,6 +12,9 @@ from kdcheck.conform.loss.fitting import Fit, NoFit, draw, fit
 from kdcheck.conform.loss.remarks import FINDERS
 from kdcheck.errors import ConformError
 
+MOST_ATTEMPTS = 8
+"""Ways of calling it that are looked at closely; the likeliest come first."""
+
 
 def recognise(
     target: Any, *, name: str, arguments: Mapping[str, Any], names: Mapping[str, str]
@@ -31,7 +34,8 @@ def recognise(
             refused = refused or f"{type(error).__name__}: {error}".splitlines()[0]
             continue
         attempts.append(attempt)
-        if isinstance(attempt, Fit) and not attempt.flaws and not against_its_names(loss):
+        is_clean = isinstance(attempt, Fit) and not (attempt.flaws or against_its_names(loss))
+        if is_clean or len(attempts) == MOST_ATTEMPTS:
             break
     if not attempts:
         got = f"a call that ends with {refused}"
