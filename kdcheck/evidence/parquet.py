@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -59,9 +58,11 @@ def _write(path: Path, columns: Mapping[str, Any]) -> None:
 
 
 def _read(content: bytes) -> Any:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(io.BytesIO(content), use_threads=False)
+    # Half the time of `read_table`, which looks for a data set of many files first.
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
 
 
 def read_predictions(content: bytes) -> Predictions:
