@@ -272,7 +272,7 @@ FAULTS: tuple[Fault, ...] = tuple(
 def _sound(seed: int) -> tuple[str, ...]:
     """Losses of torch and of ours by turns, with settings of the seed's own."""
     rng = np.random.default_rng(seed)
-    alpha, tau = round(rng.uniform(0.05, 0.95), 3), round(rng.uniform(0.5, 8.0), 2)
+    alpha, tau = round(rng.uniform(0.05, 0.95), 3), float(rng.integers(2, 6))
     sound: list[tuple[Any, dict[str, float]]] = [
         (nn.CrossEntropyLoss(label_smoothing=alpha), {}),
         (distillation, {"temperature": tau}),
