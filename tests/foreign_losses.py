@@ -267,7 +267,7 @@ def other_at_alpha_1(student, teacher, labels, alpha, T):
     return hinton(student, teacher, labels, T, alpha)
 
 
-def temperature_ignored(student, teacher, labels, alpha, T):  # noqa: ARG001 - that is the mistake
+def temperature_ignored(student, teacher, labels, alpha, T):
     return hinton(student, teacher, labels, 1.0, alpha)
 
 

@@ -84,7 +84,9 @@ def test_the_decorator_makes_a_test_of_each_check_and_expectations_strict():
     assert "hinton-student_shift" in found
     expected = found["tau_squared_dropped-tau_squared_once"].marks
     assert [(each.name, each.kwargs["strict"]) for each in expected] == [("xfail", True)]
-    assert [each.id for each in mark.args[1] if each.marks] == ["tau_squared_dropped-tau_squared_once"]
+    assert [each.id for each in mark.args[1] if each.marks] == [
+        "tau_squared_dropped-tau_squared_once"
+    ]
 
 
 def test_a_check_passes_fails_with_the_smallest_input_or_skips_with_the_reason():

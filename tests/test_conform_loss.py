@@ -25,7 +25,7 @@ CONVENTIONS = {
     "smoothing_by_divergence": "Eq. 1 with alpha = eps, smoothing over the K - 1 other classes",
     "decoupled": "no distillation loss: KL of label against the rest (TCKD) and KL among the other "
     "classes (NCKD)",
-    "reverse_kl": "no distillation loss: reverse KL",
+    "reverse_kl": "no distillation loss: reverse KL(student, teacher)",
     "jensen_shannon": "no distillation loss: Jensen-Shannon divergence",
     "mse_of_logits": "no distillation loss: squared error of logits, 1/K of the soft term",
     "mse_of_probabilities": "no distillation loss: squared error of probabilities",

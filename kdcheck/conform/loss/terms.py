@@ -12,6 +12,7 @@ from scipy.special import expit
 from kdcheck.conform.loss.formulas import (
     Array,
     Case,
+    bce_smoothed,
     bernoulli_ce,
     ce,
     ce_others,
@@ -31,6 +32,7 @@ from kdcheck.conform.loss.formulas import (
     skew_reverse,
     smoothed,
     standardised,
+    standardised_then_tempered,
     tckd,
     twice,
     twice_then_tempered,
@@ -289,6 +291,11 @@ MIXED: dict[str, Callable[[Case], Array]] = {
     "smoothed_entropy": lambda case: smoothed(case, case.alpha, others=False),
     "smoothed_entropy_others": lambda case: smoothed(case, case.alpha, others=True),
     "smoothed_entropy_opposite": lambda case: smoothed(case, 1.0 - case.alpha, others=False),
+    "bce_smoothed": bce_smoothed,
+    **{
+        f"kl_standardised_tempered_{ddof}": partial(standardised_then_tempered, ddof)
+        for ddof in (0, 1)
+    },
     "mixed_entropy": lambda case: mixed_target(case, case.alpha),
     "mixed_entropy_opposite": lambda case: mixed_target(case, 1.0 - case.alpha),
     **{
@@ -326,6 +333,8 @@ def _with_labels(temperatures: tuple[str, ...], *, labels: bool) -> Iterator[Ter
             if labels or kind in ("kl_uniform", "ce_uniform", "entropy"):
                 yield Term(kind, words, "smooth", formula, tau, flaw=flaw)
     if labels:
+        words = "binary cross-entropy of each class with the smoothed label"
+        yield Term("bce_smoothed", words, "smooth", _nothing)
         for kind in MIXED:
             if kind.startswith("virtual_softmax"):
                 words = "KL(softmax of a virtual teacher's probabilities, student)"
@@ -340,6 +349,9 @@ def _with_teacher(temperatures: tuple[str, ...]) -> Iterator[Term]:
     for kind, words, formula, flaw in SOFT:
         for student, teacher in pairs if kind in ONE_SIDED else pairs[: len(temperatures)]:
             yield Term(kind, words, "soft", formula, student, teacher, flaw)
+    for ddof in (0, 1):
+        kind = f"kl_standardised_tempered_{ddof}"
+        yield Term(kind, "KL of standardised logits", "soft", _nothing, "tau", "tau")
     for name, divergence in (("kl", kl), ("ce", ce)):
         for sides in SIDES:
             flaw = f"softmax is taken twice of {sides}"
