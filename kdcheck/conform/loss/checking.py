@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import given
 
+from kdcheck.conform.loss import equations, robustness  # noqa: F401 - importing them registers laws
 from kdcheck.conform.loss.behaviour import BEHAVIOURS, Behaviour, why_not
 from kdcheck.conform.loss.convention import Convention
 from kdcheck.conform.loss.fitting import QUICK, fresh_cases
