@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -62,6 +63,7 @@ def _from_file(path: Path) -> ModuleType:
         folder = folder.parent
     for depth in range(1, len(names)):  # so that its relative imports are found
         package = ModuleType(".".join(names[:depth]))
+        package.__spec__ = ModuleSpec(package.__name__, None, is_package=True)
         package.__path__ = [str(folder.joinpath(*names[:depth]))]
         sys.modules.setdefault(package.__name__, package)
     spec = importlib.util.spec_from_file_location(".".join(names), file)

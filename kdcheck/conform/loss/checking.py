@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis import given
 
-from kdcheck.conform.loss import equations, robustness  # noqa: F401 - importing them registers laws
+import kdcheck.conform.loss.equations
+import kdcheck.conform.loss.robustness  # noqa: F401 - the two register their laws
 from kdcheck.conform.loss.behaviour import BEHAVIOURS, Behaviour, why_not
 from kdcheck.conform.loss.convention import Convention
 from kdcheck.conform.loss.fitting import QUICK, fresh_cases

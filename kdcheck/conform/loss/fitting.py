@@ -135,7 +135,9 @@ def _known(labels: bool, teacher: bool, temperatures: tuple[str, ...]) -> tuple[
     if temperatures[-1] in BUILT_IN:  # there are many of these: the usual divergences are enough
         terms = tuple(term for term in terms if term.kind in ("ce_label", *ONE_SIDED, "js_0.5"))
     columns_MT = _columns(terms, _base())
-    kept = _distinct(columns_MT)
+    # Constants are multiples of each other here: how they move with alpha and K tells them apart.
+    constant = {t for t, term in enumerate(terms) if term.family == "constant"}
+    kept = sorted({*_distinct(columns_MT), *constant})
     return [terms[t] for t in kept], columns_MT[:, kept]
 
 

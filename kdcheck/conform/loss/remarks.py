@@ -48,8 +48,8 @@ def _no_effect(found: Convention) -> Iterator[Remark]:
         place = {"alpha": (1, 3), "beta": (2, 3)}[role]
         lines = [part.law.weight for part in found.fit.parts]
         if found.loss.has(role) and not any(w.curve or w.line[i] for w in lines for i in place):
-            entropies = any("entropy" in part.term.kind for part in found.fit.parts)
-            if not entropies:
+            kinds = [part.term.kind for part in found.fit.parts]
+            if not any("smoothed" in kind or "mixed" in kind for kind in kinds):  # it is inside
                 name = found.loss.own_name(role)
                 yield Remark(
                     "settings_have_an_effect", f"{name} has no effect", f"Use {name}, or drop it."
