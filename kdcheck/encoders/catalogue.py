@@ -186,11 +186,13 @@ def _drawn(config: Any) -> dict[str, Tensor]:
     with torch.device("meta"):
         parameters = dict(BertModel(config, add_pooling_layer=False).named_parameters())
     generator = torch.Generator().manual_seed(DRAWN_BY)
-    weights = {name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS}
+    weights = {
+        name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS
+    }
     for name, weight in weights.items():
         initialise(name, weight, generator)
         if name.endswith(AVERAGING):
-            weight += torch.eye(len(weight))
+            weight.add_(torch.eye(len(weight)))
     return weights
 
 

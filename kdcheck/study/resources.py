@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kdcheck.errors import InputError, RecipeError
+from kdcheck.errors import EncoderError, InputError, RecipeError
 from kdcheck.places import Places
 from kdcheck.recipe import Recipe, Rows
 from kdcheck.tasks import Task, load_task
@@ -14,6 +14,7 @@ from kdcheck.tasks import Task, load_task
 if TYPE_CHECKING:
     from kdcheck.encoders import Encoder, Tokenized
     from kdcheck.engine.inputs import Inputs
+    from kdcheck.study.graph import Digests
     from kdcheck.study.scale import Scale
 
 
@@ -123,3 +124,26 @@ class ScaleDigests:
     def encoder_name(self, size: str) -> str:
         """Name of the pair's larger or smaller encoder."""
         return self._names[size]
+
+
+def check_unchanged(digests: Digests, stored: Mapping[str, Collection[str]]) -> None:
+    """Refuse an encoder that is not what the trainings of a store began with, under the same name.
+
+    Args:
+        digests: of the encoders at hand.
+        stored: by name, digests of those that something in the store was trained from.
+
+    Raises:
+        EncoderError: its weights, tokenizer or configuration have changed since.
+    """
+    for size in ("larger", "smaller"):
+        name, found = digests.encoder_name(size), digests.encoder(size)
+        known = sorted(stored.get(name, ()))
+        if known and found not in known:
+            raise EncoderError(
+                f"encoder {name!r}",
+                f"files with the content {found[:8]}",
+                f"{' or '.join(each[:8] for each in known)}, which the store was trained from",
+                "A file of it has changed: put the old one back. To study the new one give it another "
+                "name, or start a new store with --store; nothing was trained.",
+            )
