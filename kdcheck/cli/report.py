@@ -1,5 +1,8 @@
 """Write the report of judged claims: a page of its own, with Markdown, JSON and a badge beside it.
 
+A bundle may come from anybody: every verdict of it is judged again from its posteriors first, and a page is
+written only where all of them are as stored.
+
 Example:
     kdcheck report --store .kdcheck/store --scale embedded --output kdcheck-report.html
 """
@@ -8,8 +11,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdcheck.cli._source import add_store, source_of
+from kdcheck.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from kdcheck.evidence.source import EvidenceSource
 
 HELP = "write the report: HTML, Markdown, JSON and a badge"
 
@@ -32,11 +40,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the four files and name them."""
+    """Write the four files and name them.
+
+    Raises:
+        EvidenceError: a bundle whose verdicts are not those of its evidence.
+    """
     from kdcheck.report import build, write
 
     source = source_of(args.bundle, args.store)
     claims = source.claims(paper=args.paper, scale=args.scale)
+    if args.bundle is not None:
+        _require_verified(args.bundle, source)
     for path in write(build(claims, source), args.output):
         print(path)
     return 0
+
+
+def _require_verified(folder: Path, bundle: EvidenceSource) -> None:
+    """Refuse a bundle whose words its evidence does not give: the page would say them all the same."""
+    from kdcheck.study.recheck import verify
+
+    differing = [check for check in verify(bundle) if not check.same]
+    if differing:
+        claim, told = differing[0].stored.criterion.claim, differing[0].differences[0]
+        got = f"{len(differing)} verdicts that it does not give, first {claim}: {told}"
+        step = f"See all of them with kdcheck verify {folder}, and ask its author."
+        raise EvidenceError(f"bundle {folder}", got, "verdicts that its evidence gives", step)

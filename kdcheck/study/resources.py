@@ -92,7 +92,12 @@ class ScaleDigests:
                 'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
             )
         self._names = dict(zip(("larger", "smaller"), pair, strict=True))
-        self.notes = check_pair(*map(resources.load_encoder, pair))
+        larger, smaller = map(resources.load_encoder, pair)
+        if larger.digest == smaller.digest:
+            got = f"one model for both sizes, {' and '.join(pair)}"
+            step = "Name two encoders in pair; a copy under another name is the same model."
+            raise InputError(f"scale {scale.name!r}, pair", got, "a larger and a smaller one", step)
+        self.notes = check_pair(larger, smaller)
         """What differs between the two encoders and is allowed to."""
 
     def task(self, name: str) -> str:
