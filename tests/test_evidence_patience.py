@@ -89,11 +89,18 @@ def test_a_proxy_that_speaks_for_a_server_that_is_away_counts_as_away(clock, err
     assert clock.now >= 3.0
 
 
-@pytest.mark.parametrize("error", ["error code 404", "error code 500", "no such run"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(
+            "API request to /x failed with error code 404",
+            "API request to /x failed with error code 500",
+        ),
+        "no such run",
+    ],
+)
 def test_an_answer_that_is_an_error_is_not_waited_for(clock: Clock, error: str) -> None:
     said: list[tuple[float, str]] = []
     with pytest.raises(RuntimeError, match=error):
-        patient(Client(clock, 3.0, f"API request to /x failed with {error}"), said).get_run(
-            "r", fresh=True
-        )
+        patient(Client(clock, 3.0, error), said).get_run("r", fresh=True)
     assert (clock.now, said) == (0.0, [])

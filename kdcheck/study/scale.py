@@ -172,7 +172,8 @@ def _checked(values: dict[str, Any]) -> Scale:
         ),
     ):
         if wrong:
-            raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
+            got = ", ".join(name or repr(name) for name in sorted(wrong))
+            raise InputError(who, got, wanted, NEXT_STEP)
     lists = {name: tuple(values.get(name, ())) for name in TEXTS}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
