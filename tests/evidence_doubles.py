@@ -237,10 +237,10 @@ class MemoryTracking:
         run.data.tags |= dict(tags)
         run.data.metrics += metrics
 
-    def put(self, run_id: str, folder: Path) -> None:
+    def put(self, run: Any, folder: Path) -> None:
         paths = [path for path in folder.rglob("*") if path.is_file()]
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-        self.look(run_id).files |= files
+        run.files |= files
 
     def end(self, run_id: str, status: str, reason: str | None = None) -> None:
         self.look(run_id).info.status, self.look(run_id).info.reason = status, reason

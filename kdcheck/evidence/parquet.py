@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -74,7 +73,8 @@ def _read(content: bytes, who: str, columns: Mapping[str, str]) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
+        # Half the time of `read_table`, which looks for a data set of many files first.
+        file = pq.ParquetFile(pa.BufferReader(content))
         _check_unpacked(file)
         table = file.read(use_threads=False)
         table.validate(full=True)

@@ -58,6 +58,8 @@ class Store:
         self._runs = runs
         self._presence = Presence(location)
         self._known: dict[str, Run] = {}
+        self._claims: dict[str, Judged] = {}
+        """By seal, which changes with any byte: what a session lists again and again."""
 
     @classmethod
     def create(cls, place: Location | Path | str) -> Store:
@@ -93,7 +95,7 @@ class Store:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
             runs = self._current_claims(paper=paper, scale=scale)
-            found = [files.read_claim(self._sealed(run)) for run in runs]
+            found = [self._judged(run) for run in runs]
         # The newest of each, should two sessions on a server have raced.
         newest = {(*each.family, each.claim.id): each for each in reversed(found)}
         return selected(newest.values())
@@ -166,7 +168,7 @@ class Store:
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
             with self._lock():
                 run = self._require_own(begun)
-                self._runs.put(begun.run_id, folder)
+                self._runs.put(run, folder)
                 self._runs.log(run, tags=tags, metrics=rows)
                 self._runs.end(begun.run_id, "FINISHED")
         return begun.run_id
@@ -304,6 +306,12 @@ class Store:
         who = f"store {self.location}, run {run.info.run_id}"
         return SealedFiles(self._runs.reader(run), run.data.tags[SEAL], who)
 
+    def _judged(self, run: Run) -> Judged:
+        seal = run.data.tags[SEAL]
+        if seal not in self._claims:
+            self._claims[seal] = files.read_claim(self._sealed(run))
+        return self._claims[seal]
+
     def _require_own(self, begun: Begun) -> Run:
         run = self._runs.look(begun.run_id)
         if run.info.status != "RUNNING" or run.data.tags.get(ATTEMPT) != begun.attempt:
@@ -326,7 +334,7 @@ class Store:
 
     def _add_claim(self, judged: Judged, folder: Path, tags: Mapping[str, str]) -> Run:
         run = self._runs.add(CLAIMS, tags)
-        self._runs.put(run.info.run_id, folder)
+        self._runs.put(run, folder)
         rows = layout.judged_metrics(judged)
         params = layout.judged_parameters(judged)
         self._runs.log(run, params=params, metrics=rows, tags={CURRENT: "true"})

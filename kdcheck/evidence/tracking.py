@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -139,9 +140,18 @@ class Tracking:
             )
             self._client.log_batch(run_id, metrics_piece, params_piece, tags_piece)
 
-    def put(self, run_id: str, folder: Path) -> None:
+    def put(self, run: Run, folder: Path) -> None:
         """Copy every file of ``folder`` to the run."""
-        self._client.log_artifacts(run_id, str(folder))
+        place = _place_here(run)
+        if place is None:
+            self._client.log_artifacts(run.info.run_id, str(folder))
+            return
+        # MLflow would look the run up once more, which costs more than the copy. Folders are made
+        # anew: those of a temporary folder are closed to other users.
+        for file in (each for each in folder.rglob("*") if each.is_file()):
+            target = place / file.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
 
     def end(self, run_id: str, status: str, reason: str | None = None) -> None:
         """End a run, with the reason as a tag."""
@@ -155,15 +165,22 @@ class Tracking:
 
     def reader(self, run: Run) -> Callable[[str], bytes]:
         """Reads a file of a run by name: from disk if it is on this machine, else by MLflow."""
-        address = urlparse(run.info.artifact_uri)
-        if address.scheme in ("", "file"):
-            path = unquote(address.path) if address.scheme else run.info.artifact_uri
-            return lambda name: (Path(path) / name).read_bytes()
-        return lambda name: self._download(run.info.run_id, name)
+        place = _place_here(run)
+        if place is None:
+            return lambda name: self._download(run.info.run_id, name)
+        return lambda name: (place / name).read_bytes()
 
     def _download(self, run_id: str, name: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary:
             return Path(self._client.download_artifacts(run_id, name, temporary)).read_bytes()
+
+
+def _place_here(run: Run) -> Path | None:
+    """The folder of a run's files, if it is on this machine."""
+    address = urlparse(run.info.artifact_uri)
+    if address.scheme not in ("", "file"):
+        return None
+    return Path(unquote(address.path) if address.scheme else run.info.artifact_uri)
 
 
 def no_store(location: Location, got: str) -> EvidenceError:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from kdcheck.claims import Claim
     from kdcheck.evidence.judged import Judged
+    from kdcheck.evidence.source import EvidenceSource
     from kdcheck.evidence.store import Store
     from kdcheck.study.session import Session
 
@@ -137,9 +138,10 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
     session = config.stash.get(SESSION, None)
     try:
         # The controller of pytest-xdist opens the store only now, when its workers have ended.
-        source = session.store if session else _store_of_workers(config)
+        opened = session.store if session else _store_of_workers(config)
+        source = session.evidence if session else opened
         page = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
-        source.describe_claims()
+        opened.describe_claims()
         reporter.write_line(f"page: {_shown(page, config)}")
     except KdcheckError as error:
         reporter.write_line(f"page: not written. {error}", red=True)
@@ -155,7 +157,7 @@ def _store_of_workers(config: pytest.Config) -> Store:
     return source
 
 
-def _write_page(config: pytest.Config, source: Store, paper: str, scale: str) -> Path:
+def _write_page(config: pytest.Config, source: EvidenceSource, paper: str, scale: str) -> Path:
     from kdcheck.report import build, write
 
     page = page_of(config)

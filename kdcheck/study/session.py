@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kdcheck.claims import Claim
 from kdcheck.errors import ClaimError, InputError
 from kdcheck.evidence.judged import Judged, RunTable
+from kdcheck.evidence.source import ReadOnce
 from kdcheck.places import Places
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
@@ -153,15 +154,7 @@ class Session:
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
         """By claim id, from the evidence in the store: of the registered family and of these claims."""
-        measured = {
-            claim.id: measure(
-                claim.measures,
-                self._tables[claim.id],
-                self._readings,
-                self.scale.may_collapse,
-            )
-            for claim in self.claims
-        }
+        measured = self._measured()
         as_registered = {
             claim: found
             for claim, found in measured.items()
@@ -184,12 +177,27 @@ class Session:
             for claim, verdict in verdicts.items()
         }
 
+    def _measured(self) -> dict[str, Measured]:
+        # Readers of curves first: a run that was read with its earlier points need not be read again.
+        ordered = sorted(self.claims, key=lambda each: not _reads_curves(each))
+        collapse = self.scale.may_collapse
+        found = {
+            each.id: measure(each.measures, self._tables[each.id], self._readings, collapse)
+            for each in ordered
+        }
+        return {claim.id: found[claim.id] for claim in self.claims}
+
     def _criterion(self, claim: Claim) -> Criterion:
         return replace(criterion_of(claim, self.scale), plan=self.plan, seeds=self.seeds)
 
     @cached_property
+    def evidence(self) -> ReadOnce:
+        """The store for readers: what verdicts were made of is not read again for the page."""
+        return ReadOnce(self.store, lambda: self._finished)
+
+    @cached_property
     def _readings(self) -> Readings:
-        return Readings(self.store.get)
+        return Readings(self.evidence.get)
 
     def _part(self, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         """Why a part of the family is not the family, if it is one."""
@@ -310,6 +318,10 @@ class Session:
                 told = replace(each.verdict, exploratory=(*each.verdict.exploratory, reason))
                 section = self.store.lock(each.lock) if each.lock else None
                 self.store.record_claim(replace(each, verdict=told), section)
+
+
+def _reads_curves(claim: Claim) -> bool:
+    return any(reading.point != "last" for reading in claim.measures.readings())
 
 
 def _check_family(claims: Sequence[Claim]) -> None:

@@ -4,6 +4,7 @@ Its rules are tested without MLflow in test_evidence_store.py.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -64,6 +65,16 @@ def test_mlflow_shows_parameters_tags_curves_and_files(store):
     listed = client(store).list_artifacts(run.info.run_id, "posteriors")
     splits = ("test", "test_sample", "train_sample", "trajectory", "validation")
     assert [entry.path for entry in listed] == [f"posteriors/{each}.parquet" for each in splits]
+
+
+def test_files_of_a_run_are_open_to_whom_its_store_is(store):
+    add(store)
+    [run] = runs(store)
+    folder = Path(run.info.artifact_uri)
+    new = store.location.folder / "new"
+    new.mkdir()
+    modes = {path.stat().st_mode for path in (folder, folder / "posteriors")}
+    assert modes == {new.stat().st_mode}
 
 
 def test_a_running_or_failed_training_is_not_in_the_store(store):
