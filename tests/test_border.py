@@ -72,6 +72,11 @@ def test_values_go_as_deep_as_the_border_says_and_no_deeper() -> None:
             toml_of(text)
 
 
+def test_a_key_that_stands_twice_is_refused_since_two_readers_could_take_two_values() -> None:
+    with pytest.raises(ValueError, match="the key 'margin' twice"):
+        json_of(b'{"a": {"margin": 1, "b": 0, "margin": 2}}')
+
+
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
 def test_json_with_a_number_that_is_not_finite_is_refused(number: bytes) -> None:
     with pytest.raises(ValueError, match=r"the number -?(nan|inf), where finite ones are read"):

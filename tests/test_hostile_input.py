@@ -25,11 +25,13 @@ from kdcheck.cli import main, ui
 from kdcheck.encoders import load_encoder
 from kdcheck.errors import EncoderError, EvidenceError, InputError, RecipeError, TaskError
 from kdcheck.evidence import database
+from kdcheck.evidence.files import digest_of
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.plugin import outcome, training
 from kdcheck.plugin.config import SESSION, or_usage_error
 from kdcheck.recipe import MOST
+from kdcheck.study.lock import read
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import load
 from kdcheck.tasks import load_task
@@ -385,6 +387,46 @@ def test_the_most_of_a_field_is_taken_and_a_little_more_is_not(name: str) -> Non
         tiny_recipe(
             task, encoder, **{name: MOST[name] * 1.005 if MOST[name] < 1 else MOST[name] + 1}
         )
+
+
+# Locks
+
+
+def of_section(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], object]:
+    """A change of a section whose digest is made anew, as of a file that was written by hand."""
+
+    def apply(values: dict[str, Any]) -> None:
+        section = values["families"].popitem()[1]
+        change(section)
+        values["families"] = {digest_of(section): section}
+
+    return apply
+
+
+LOCKS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no families": (lambda lock: lock.pop("families"), "families: .*field required"),
+    "a list": (lambda lock: lock.update(families=[]), "families: '\\[\\]'"),
+    "a past that is none": (lambda lock: lock.update(history={"a": None}), "history.a: 'None'"),
+    "a margin that is a text": (
+        of_section(lambda s: next(iter(s["claims"].values())).update(margin="0.1")), "margin: '0.1'"
+    ),
+    "looks that are texts": (of_section(lambda s: s["plan"].update(looks=["3"])), r"plan.looks.0: '3'"),
+    "no seeds": (of_section(lambda s: s.update(seeds=[])), r"seeds: '\[\]'"),
+    "a task that is a text": (of_section(lambda s: s.update(tasks=["a"])), "tasks.0: 'a'"),
+    "rows that are texts": (
+        of_section(lambda s: s["settings"].update(rows={"a": {"train": "9"}})), "rows.a.train: '9'"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_a_lock_that_cannot_be_is_refused_by_its_field(tmp_path: Path, kind: str) -> None:
+    change, said = LOCKS[kind]
+    values = json.loads((Path(__file__).parents[1] / "claims" / "claims.lock").read_text())
+    change(values)
+    (tmp_path / "claims.lock").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=rf"lock.*{said}"):
+        read(tmp_path / "claims.lock")
 
 
 # Data
