@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kdcheck.border import json_of, read_inside
+from kdcheck.border import MOST_BYTES, MOST_TEXT, json_of, read_inside
 from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence
@@ -164,7 +164,8 @@ class Bundle:
 
     def _read(self, name: str) -> bytes:
         """Content of one file; a stranger made the folder, so no link in it is followed."""
-        return read_inside(self._folder, name)
+        limit = MOST_TEXT if name.endswith(".json") else MOST_BYTES
+        return read_inside(self._folder, name, limit=limit)
 
     def _refused(self, got: str) -> EvidenceError:
         return EvidenceError(f"bundle {self._folder}", got, WANTED, NEXT_STEP)

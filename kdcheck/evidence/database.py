@@ -42,7 +42,7 @@ def connect(location: Location) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
     client: Any = MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
-    patient: Any = Patient(client, location, check_server)
+    patient: Any = Patient(client, location)
     return patient
 
 

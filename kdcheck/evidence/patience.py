@@ -15,12 +15,17 @@ from kdcheck.places import Location, without_credentials
 WAIT_SECONDS = 180
 """How long a server may be away: long enough to be started again."""
 LOOK_SECONDS = 2.0
-PROXY = ("error code 502", "error code 503", "error code 504")
-"""What a proxy answers whose server is away."""
+BUSY = tuple(f"error code {code}" for code in (408, 429, 500, 502, 503, 504))
+"""What a server answers that is overloaded, or a proxy whose server is away."""
+
+
+def to_stderr(text: str) -> None:
+    """Tell the user, so that it is seen where output is kept."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class Patient:
-    """A client whose every call waits while its server is away, and is then made again.
+    """A client whose calls are made again while its server is away.
 
     What was asked may have been done before the answer was lost. Asking again changes nothing but for a
     new run, of which a second is taken for one that a dead process left.
@@ -28,19 +33,13 @@ class Patient:
     Args:
         client: of MLflow, told to try once.
         location: whose server it asks.
-        answers: raises an EvidenceError while the server does not answer.
-        say: what tells the user; the standard error, so that it is seen where output is kept.
+        say: what tells the user.
     """
 
     def __init__(
-        self,
-        client: Any,
-        location: Location,
-        answers: Callable[[Location], None],
-        say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
+        self, client: Any, location: Location, say: Callable[[str], None] = to_stderr
     ) -> None:
-        self._client, self._location = client, location
-        self._answers, self._say = answers, say
+        self._client, self._location, self._say = client, location, say
 
     def __getattr__(self, name: str) -> Any:
         """A method of the client, patient."""
@@ -48,43 +47,48 @@ class Patient:
 
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
+            return self._until_answered(lambda: method(*args, **kwargs))
+
+        return call if callable(method) else method
+
+    def _until_answered(self, ask: Callable[[], Any]) -> Any:
+        """The answer.
+
+        Raises:
+            EvidenceError: there is none in all the time that the server has.
+        """
+        gone_at: float | None = None
+        while True:
             try:
-                return method(*args, **kwargs)
+                found = ask()
             except Exception as error:  # whatever the client, requests or urllib3 raise
                 if not _is_gone(error):
                     raise
-                self._wait(error)
-            return method(*args, **kwargs)
-
-        return call
-
-    def _wait(self, error: Exception) -> None:
-        """Return when the server answers.
-
-        Raises:
-            EvidenceError: it does not in all the time that it has.
-        """
-        where = f"the tracking server {self._location.address}"
-        self._say(f"kdcheck: {where} does not answer; waiting up to {WAIT_SECONDS} s for it")
-        started = time.monotonic()
-        while (waited := time.monotonic() - started) < WAIT_SECONDS:
-            try:
-                self._answers(self._location)
-            except EvidenceError:
-                time.sleep(LOOK_SECONDS)
+                gone_at = self._wait(error, gone_at)
             else:
-                self._say(f"kdcheck: {where} answers again after {waited:.0f} s; going on")
-                return
-        got = f"no answer in {WAIT_SECONDS} s ({_first_line(error)})"
-        raise EvidenceError(
-            f"store {self._location}", got, SERVER.wanted, SERVER.next_step
-        ) from None
+                if gone_at is not None:
+                    self._tell(f"answers again after {time.monotonic() - gone_at:.0f} s; going on")
+                return found
+
+    def _wait(self, error: Exception, gone_at: float | None) -> float:
+        """Wait a little; when the server was first away."""
+        if gone_at is None:
+            gone_at = time.monotonic()
+            self._tell(f"does not answer; trying again for up to {WAIT_SECONDS} s")
+        elif time.monotonic() - gone_at >= WAIT_SECONDS:
+            got = f"no answer in {WAIT_SECONDS} s ({_first_line(error)})"
+            who = f"store {self._location}"
+            raise EvidenceError(who, got, SERVER.wanted, SERVER.next_step) from None
+        time.sleep(LOOK_SECONDS)
+        return gone_at
+
+    def _tell(self, text: str) -> None:
+        self._say(f"kdcheck: the tracking server {self._location.address} {text}")
 
 
 def _is_gone(error: Exception) -> bool:
     text = str(error).lower()
-    # What has an error code was answered, if only by a proxy before the server.
-    signs = PROXY if "error code" in text else SERVER.signs
+    signs = BUSY if "error code" in text else SERVER.signs
     return any(sign in text for sign in signs)
 
 
