@@ -371,7 +371,7 @@ def test_links_are_printed_to_no_port_that_cannot_be(
     Path("store/mlflow.db").touch()
     monkeypatch.setattr(Store, "create", lambda _: None)
     line = kdcheck("ui", "--store", "store", "--print-url", "--port", port)
-    assert f"--port: got {port}; wanted a port up to {ui.LAST_PORT}" in line
+    assert f"--port: got {port}; wanted a port from 1 to {ui.LAST_PORT}" in line
 
 
 def test_a_store_beside_a_bundle_is_refused_and_not_passed_over(kdcheck) -> None:

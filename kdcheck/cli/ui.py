@@ -60,9 +60,10 @@ def run(args: argparse.Namespace) -> int:
         raise no_store(location, f"no database {location.database.name} there")
     # Not merely opened: a folder that was moved is put right, so that its files are found.
     store = Store.create(location)
-    if not args.print_url <= args.port <= LAST_PORT:
-        step = "Choose another, or --port 0 for any that is free when a server is to be started."
-        raise OptionError("--port", str(args.port), f"a port up to {LAST_PORT}", step)
+    lowest = 1 if args.print_url else 0  # 0 is any that is free, which no link can name
+    if not lowest <= args.port <= LAST_PORT:
+        step = "Choose another, or --port 0 without --print-url for any that is free."
+        raise OptionError("--port", str(args.port), f"a port from {lowest} to {LAST_PORT}", step)
     port = args.port if args.print_url else free_port(args.port)
     address = f"http://{HOST}:{port}"
     if args.print_url:
