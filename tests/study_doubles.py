@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdcheck.claims import Arm, Claim, nats
+from kdcheck.errors import FailedBeforeError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.scale import Scale
@@ -137,9 +138,16 @@ class MemoryStore:
     begun: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    left: bool = False
 
     def digests(self) -> set[str]:
         return set(self.kept)
+
+    def failures(self) -> dict[str, str]:
+        return dict(self.failed)
+
+    def leave(self) -> None:
+        self.left = True
 
     def get(self, digest: str) -> Evidence:
         return self.kept[digest]
@@ -147,6 +155,8 @@ class MemoryStore:
     def begin(self, recipe: Recipe, *, role: str, claims, worker: str) -> Recipe | None:
         if recipe.digest in self.kept:
             return None
+        if recipe.digest in self.failed:
+            raise FailedBeforeError("store", "a recipe that failed", "one that did not", "Stop.")
         with self.lock:
             self.begun.append(recipe.digest)
         return recipe
@@ -154,5 +164,6 @@ class MemoryStore:
     def finish(self, begun: Recipe, found: Evidence) -> None:
         self.kept[begun.digest] = found
 
-    def fail(self, begun: Recipe, reason: str) -> None:
-        self.failed[begun.digest] = reason
+    def fail(self, begun: Recipe, reason: str, status: str = "FAILED") -> None:
+        if status == "FAILED":
+            self.failed[begun.digest] = reason

@@ -18,7 +18,7 @@ CORE = ("information", "objectives", "metrics", "theory")
 ROOMS = (
     *("errors", "places", "border", "checks", "theory", "information", "metrics", "objectives"),
     *("claims", "verdict", "fetch", "tasks", "encoders", "recipe", "evidence", "engine"),
-    *("study", "report", "plugin", "testing", "paper", "cli"),
+    *("study", "report", "planning", "plugin", "testing", "paper", "cli"),
 )
 # Rooms of arithmetic: nothing but these third parties may be imported, at any depth of the file.
 PURE = {

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -223,7 +224,15 @@ def test_claims_of_two_papers_in_one_run_are_a_usage_error_that_names_both():
     [
         ({}, "4", False),
         ({"--seeds": "7", "--first-seed": 20}, "7", False),
-        ({"--seeds": "until-decided", "workerinput": {"workerid": "gw1"}}, "until-decided", True),
+        (
+            {
+                "--seeds": "until-decided",
+                "--retry-failed": True,
+                "workerinput": {"workerid": "gw1", "testrunuid": "this run"},
+            },
+            "until-decided",
+            True,
+        ),
     ],
 )
 def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
@@ -238,7 +247,10 @@ def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
     (*made_of, places), kwargs = planning._make_session(config, claims, scale, "a lock")
     assert made_of == [claims, scale, seeds]
     first = options.get("--first-seed")
-    assert kwargs == {"is_worker": is_worker, "lock": "a lock", "first_seed": first}
+    retry = "this run" if is_worker else ""
+    assert kwargs == {
+        "is_worker": is_worker, "lock": "a lock", "first_seed": first, "retry_failed": retry
+    }  # fmt: skip
     assert (places.store.folder, places.data_dir, places.model_dir) == tuple(named.values())
     assert places.work == tmp_path / "work"
     assert keys.EXECUTOR not in config.stash, "--workers 0 trains here"
@@ -372,7 +384,7 @@ def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
     monkeypatch, shown, workerinput
 ):
     monkeypatch.setattr(training, "announce", lambda _: None)
-    stash = {keys.SESSION: SimpleNamespace(train=of_the_hub)}
+    stash = {keys.SESSION: SimpleNamespace(train=of_the_hub, failures=list)}
     hook = plugin.pytest_runtestloop(
         SimpleNamespace(config=SimpleNamespace(stash=stash, **workerinput))
     )
@@ -431,7 +443,8 @@ def trained(monkeypatch):
         places = SimpleNamespace(work=SimpleNamespace(glob=lambda _: ()))
         job = Job(orders=(), places=places)
         store = SimpleNamespace(digests=set)
-        stash = {keys.SESSION: SimpleNamespace(train=lambda train: train(job, store))}
+        made = SimpleNamespace(train=lambda train: train(job, store), failures=list)
+        stash = {keys.SESSION: made}
         if executor:
             stash[keys.EXECUTOR] = SimpleNamespace(run=lambda job, _: done.append(executor))
         training.train(SimpleNamespace(stash=stash, **config))
@@ -468,7 +481,8 @@ def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdis
 
 def announced(**changes) -> str:
     session = SimpleNamespace(
-        graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,),
+        graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,), lost={},
+        places=SimpleNamespace(work=Path("work")),
         scale=SimpleNamespace(name="usual", tasks=("x", "y", "z")), claims=[1, 2], registration="lock ab, attempt 1",
     )  # fmt: skip
     session.__dict__.update(changes)
@@ -482,6 +496,28 @@ def test_what_is_about_to_be_trained_is_said_before(capsys):
     assert capsys.readouterr().out.lstrip() == f"{told}kdcheck: lock ab, attempt 1\n"
     announced(counts=(3, 5))
     assert "3 tasks, until decided; 2 claims" in capsys.readouterr().out
+    announced(lost={"e": "its loss was not finite"})
+    assert "6 runs (3 in the store, 1 that failed before)" in capsys.readouterr().out
+
+
+def test_a_work_folder_on_a_network_file_system_is_warned_about_with_the_way_out(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(training, "network_kind", {Path("work"): "nfs4"}.get)
+    announced()
+    told = capsys.readouterr().out
+    assert "in work are on a network file system (nfs4), where locks may hold nobody back" in told
+    assert "run pytest in a folder of a local disk" in told
+
+
+def test_what_failed_is_named_and_how_it_is_tried_again(capsys):
+    training.say_what_failed(SimpleNamespace(failures=list))
+    assert capsys.readouterr().out == ""
+    told = [f"ls/smaller on words with seed {seed}: not finite" for seed in range(7)]
+    training.say_what_failed(SimpleNamespace(failures=lambda: told))
+    *named, last = capsys.readouterr().out.splitlines()
+    assert named == [f"kdcheck: failed: {each}" for each in told[:5]]
+    assert last.startswith("kdcheck: 2 more; claims that need them are INVALID; --retry-failed")
 
 
 class Terminal:

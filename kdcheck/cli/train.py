@@ -123,7 +123,11 @@ def _train(
     wanted = {each.digest for each in lineage}
     with Display(wanted, finished, places.work, stream=sys.stderr) as display:
         job, worker = Job(tuple(orders), places), Worker("main", args.device)
+        # Asked for by name, so also what has failed before.
+        store.retry(wanted, session=store.session)
         work(job, store, worker, resources=resources, report=display.update)
+    if worker.failed:
+        raise worker.failed[0]
 
 
 def _print_facts(recipe: Recipe, resources: Resources, device: str | None) -> None:

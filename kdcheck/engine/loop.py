@@ -39,12 +39,14 @@ from kdcheck.engine.settings import (
 from kdcheck.engine.state import State
 from kdcheck.engine.teaching import Targets, targets_of
 from kdcheck.engine.weights import weights_digest
-from kdcheck.errors import RecipeError, TrainingError
+from kdcheck.errors import RecipeError, Stopped, TrainingError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 
 Progress = Callable[[int, int], None]
 """Called after each step with steps taken and steps in all."""
+Stop = Callable[[], bool]
+"""Asked after each step: whether to end here, with a checkpoint."""
 WAIT_OVER_SAVE = 50
 """Time until the next checkpoint over the time that the last one took: at most 2 % goes there."""
 
@@ -60,6 +62,7 @@ def train(
     predict_train: bool = False,
     model_folder: Path | None = None,
     progress: Progress | None = None,
+    stop: Stop = lambda: False,
 ) -> Evidence:
     """Train one recipe and return what it leaves behind; docs/engine.md has an example.
 
@@ -73,6 +76,7 @@ def train(
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
+        stop: asked after each step; once it is true a checkpoint is written and the run ends.
 
     Returns:
         Evidence with one point per evaluation of the recipe.
@@ -82,6 +86,7 @@ def train(
         TrainingError: a loss that is not finite, or too little memory for one example.
         CheckpointError: a checkpoint cannot be written, or is another recipe's.
         EvidenceError: the teacher lacks an example, or the model folder cannot be written.
+        Stopped: ``stop`` said so.
     """
     device = device or pick_device()
     _check_inputs(recipe, inputs, teacher)
@@ -97,8 +102,11 @@ def train(
             _take_step(state, schedule, inputs, targets)
             if state.step in schedule.evaluation_steps:
                 state.points.append(_evaluate(state, inputs, schedule))
-            if workdir is not None and clock.checkpoint_is_due():
+            stopping = stop()
+            if workdir is not None and (stopping or clock.checkpoint_is_due()):
                 _save(state, clock, workdir, recipe)
+            if stopping:
+                raise Stopped("SIGTERM")
             if progress is not None:
                 progress(state.step, schedule.total_steps)
         state.guard.look()

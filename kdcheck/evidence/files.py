@@ -149,6 +149,14 @@ def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True)
         parquet.write_trajectory(folder / TRAJECTORY, evidence.points[:-1])
 
 
+def check_evidence_of(recipe: Recipe, evidence: Evidence) -> None:
+    """Refuse evidence of another recipe, or of no use."""
+    if evidence.recipe.digest != recipe.digest:
+        who, got = f"finish recipe {recipe.short}", f"evidence of recipe {evidence.recipe.short}"
+        raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
+    check_evidence(evidence)
+
+
 def check_evidence(evidence: Evidence) -> None:
     """Refuse evidence that could not be read back as it is or that a verdict could not use."""
     who = f"evidence of recipe {evidence.recipe.short}"

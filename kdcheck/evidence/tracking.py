@@ -14,6 +14,7 @@ from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
+from kdcheck.evidence.leases import Leases
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.places import Location
 
@@ -29,8 +30,11 @@ NO_STORE = "Name the right one with --store, or make one by running pytest claim
 class Tracking:
     """Runs of the two experiments, through a client of its own and explicit run ids."""
 
-    def __init__(self, client: MlflowClient, experiments: dict[str, str]) -> None:
+    def __init__(
+        self, client: MlflowClient, experiments: dict[str, str], looks: database.Looks | None = None
+    ) -> None:
         self._client = client
+        self._looks = looks
         self.experiments = experiments
         """Experiment id by name."""
 
@@ -46,7 +50,7 @@ class Tracking:
         for name, experiment_id in ids.items():
             # A note that goes on with the board of an earlier session stays.
             _describe(client, experiment_id, experiment_tags(ids, name), keeps_more=True)
-        return cls(client, ids)
+        return cls(client, ids, _looks(location))
 
     def describe(self, name: str, claims: Sequence[Judged]) -> None:
         """Put the board of claims into the note of an experiment."""
@@ -77,7 +81,7 @@ class Tracking:
                     "once, which corrects that.",
                 )
             ids[name] = experiment.experiment_id
-        return cls(client, ids)
+        return cls(client, ids, _looks(location))
 
     def search(self, name: str, condition: str) -> list[Run]:
         """Runs of an experiment that meet a condition, the oldest first."""
@@ -96,9 +100,26 @@ class Tracking:
             if not token:
                 return runs
 
+    def leases(self) -> Leases:
+        """Who trains what, across machines."""
+        return Leases(self._client)
+
     def add(self, name: str, tags: Mapping[str, str]) -> Run:
         """A new RUNNING run."""
         return self._client.create_run(self.experiments[name], tags=dict(tags))
+
+    def states(self, name: str, tag: str, value: str) -> list[str]:
+        """States of the runs of an experiment that have a tag."""
+        if self._looks is None:
+            return [run.info.status for run in self.search(name, f"tags.`{tag}` = '{value}'")]
+        return self._looks.states(self.experiments[name], tag, value)
+
+    def state(self, run_id: str, tag: str) -> tuple[str, str | None]:
+        """State of a run, and what a tag of it says."""
+        if self._looks is None:
+            run = self.look(run_id)
+            return run.info.status, run.data.tags.get(tag)
+        return self._looks.state(run_id, tag)
 
     def look(self, run_id: str) -> Run:
         """A run as it is now."""
@@ -173,6 +194,10 @@ class Tracking:
     def _download(self, run_id: str, name: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary:
             return Path(self._client.download_artifacts(run_id, name, temporary)).read_bytes()
+
+
+def _looks(location: Location) -> database.Looks | None:
+    return database.Looks(location.database) if location.database is not None else None
 
 
 def _place_here(run: Run) -> Path | None:

@@ -64,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--data-dir", type=Path, help="folder of GLUE files, for tasks not packaged")
     group.addoption("--model-dir", type=Path, help="folder of encoders, instead of the hub")
     group.addoption("--workers", type=int, help="training processes; default: one a core; 0: none")
+    group.addoption("--retry-failed", action="store_true", help="try again what failed before")
     group.addoption("--expected", type=Path, help="TOML of expected verdicts (expected.toml)")
     group.addoption("--report", type=Path, help="page to write (kdcheck-report.html)")
     group.addoption(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,12 @@ def xdist_worker(config: pytest.Config) -> str | None:
     # Not from the environment: a pytest that a worker's test starts is no worker itself.
     workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
     return workerinput["workerid"] if workerinput else None
+
+
+def execution_of(config: pytest.Config) -> str:
+    """A name of this run of pytest, the same in each of its workers and in no other run."""
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    return workerinput["testrunuid"] if workerinput else uuid.uuid4().hex
 
 
 def is_claim(item: Any) -> bool:

@@ -18,6 +18,7 @@ from kdcheck.plugin.config import (
     EXECUTOR,
     LEFT_OUT,
     SESSION,
+    execution_of,
     is_claim,
     or_usage_error,
     places_of,
@@ -167,7 +168,17 @@ def _make_session(
         config.stash[EXECUTOR] = _executor(config, places, scale)
     seeds = config.getoption("--seeds") or str(scale.seeds)
     first = config.getoption("--first-seed")
-    return Session(claims, scale, seeds, places, lock=lock, first_seed=first, is_worker=is_worker)
+    retry = execution_of(config) if config.getoption("--retry-failed") else ""
+    return Session(
+        claims,
+        scale,
+        seeds,
+        places,
+        lock=lock,
+        first_seed=first,
+        is_worker=is_worker,
+        retry_failed=retry,
+    )
 
 
 def _executor(config: pytest.Config, places: Places, scale: Scale) -> local.LocalExecutor:

@@ -59,14 +59,14 @@ class Display:
         trained = self._wanted & {digest for status in statuses for digest in status["trained"]}
         done, total = len(self._before | trained), len(self._wanted)
         if self._bar is not None:
-            running = [
-                status["step"] / status["total"]
-                for status in statuses
-                if status["step"] < status["total"] and status["digest"] in self._wanted
-            ]
-            self._bar.update(
-                self._bar.task_ids[0], completed=done + sum(running), running=len(running)
-            )
+            # By digest: one that was taken up from a worker that died is not counted twice.
+            running = {
+                status["digest"]: status["step"] / status["total"]
+                for status in sorted(statuses, key=lambda each: float(each["step"]))
+                if status["step"] < status["total"] and status["digest"] in self._wanted - trained
+            }
+            part = sum(running.values())
+            self._bar.update(self._bar.task_ids[0], completed=done + part, running=len(running))
             return
         step = int(done / max(total, 1) / LINE_EVERY)
         if step > self._last_line:

@@ -138,6 +138,7 @@ class _Family:
         yield from with_itself(stored, self._criterion(stored))
         yield from self._misfiled[id(stored)]
         for digest in stored.table.digests():
+            self._evidence(digest)  # where a run beside it failed, nothing has read it so far
             yield from self._faults[digest]
         told = list(with_verdict(stored.verdict, again))
         if told and (gone := self._replaced_since(stored)):

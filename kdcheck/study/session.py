@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from kdcheck.claims import Claim
 from kdcheck.errors import ClaimError, InputError
+from kdcheck.evidence.failure import why_lost
 from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.evidence.source import ReadOnce
 from kdcheck.places import Places
+from kdcheck.recipe import Recipe
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
 from kdcheck.study.readings import Readings
-from kdcheck.study.resources import Resources, ScaleDigests
+from kdcheck.study.resources import Resources, ScaleDigests, check_unchanged
 from kdcheck.study.scale import Scale
 from kdcheck.study.standing import NO_LOCK, Standing, judge_under
 from kdcheck.study.work import Job
@@ -48,6 +50,7 @@ class Session:
         lock: what is registered; verdicts on anything else are exploratory.
         first_seed: where the seeds begin, instead of where the scale says.
         is_worker: whether it is one of several processes of one execution, as under pytest-xdist.
+        retry_failed: name of this execution, if what has failed before is to be tried again.
 
     Raises:
         ClaimError: two claims of one id, or of two papers.
@@ -64,9 +67,11 @@ class Session:
         lock: Lock | None = None,
         first_seed: int | None = None,
         is_worker: bool = False,
+        retry_failed: str = "",
     ) -> None:
         _check_family(claims)
         self.claims, self.places, self._is_worker = tuple(claims), places, is_worker
+        self._retry = retry_failed
         self.lock = lock or Lock()
         first = scale.first_seed if first_seed is None else first_seed
         self.plan = Plan.of(scale.seeds)
@@ -78,6 +83,7 @@ class Session:
         self.scale = replace(scale, deviations=(*scale.deviations, *self._digests.notes))
         self.family = (claims[0].paper.name, scale.name)
         self._tables: dict[str, RunTable] = {}
+        self._recipes: dict[str, Recipe] = {}
         self.graph = self._graph(self.claims, self.counts[0])
         self.standing = self._held_against_the_lock()
         if self.section and not self.standing.common:
@@ -88,6 +94,7 @@ class Session:
         asked = list(claims)
         graph = build(asked, self.scale, self.seeds[:count], self._digests)
         self._tables |= {claim.id: graph.table(claim.measures) for claim in asked}
+        self._recipes |= graph.recipes
         return graph
 
     def _held_against_the_lock(self) -> Standing:
@@ -135,10 +142,14 @@ class Session:
         for count in self.counts:
             if count != self.counts[0]:
                 self.graph = self._graph(self._open(), count)
-            self.__dict__.pop("verdicts", None)
+            if self._retry:
+                self.store.retry(self.graph.recipes, self._retry)
+            self._forget("verdicts")
+            self._forget("lost")
             if self.missing():
                 train(self.job(), self.store)
                 self._finished = self.store.digests()
+                self._forget("lost")
             if count == self.counts[-1] or not self._open():
                 break
         self._record_the_others_again()
@@ -148,8 +159,29 @@ class Session:
         return Job.of(self.graph, self.places)
 
     def missing(self) -> int:
-        """Number of runs of the present graph that the store lacks."""
-        return len(set(self.graph.recipes) - self._finished)
+        """Number of runs of the present graph that the store lacks and that can be trained."""
+        return len(set(self.graph.recipes) - self._finished - self.lost.keys())
+
+    @cached_property
+    def lost(self) -> Mapping[str, str]:
+        """By digest, runs that cannot be had, and why: they failed before, or a teacher of theirs did."""
+        failures = self.store.failures()
+        wanted = {d: recipe for d, recipe in self._recipes.items() if d not in self._finished}
+        why = {digest: why_lost(recipe, failures) for digest, recipe in wanted.items()}
+        return {digest: reason for digest, reason in why.items() if reason is not None}
+
+    def failures(self) -> list[str]:
+        """Arm, task and seed of each run that claims need and that cannot be had, and why."""
+        missing = (each for claim in self.claims for each in self._table(claim).missing)
+        return list(dict.fromkeys(map(str, missing)))
+
+    def _forget(self, name: str) -> None:
+        """Have a cached property computed anew."""
+        self.__dict__.pop(name, None)
+
+    def _table(self, claim: Claim) -> RunTable:
+        """Which run is which for a claim, without those that cannot be had."""
+        return self._tables[claim.id].without(self.lost.get)
 
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
@@ -182,7 +214,7 @@ class Session:
         ordered = sorted(self.claims, key=lambda each: not _reads_curves(each))
         collapse = self.scale.may_collapse
         found = {
-            each.id: measure(each.measures, self._tables[each.id], self._readings, collapse)
+            each.id: measure(each.measures, self._table(each), self._readings, collapse)
             for each in ordered
         }
         return {claim.id: found[claim.id] for claim in self.claims}
@@ -252,7 +284,7 @@ class Session:
         deviations = self.scale.deviations
         if {self._digests.classes(task) for task in self.scale.tasks} == {2}:
             deviations = (*deviations, AT_TWO_CLASSES)
-        table = self._tables[claim.id]
+        table = self._table(claim)
         lock = self.section.digest if self.section else ""
         standing = self.standing
         differs = bool(standing.common or standing.own[claim.id])
@@ -267,7 +299,9 @@ class Session:
 
     @cached_property
     def _finished(self) -> set[str]:
-        return self.store.digests()
+        finished = self.store.digests()
+        check_unchanged(self._digests, self.store.encoders())
+        return finished
 
     def _open(self) -> list[Claim]:
         """Claims of this session that more seeds may decide, in their order."""

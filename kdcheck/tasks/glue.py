@@ -40,6 +40,9 @@ class GlueTask:
     cut_into: str | None
     """Our split that is cut from the published train, if any."""
     cut_rows: int
+    tokens: Mapping[str, float]
+    """Our split -> mean tokens of a row in BERT's uncased vocabulary, special ones included, at most
+    128: counted on whole splits, of QNLI's train on 28,657 rows and of MNLI's on 28,502."""
     licence: str
     citation: str
 
@@ -66,6 +69,7 @@ GLUE: Mapping[str, GlueTask] = {
         read_from=_SAME,
         cut_into=None,
         cut_rows=0,
+        tokens={"train": 53.24, "validation": 53.24, "test": 52.98},
         licence="Microsoft Research Paraphrase Corpus, its own terms; commonly taken as research use",
         citation=f"Dolan and Brockett, 2005; {_GLUE_PAPER}",
     ),
@@ -79,6 +83,7 @@ GLUE: Mapping[str, GlueTask] = {
         read_from={"train": "train", "test": "validation"},
         cut_into="validation",
         cut_rows=5_000,
+        tokens={"train": 49.22, "validation": 49.22, "test": 50.97},
         licence="CC BY-SA 4.0 (SQuAD 1.1, from which GLUE made it)",
         citation=f"Rajpurkar et al., 2016; {_GLUE_PAPER}",
     ),
@@ -88,6 +93,7 @@ GLUE: Mapping[str, GlueTask] = {
         read_from={"train": "train", "validation": "validation"},
         cut_into="test",
         cut_rows=1_800,
+        tokens={"train": 13.32, "validation": 25.16, "test": 13.35},
         licence="none stated (Stanford Sentiment Treebank, sentences from Rotten Tomatoes reviews)",
         citation=f"Socher et al., 2013; Pang and Lee, 2005; {_GLUE_PAPER}",
     ),
@@ -101,6 +107,7 @@ GLUE: Mapping[str, GlueTask] = {
         read_from={"train": "train", "test": "validation_matched"},
         cut_into="validation",
         cut_rows=9_815,
+        tokens={"train": 39.91, "validation": 39.91, "test": 39.05},
         licence="mostly OANC; fiction parts CC BY 3.0, CC BY-SA 3.0 or public domain (MultiNLI)",
         citation=f"Williams et al., 2018; {_GLUE_PAPER}",
     ),

@@ -99,6 +99,17 @@ def test_a_failed_training_is_taken_up_in_the_same_run(store):
     assert "kdcheck.reason" not in run.data.tags
 
 
+def test_what_another_store_object_did_since_is_seen_before_each_write(store):
+    begun, other = begin(store), Store.open(store.location)
+    assert begin(other).run_id == begun.run_id
+    with pytest.raises(EvidenceError, match=r"RUNNING and was taken up by another"):
+        store.finish(begun, sample_evidence())
+    add(other, 1)
+    assert begin(store, 1) is None
+    add(store, 2)
+    assert begin(other, 2) is None
+
+
 def test_logging_the_metrics_twice_changes_nothing(store, monkeypatch):
     """A process may die after its metrics and before FINISHED."""
     begun = begin(store)
