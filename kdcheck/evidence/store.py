@@ -6,7 +6,6 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,14 @@ from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, DEATHS, LOCK, RETRIED, SEAL, TRAININGS
 from kdcheck.evidence.links import run_link, runs_link
 from kdcheck.evidence.note import note
-from kdcheck.evidence.taking import deaths_of, failed_before, failure_of, given_up, require_free
+from kdcheck.evidence.taking import (
+    Begun,
+    deaths_of,
+    failed_before,
+    failure_of,
+    given_up,
+    require_free,
+)
 from kdcheck.evidence.tracking import NO_STORE, Tracking
 from kdcheck.evidence.views import CURVES, IN_FORCE, VIEWS
 from kdcheck.places import Location
@@ -34,24 +40,6 @@ FINISHED = "attributes.status = 'FINISHED'"
 FAILED = "attributes.status = 'FAILED'"
 LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Begun:
-    """A training that was announced to the store and has not ended."""
-
-    run: Run
-    """As it was found or made, without what has been logged since."""
-    recipe: Recipe
-    params: Mapping[str, str]
-    """What its run gets when it ends."""
-    attempt: str
-    """Changes when another process takes the training up."""
-
-    @property
-    def run_id(self) -> str:
-        """Its id in MLflow."""
-        return str(self.run.info.run_id)
 
 
 class Store:

@@ -1,20 +1,40 @@
-"""Whether a training may be taken up: nobody living trains it, and it was not recorded as failed."""
+"""Taking up a training: nobody living may train it, and it may not have been recorded as failed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdcheck.errors import BusyError, FailedBeforeError
 from kdcheck.evidence import owner
 from kdcheck.evidence.failure import Failure
 from kdcheck.evidence.layout import DEATHS, REASON
+from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 TRIES = 3
 """Processes that may die of one training while their session lives; then it is recorded as failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A training that was announced to the store and has not ended."""
+
+    run: Run
+    """As it was found or made, without what has been logged since."""
+    recipe: Recipe
+    params: Mapping[str, str]
+    """What its run gets when it ends."""
+    attempt: str
+    """Changes when another process takes the training up."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id in MLflow."""
+        return str(self.run.info.run_id)
 
 
 def require_free(earlier: Sequence[Run], is_leased: bool, who: str) -> None:

@@ -38,7 +38,8 @@ from kdcheck.study.stopping import asked_to_stop
 
 if TYPE_CHECKING:
     from kdcheck.evidence.evidence import Evidence, Predictions
-    from kdcheck.evidence.store import Begun, Store
+    from kdcheck.evidence.store import Store
+    from kdcheck.evidence.taking import Begun
     from kdcheck.study.graph import Graph
 
 WAIT_SECONDS = 0.5
