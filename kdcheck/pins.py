@@ -131,7 +131,7 @@ def _download(
     endpoint = os.environ.get("HF_ENDPOINT")
     try:
         info = HfApi(endpoint=endpoint).repo_info(repository, repo_type=kind, revision=revision)
-        names = [each.rfilename for each in info.siblings or ()]
+        names = [each.rfilename for each in getattr(info, "siblings", None) or ()]
         for file, pattern in files.items():
             remote = _the_one(repository, names, pattern)
             # Not through the client's cache, which would keep a second copy of each.

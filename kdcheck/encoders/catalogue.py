@@ -141,8 +141,9 @@ def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub 
 
     try:
         pin = pins.shipped(name)
-        at = {"revision": pin.revision} if pin else {}
-        folder = snapshot_download(HUB_NAMES[name], allow_patterns=list(FILES), **at)
+        folder = snapshot_download(
+            HUB_NAMES[name], allow_patterns=list(FILES), revision=pin.revision if pin else None
+        )
     except Exception as error:  # the hub client raises a dozen kinds; each means: not to be had
         raise EncoderError(
             f"encoder {name!r}",

@@ -53,7 +53,7 @@ def _row(arm: Arm) -> str:
 def _texts(table: Table, row: str) -> tuple[str | None, ...]:
     if row in table.missing:
         return ("",) * len(table.columns)
-    return tuple(cell and cell.printed for cell in table.cells[row])
+    return tuple(None if cell is None else cell.printed for cell in table.cells[row])
 
 
 def _metric(table: Table, metric: str, arms: Sequence[Arm]) -> PrintedTable:

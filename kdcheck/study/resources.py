@@ -104,8 +104,9 @@ class ScaleDigests:
         encoders = list(map(resources.load_encoder, pair))
         self.notes = check_pair(*encoders)
         """What differs between the two encoders and is allowed to, and which files are unpinned."""
-        origins = (*encoders, *(resources.load_task(task).origin for task in scale.tasks))
-        self.notes += [each.unpinned for each in origins if each.unpinned]
+        unpinned = [encoder.unpinned for encoder in encoders]
+        unpinned += [resources.load_task(task).origin.unpinned for task in scale.tasks]
+        self.notes += filter(None, unpinned)
 
     def whole(self, name: str) -> Task:
         """A task before the scale cuts it."""
