@@ -17,7 +17,7 @@ CORE = ("information", "objectives", "metrics", "theory")
 # stands above the machinery, which would serve another paper without a changed line.
 ROOMS = (
     *("errors", "places", "border", "checks", "theory", "information", "metrics", "objectives"),
-    *("claims", "verdict", "fetch", "tasks", "encoders", "recipe", "evidence", "engine"),
+    *("claims", "verdict", "fetch", "pins", "tasks", "encoders", "recipe", "evidence", "engine"),
     *("study", "report", "planning", "plugin", "testing", "conform", "zoo", "paper", "cli"),
 )
 # Rooms of arithmetic: nothing but these third parties may be imported, at any depth of the file.

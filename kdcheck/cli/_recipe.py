@@ -78,10 +78,11 @@ def _set(fields: dict[str, Any], text: str) -> str:
     if not equals or not field:
         raise OptionError("--set", repr(text), "FIELD=VALUE", "For example --set batch_size=16.")
     for table in tables:
-        fields = fields.setdefault(table, {})
-        if not isinstance(fields, dict):
+        inner: Any = fields.setdefault(table, {})
+        if not isinstance(inner, dict):
             step = f"Give {table} by itself, or leave it out of the recipe."
-            raise OptionError(f"--set {text}", f"{table} = {fields!r}", f"{table} as a table", step)
+            raise OptionError(f"--set {text}", f"{table} = {inner!r}", f"{table} as a table", step)
+        fields = inner
     try:
         found = toml_of(f"x = {value}".encode())
     except ValueError:

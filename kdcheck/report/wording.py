@@ -104,9 +104,8 @@ def task(found: Mapping[str, Any]) -> str:
 
 def marks(record: Mapping[str, Any], task: str) -> str:
     """What a figure on a task must not be read without, as ``subset, cut``; empty for whole data."""
-    return ", ".join(
-        mark for each in record["tasks"] if each["name"] == task for mark in each["marks"]
-    )
+    found = (each["marks"] for each in record["tasks"] if each["name"] == task)
+    return ", ".join(next(found, ()))
 
 
 def marked(record: Mapping[str, Any], task: str) -> str:
