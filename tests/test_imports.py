@@ -130,6 +130,7 @@ SLOW = {
 }
 LAZY_ROOMS = ("cli", "plugin")
 LISTED = {
+    ("cli/doctor.py", "torch"): "a machine is asked about when it is looked at",
     ("engine/settings.py", "resource"): "Windows has none",
     ("study/resources.py", "kdcheck.encoders"): "transformers: verdicts on stored runs need none",
     ("study/resources.py", "kdcheck.engine.inputs"): "torch: a second run judges without it",

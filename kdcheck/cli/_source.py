@@ -22,9 +22,9 @@ def add_store(parser: argparse._ActionsContainer) -> None:
 
 def pinned(name: str) -> str:
     """Whether kdcheck ships what the files of a name must be."""
-    from kdcheck import pins
+    from kdcheck.pins import shipped
 
-    if pins.shipped(name):
+    if shipped(name):
         return "as pinned"
     return "unpinned: --pin would write its revision and sha256 into the pins that kdcheck ships"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import BusyError, EvidenceError
 from kdcheck.evidence import files, layout, owner
+from kdcheck.evidence.addresses import Addresses
 from kdcheck.evidence.database import Presence
 from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.failure import Failure
@@ -18,7 +19,6 @@ from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, DEATHS, LOCK, RETRIED, SEAL, TRAININGS
-from kdcheck.evidence.links import Links
 from kdcheck.evidence.note import note
 from kdcheck.evidence.taking import (
     Begun,
@@ -42,7 +42,7 @@ LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
 
 
-class Store(Links):
+class Store(Addresses):
     """Evidence by digest, kept in MLflow.
 
     The controlling process calls :meth:`create` once, workers :meth:`open`. A training is in the
