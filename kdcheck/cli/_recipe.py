@@ -87,7 +87,7 @@ def _set(fields: dict[str, Any], text: str) -> str:
         found = toml_of(f"x = {value}".encode())
     except ValueError:
         found = {}
-    fields[field] = found["x"] if found.keys() == {"x"} else value  # else a bare word
+    holder[field] = found["x"] if found.keys() == {"x"} else value  # else a bare word
     return name
 
 
