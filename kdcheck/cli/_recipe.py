@@ -87,7 +87,7 @@ def _set(fields: dict[str, Any], text: str) -> str:
         found = toml_of(f"x = {value}".encode())
     except ValueError:
         found = {}
-    holder[field] = found["x"] if found.keys() == {"x"} else value  # else a bare word
+    fields[field] = found["x"] if found.keys() == {"x"} else value  # else a bare word
     return name
 
 
