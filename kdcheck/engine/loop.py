@@ -76,7 +76,7 @@ def train(
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
-        stop: asked after each step; once it is true a checkpoint is written and the run ends.
+        stop: asked after each step; once it is true a checkpoint is written and Stopped raised.
 
     Returns:
         Evidence with one point per evaluation of the recipe.
@@ -86,7 +86,6 @@ def train(
         TrainingError: a loss that is not finite, or too little memory for one example.
         CheckpointError: a checkpoint cannot be written, or is another recipe's.
         EvidenceError: the teacher lacks an example, or the model folder cannot be written.
-        Stopped: ``stop`` said so.
     """
     device = device or pick_device()
     _check_inputs(recipe, inputs, teacher)
@@ -102,11 +101,7 @@ def train(
             _take_step(state, schedule, inputs, targets)
             if state.step in schedule.evaluation_steps:
                 state.points.append(_evaluate(state, inputs, schedule))
-            stopping = stop()
-            if workdir is not None and (stopping or clock.checkpoint_is_due()):
-                _save(state, clock, workdir, recipe)
-            if stopping:
-                raise Stopped("SIGTERM")
+            _keep(state, clock, workdir, recipe, stop)
             if progress is not None:
                 progress(state.step, schedule.total_steps)
         state.guard.look()
@@ -183,6 +178,15 @@ def _take_step(state: State, schedule: Schedule, inputs: Inputs, targets: Target
             state.guard.look()
         _step(state)
     state.step += 1
+
+
+def _keep(state: State, clock: Clock, workdir: Path | None, recipe: Recipe, stop: Stop) -> None:
+    """Write a checkpoint where one is due or the run is asked to end, which it then does."""
+    stopping = stop()
+    if workdir is not None and (stopping or clock.checkpoint_is_due()):
+        _save(state, clock, workdir, recipe)
+    if stopping:
+        raise Stopped("SIGTERM")
 
 
 def _save(state: State, clock: Clock, workdir: Path, recipe: Recipe) -> None:
