@@ -95,6 +95,15 @@ class SessionStore:
     def locks(self) -> set[str]:
         return set(self.sections)
 
+    def encoders(self) -> dict[str, set[str]]:
+        return {}
+
+    def failures(self) -> dict[str, Any]:
+        return {}
+
+    def leave(self) -> None:
+        """Nobody else trains for it."""
+
     def lock(self, digest: str) -> Mapping[str, Any]:
         return self.sections[digest]
 

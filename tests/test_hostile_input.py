@@ -83,7 +83,7 @@ class Planned(SimpleNamespace):
     """What is announced of a session; its store is opened when runs are counted."""
 
     graph, scale = SimpleNamespace(recipes={}), SimpleNamespace(name="small", tasks=())
-    counts, claims, registration = (3,), (), "no lock"
+    counts, claims, registration, lost = (3,), (), "no lock", {}
 
     def missing(self) -> int:
         return len(Store.create(self.place).digests())
