@@ -37,9 +37,10 @@ from kdcheck.engine.settings import (
     settings_of,
 )
 from kdcheck.engine.state import State
+from kdcheck.engine.stopped import Stopped
 from kdcheck.engine.teaching import Targets, targets_of
 from kdcheck.engine.weights import weights_digest
-from kdcheck.errors import RecipeError, Stopped, TrainingError
+from kdcheck.errors import RecipeError, TrainingError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 
@@ -102,11 +103,7 @@ def train(
             _take_step(state, schedule, inputs, targets)
             if state.step in schedule.evaluation_steps:
                 state.points.append(_evaluate(state, inputs, schedule))
-            stopping = stop()
-            if workdir is not None and (stopping or clock.checkpoint_is_due()):
-                _save(state, clock, workdir, recipe)
-            if stopping:
-                raise Stopped("SIGTERM")
+            _keep(state, clock, workdir, recipe, stopping=stop())
             if progress is not None:
                 progress(state.step, schedule.total_steps)
         state.guard.look()
@@ -183,6 +180,16 @@ def _take_step(state: State, schedule: Schedule, inputs: Inputs, targets: Target
             state.guard.look()
         _step(state)
     state.step += 1
+
+
+def _keep(
+    state: State, clock: Clock, workdir: Path | None, recipe: Recipe, *, stopping: bool
+) -> None:
+    """Write a checkpoint if one is due, or if the run is to end here."""
+    if workdir is not None and (stopping or clock.checkpoint_is_due()):
+        _save(state, clock, workdir, recipe)
+    if stopping:
+        raise Stopped("SIGTERM")
 
 
 def _save(state: State, clock: Clock, workdir: Path, recipe: Recipe) -> None:
