@@ -77,7 +77,7 @@ def train(
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
-        stop: asked after each step; once it is true a checkpoint is written and the run ends.
+        stop: asked after each step; if so a checkpoint is written and Stopped is raised.
 
     Returns:
         Evidence with one point per evaluation of the recipe.
@@ -87,7 +87,6 @@ def train(
         TrainingError: a loss that is not finite, or too little memory for one example.
         CheckpointError: a checkpoint cannot be written, or is another recipe's.
         EvidenceError: the teacher lacks an example, or the model folder cannot be written.
-        Stopped: ``stop`` said so.
     """
     device = device or pick_device()
     _check_inputs(recipe, inputs, teacher)
