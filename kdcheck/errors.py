@@ -107,3 +107,11 @@ class FailedBeforeError(EvidenceError):
 
 class ClaimError(KdcheckError):
     """A claim is declared wrongly, or its criterion changed after the first run."""
+
+
+class ConformError(KdcheckError):
+    """A loss or trainer of others could not be run, so nothing is said of it.
+
+    Likely causes: an argument under a name that cannot be guessed (map it); a setting that has no
+    default (give it); outputs that are no tensor; a package that is not installed.
+    """

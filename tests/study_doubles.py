@@ -18,6 +18,8 @@ from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.scale import Scale
 from kdcheck.study.study import Planned, Study
+from kdcheck.tasks import Task
+from kdcheck.testing import tiny_task
 
 ERM_SMALL, ERM_LARGE = Arm("erm", "smaller"), Arm("erm", "larger")
 LS_SMALL, LS_LARGE = Arm("ls", "smaller"), Arm("ls", "larger")
@@ -62,6 +64,9 @@ class NamedDigests:
 
     def classes(self, name: str) -> int:
         return CLASSES[name]
+
+    def whole(self, name: str) -> Task:
+        return tiny_task(train=ROWS["train"], classes=CLASSES[name])
 
     def encoder(self, size: str) -> str:
         return f"weights of {size}"

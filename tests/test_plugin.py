@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pytest
 
 from kdcheck import plugin, report
 from kdcheck.claims import Arm, Paper, claim, claim_of, nats
+from kdcheck.encoders import pair_at_hand
 from kdcheck.errors import InputError, TrainingError
 from kdcheck.evidence.store import Store
 from kdcheck.plugin import config as keys
@@ -20,7 +22,9 @@ from kdcheck.plugin import outcome, planning, training
 from kdcheck.study import local
 from kdcheck.study.session import seed_counts
 from kdcheck.study.work import Job
-from kdcheck.verdict import Plan
+from kdcheck.verdict import Plan, Word
+from kdcheck.verdict.guards import DegenerateRun, IdenticalDifferences, NotFinite
+from kdcheck.verdict.words import REHEARSED
 from tests.evidence_doubles import sample_judged
 
 ERM, LS = Arm("erm", "smaller"), Arm("ls", "smaller")
@@ -62,6 +66,7 @@ class Item(SimpleNamespace):
 
 def session(**options) -> SimpleNamespace:
     given = {"--scale": None, "-m": "", "--require-gpu": False, "--workers": 0} | options
+    given.setdefault("--rehearse", False)
     option = SimpleNamespace(collectonly=False, continue_on_collection_errors=False)
     config = SimpleNamespace(getoption=given.get, option=option, stash={})
     items = [Item(obj=declared, markers=[], config=config)]
@@ -248,6 +253,7 @@ def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
     assert made_of == [claims, scale, seeds]
     first = options.get("--first-seed")
     retry = "this run" if is_worker else ""
+    assert kwargs.pop("resources")
     assert kwargs == {
         "is_worker": is_worker, "lock": "a lock", "first_seed": first, "retry_failed": retry
     }  # fmt: skip
@@ -419,7 +425,8 @@ def test_an_undecided_claim_counts_neither_as_passed_nor_as_failed(word, outcome
 
 
 def test_the_word_of_a_verdict_travels_on_the_report_of_the_test_itself():
-    item = SimpleNamespace(stash={keys.WORD: "REFUTED"})
+    config = SimpleNamespace(getoption={"--rehearse": False}.get)
+    item = SimpleNamespace(stash={keys.WORD: "REFUTED"}, config=config)
     for when, word in (("setup", None), ("call", "REFUTED")):
         hook = plugin.pytest_runtest_makereport(item, SimpleNamespace(when=when))
         next(hook)
@@ -549,7 +556,10 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     )
     monkeypatch.setattr(Store, "open", lambda place: opened.append(place) or store)
     monkeypatch.setattr(report, "build", lambda claims, source: (claims, source))
-    monkeypatch.setattr(report, "write", lambda record, page: written.append((record, page)))
+    monkeypatch.setattr(
+        report, "write", lambda record, page: written.append((record, page)) or [page]
+    )
+    monkeypatch.setattr(report, "write_tables", lambda record, page: [page.with_name("t.html")])
     options = {"--store": str(tmp_path / "named"), "--report": tmp_path / "my.html"}
     stash = {keys.SESSION: SimpleNamespace(store=store)} if has_session else {}
     config = SimpleNamespace(rootpath=tmp_path, getoption=options.get, stash=stash)
@@ -560,11 +570,12 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     assert [place.folder for place in opened] == [tmp_path / "named"] * (not has_session)
     assert len(reaped) == len(opened)
     assert described == [1]
-    title, learned, *board, page, evidence = terminal.text.splitlines()
+    title, learned, *board, page, tables, evidence = terminal.text.splitlines()
     assert title == "verdicts at small scale"
     assert learned.startswith("2 of 2 claims decided: 2 SUPPORTED; ")
     assert [line.split()[-1] for line in board if "3 seeds" in line] == ["a", "b"]
-    assert (page, evidence) == ("page: my.html", "evidence: kdcheck ui --store named")
+    assert (page, tables) == ("page: my.html", "tables: t.html")
+    assert evidence == "evidence: kdcheck ui --store named"
 
 
 @pytest.mark.parametrize(
@@ -625,3 +636,70 @@ def test_a_page_that_cannot_be_written_in_the_end_is_a_red_line_and_a_failing_ex
         assert fact in result.stdout
     for fact in ("secret", "Traceback"):
         assert fact not in result.stdout
+
+
+def rehearsing(word, fault=None):
+    verdict = replace(
+        sample_judged().verdict, word=Word(word), fault=fault, exploratory=(REHEARSED,)
+    )
+    scale = SimpleNamespace(rehearsal=True, name="rehearsal of s", seeds=2, first_seed=1000)
+    judged = replace(sample_judged(), verdict=verdict)
+    recorded = []
+    made = SimpleNamespace(
+        scale=scale, counts=(2,), seeds=(1000,), judged=lambda claim: judged,
+        verdicts={judged.claim.id: verdict}, record=recorded.append,
+    )  # fmt: skip
+    config = SimpleNamespace(getoption={"--undecided-fails": True}.get, rootpath=Path("nowhere"))
+    item = SimpleNamespace(config=config, stash={}, user_properties=[])
+    outcome.judge_item(item, made, judged.claim)
+    return recorded
+
+
+@pytest.mark.parametrize("word", ["REFUTED", "EQUIVALENT", "UNDECIDED", "SUPPORTED"])
+def test_no_word_fails_a_rehearsal(word):
+    assert len(rehearsing(word)) == 1
+
+
+def test_too_few_rows_do_not_fail_a_rehearsal_and_broken_machinery_does():
+    rehearsing("INVALID", DegenerateRun("one class only on 'mrpc'"))
+    rehearsing("INVALID", IdenticalDifferences("all paired differences are equal"))
+    with pytest.raises(pytest.fail.Exception, match="A value is not finite"):
+        rehearsing("INVALID", NotFinite("a value is not finite on 'a'"))
+    with pytest.raises(pytest.fail.Exception, match="NOT_RUN"):
+        rehearsing("NOT_RUN")
+
+
+def test_a_rehearsed_claim_has_a_status_of_its_own_and_never_passed():
+    report = SimpleNamespace(
+        when="call", passed=True, failed=False, kdcheck_word="SUPPORTED", kdcheck_rehearsed=True
+    )
+    category, _, (shown, _) = plugin.pytest_report_teststatus(report)
+    assert (category, shown) == ("rehearsed", "SUPPORTED REHEARSAL")
+
+
+def test_a_rehearsal_has_a_store_of_its_own_unless_one_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("KDCHECK_STORE", str(tmp_path / "evidence"))
+    options = {"--rehearse": True}
+    config = SimpleNamespace(getoption=options.get, rootpath=tmp_path)
+    assert keys.places_of(config).store.folder == tmp_path / ".kdcheck" / "rehearsal" / "store"
+    options["--store"] = tmp_path / "named"
+    assert keys.places_of(config).store.folder == tmp_path / "named"
+    config = SimpleNamespace(getoption={}.get, rootpath=tmp_path)
+    assert keys.places_of(config).store.folder == tmp_path / "evidence"
+
+
+def test_a_scale_for_cuda_is_rehearsed_without_it():
+    asked = session(**{"--scale": "large", "--rehearse": True})
+    assert not planning.scale_of(asked.config, PAPER).needs_cuda
+    plugin.pytest_collection_modifyitems(asked.config, asked.items)
+    assert asked.items[0].markers == []
+
+
+def test_the_pair_is_the_scales_own_where_it_is_at_hand(tmp_path):
+    assert pair_at_hand("bert", None) == "minilm"
+    (tmp_path / "bert-base-uncased").mkdir()
+    assert pair_at_hand("bert", tmp_path) == "minilm", "one of two is no pair"
+    (tmp_path / "distilbert-base-uncased").mkdir()
+    assert pair_at_hand("bert", tmp_path) == "bert"
+    assert pair_at_hand("narrow", None) == "narrow"
+    assert pair_at_hand(("my", "own"), tmp_path) == ("my", "own")

@@ -2,10 +2,13 @@
 
 from kdcheck.encoders.catalogue import (
     HUB_NAMES,
+    PACKAGED_ENCODERS,
     PAIRS,
     configuration,
+    fetch_encoder,
     is_at_hand,
     load_encoder,
+    pair_at_hand,
 )
 from kdcheck.encoders.encoder import (
     Encoder,
@@ -17,13 +20,16 @@ from kdcheck.encoders.encoder import (
 
 __all__ = [
     "HUB_NAMES",
+    "PACKAGED_ENCODERS",
     "PAIRS",
     "Encoder",
     "Tokenized",
     "check_label_map",
     "check_pair",
     "configuration",
+    "fetch_encoder",
     "is_at_hand",
     "load_encoder",
+    "pair_at_hand",
     "restore_vocabulary",
 ]

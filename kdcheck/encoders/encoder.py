@@ -74,6 +74,8 @@ class Encoder:
     tokenizer: Tokenizer
     source_digest: str
     """sha256 of the files that weights and tokenizer were read from."""
+    unpinned: str = ""
+    """Why nothing says that the files are those that were published, a sentence; empty if something does."""
 
     @cached_property
     def digest(self) -> str:

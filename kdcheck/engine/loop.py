@@ -282,6 +282,7 @@ def _evidence(state: State, recipe: Recipe, inputs: Inputs, schedule: Schedule) 
     state.cost["steps"] = float(schedule.total_steps)
     state.cost["micro_batch"] = float(state.micro_batch)
     cut = sum(int(part.truncated.sum()) for part in inputs.tokenized.values())
+    state.cost["truncated_texts"] = float(cut)
     if cut:
         state.notes.append(f"{cut} texts were longer than {recipe.max_length} tokens and were cut")
     return Evidence(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.faults import gone, no_answer
 from kdcheck.evidence.network import refuse_network
+from kdcheck.evidence.patience import Patient
 from kdcheck.places import SQLITE, Location
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CREATE_TIMEOUT_SECONDS = 120
 SERVER_TIMEOUT_SECONDS = 10
+ANSWER_SECONDS = 60
+"""Of a tracking server to one question; a batch of a thousand metrics takes a second."""
 
 
 def connect(location: Location) -> MlflowClient:
@@ -35,7 +38,14 @@ def connect(location: Location) -> MlflowClient:
     import_mlflow()
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
+    if location.is_local:
+        return MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
+    # MLflow would try seven times and longer each time, for minutes and without a word.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
+    client: Any = MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
+    patient: Any = Patient(client, location)
+    return patient
 
 
 def import_mlflow() -> None:

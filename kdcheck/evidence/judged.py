@@ -116,6 +116,8 @@ class Judged:
     """What was run, as a section of a lock without its claims: settings, data, encoders, plan, seeds."""
     beside: tuple[str, ...] = ()
     """Ids of the claims that it was judged beside, its own among them, where it is exploratory."""
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By task, what a reader of a figure must know of its data: see :mod:`kdcheck.study.rows`."""
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Figures that stood in the file for readers, and that follow from the rest of it."""
 
@@ -123,6 +125,15 @@ class Judged:
     def scale(self) -> str:
         """Name of the scale it was judged at."""
         return self.verdict.criterion.scale
+
+    @property
+    def data_said(self) -> tuple[str, ...]:
+        """What a reader must know of the rows, a sentence for each mark of each task."""
+        return tuple(
+            f"{task}, {mark}: {text}"
+            for task, facts in self.data.items()
+            for mark, text in facts["marks"].items()
+        )
 
     @property
     def family(self) -> tuple[str, str]:
@@ -141,6 +152,7 @@ class Judged:
             "lock": self.lock,
             "study": self.study,
             "beside": list(self.beside),
+            "data": self.data,
         }
 
     @classmethod
@@ -154,6 +166,7 @@ class Judged:
             lock=values["lock"],
             study=values["study"],
             beside=tuple(values["beside"]),
+            data=values.get("data", {}),
             shown=_shown(values),
         )
 

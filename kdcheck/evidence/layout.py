@@ -93,17 +93,24 @@ def claim_tag(claim_id: str) -> str:
 def judged_tags(judged: Judged, note: str) -> dict[str, str]:
     """Tags of a claim's run: what the UI filters by, and its description."""
     claim, word, standing = judged.claim, judged.verdict.word.value, judged.verdict.standing
+    # Filters by verdict must not find what is no evidence.
+    filed = f"REHEARSAL {word}" if standing == "REHEARSAL" else word
     paper, scale = judged.family
     shown = f"{word} {standing}" if judged.verdict.exploratory else word
     tags = {
         "claim": claim.id,
         "paper": paper,
         "scale": scale,
-        "verdict": word,
+        "verdict": filed,
         "standing": standing,
         "theme": claim.theme,
         "where": claim.where,
         "unit": claim.margin.unit,
+        "data": "; ".join(
+            f"{task}: {', '.join(facts['marks'])}"
+            for task, facts in judged.data.items()
+            if facts["marks"]
+        ),
         "mlflow.runName": f"{claim.id} {shown}",
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": note,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.errors import BusyError, EvidenceError
 from kdcheck.evidence import files, layout, owner
 from kdcheck.evidence.database import Presence
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.failure import Failure
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
@@ -62,11 +62,18 @@ class Store:
         """By seal, which changes with any byte: what a session lists again and again."""
 
     @classmethod
-    def create(cls, place: Location | Path | str) -> Store:
-        """Open the store, made first if there is none; also after its folder was moved."""
+    def create(cls, place: Location | Path | str, *, rehearsal: bool | None = None) -> Store:
+        """Open the store, made first if there is none; also after its folder was moved.
+
+        Rehearsals and evidence have stores of their own: with ``rehearsal`` given, one of the other
+        kind is refused, and a new one is marked.
+        """
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "create"):
-            return cls(location, Tracking.create(location))
+            runs = Tracking.create(location)
+            if rehearsal is not None:
+                runs.keep_apart(location, rehearsal=rehearsal)
+            return cls(location, runs)
 
     @classmethod
     def open(cls, place: Location | Path | str) -> Store:
@@ -90,6 +97,14 @@ class Store:
         with self._use(f"read recipe {digest[:8]}"):
             sealed = self._sealed(self._training(digest))
             return files.read_checked(sealed, digest, trajectory=trajectory)
+
+    def validation(self, digest: str) -> Predictions:
+        """Logits of one training on validation text: all that a selection of settings may read.
+
+        No file with logits on test text is opened.
+        """
+        with self._use(f"read recipe {digest[:8]}"):
+            return files.read_validation(self._sealed(self._training(digest)))
 
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
@@ -194,6 +209,7 @@ class Store:
             folder = Path(temporary)
             files.write_evidence(folder, evidence)
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
+            tags |= {"test_logits": files.kept_of_test(evidence)}
             with self._lock():
                 self._require_own(begun)
                 self._runs.put(begun.run, folder)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 """Runs a search asks for at once."""
+REHEARSAL = "kdcheck.rehearsal"
+"""Tag of the experiment of trainings: ``true`` in a store of rehearsals."""
 NO_STORE = "Name the right one with --store, or make one by running pytest claims/."
 
 
@@ -56,6 +58,21 @@ class Tracking:
         """Put the board of claims into the note of an experiment."""
         tags = experiment_tags(self.experiments, name, claims)
         _describe(self._client, self.experiments[name], tags)
+
+    def keep_apart(self, location: Location, *, rehearsal: bool) -> None:
+        """Refuse evidence where rehearsals are kept, and the reverse; mark a new store of rehearsals."""
+        experiment = self._client.get_experiment(self.experiments[TRAININGS])
+        if (experiment.tags.get(REHEARSAL) == "true") == rehearsal:
+            return
+        if not rehearsal:
+            got, wanted = "a store of rehearsals", "a store of evidence"
+            next_step = "Name another with --store, or leave it out; no rehearsal is evidence."
+            raise EvidenceError(f"store {location}", got, wanted, next_step)
+        if self.search(TRAININGS, ""):
+            got, wanted = "a store with trainings", "a new one: a rehearsal has a store of its own"
+            next_step = "Leave --store out, or name a folder that does not exist yet."
+            raise EvidenceError(f"store {location}", got, wanted, next_step)
+        self._client.set_experiment_tag(experiment.experiment_id, REHEARSAL, "true")
 
     @classmethod
     def open(cls, location: Location) -> Tracking:

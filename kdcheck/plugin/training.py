@@ -32,7 +32,7 @@ def train(config: pytest.Config) -> None:
     if worker:
         or_usage_error(session.train, as_worker(worker))
         return
-    announce(session)
+    or_usage_error(announce, session)
     executor = config.stash.get(EXECUTOR, None)
     or_usage_error(session.train, with_processes(executor) if executor else in_this_process)
     say_what_failed(session)

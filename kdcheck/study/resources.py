@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from kdcheck.study.scale import Scale
 
 
+FEW = 100
+"""Of a split this many times as large as what is drawn only that is tokenised: few seeds draw as often."""
+
+
 class Resources:
     """What recipes are trained on, found by name in some places and checked against their digests."""
 
@@ -58,6 +62,11 @@ class Resources:
         )
 
     def _cut_inputs(self, encoder: str, max_length: int, task: str, rows: Rows) -> Inputs:
+        from kdcheck.engine.inputs import prepare_cut
+
+        whole = self.load_task(task)
+        if rows.train is not None and rows.train * FEW < len(whole.train):
+            return prepare_cut(whole, self.load_encoder(encoder), max_length, rows)
         return self._whole(encoder, max_length, task).cut(rows)
 
     def _prepare_whole(self, encoder_name: str, max_length: int, task: str) -> Inputs:
@@ -104,8 +113,20 @@ class ScaleDigests:
 
         self._scale, self._resources = scale, resources
         self._names = encoders_of(scale)
-        self.notes = check_pair(*map(resources.load_encoder, self._names.values()))
-        """What differs between the two encoders and is allowed to."""
+        larger, smaller = map(resources.load_encoder, self._names.values())
+        if larger.digest == smaller.digest:
+            got = f"one model for both sizes, {larger.name} and {smaller.name}"
+            step = "Name two encoders in pair; a copy under another name is the same model."
+            raise InputError(f"scale {scale.name!r}, pair", got, "a larger and a smaller one", step)
+        self.notes = check_pair(larger, smaller)
+        """What differs between the two encoders and is allowed to, and which files are unpinned."""
+        doubts = [larger.unpinned, smaller.unpinned]
+        doubts += [resources.load_task(task).origin.unpinned for task in scale.tasks]
+        self.notes += filter(None, doubts)
+
+    def whole(self, name: str) -> Task:
+        """A task before the scale cuts it."""
+        return self._resources.load_task(name)
 
     def task(self, name: str) -> str:
         """Content digest of a whole task, which must have the rows that the scale cuts it to."""

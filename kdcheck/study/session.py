@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdcheck.claims import Claim
 from kdcheck.errors import ClaimError, InputError
@@ -19,11 +19,13 @@ from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
 from kdcheck.study.readings import Readings
 from kdcheck.study.resources import Resources, ScaleDigests, check_unchanged
+from kdcheck.study.rows import facts_of_rows
 from kdcheck.study.scale import Scale
 from kdcheck.study.standing import NO_LOCK, Standing, judge_under
 from kdcheck.study.work import Job
 from kdcheck.verdict import Criterion, Measured, Plan, Verdict, Word
 from kdcheck.verdict.guards import IdenticalDifferences, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
@@ -51,6 +53,7 @@ class Session:
         first_seed: where the seeds begin, instead of where the scale says.
         is_worker: whether it is one of several processes of one execution, as under pytest-xdist.
         retry_failed: name of this execution, if what has failed before is to be tried again.
+        resources: of the same places, where some are loaded already.
 
     Raises:
         ClaimError: two claims of one id, or of two papers.
@@ -68,6 +71,7 @@ class Session:
         first_seed: int | None = None,
         is_worker: bool = False,
         retry_failed: str = "",
+        resources: Resources | None = None,
     ) -> None:
         _check_family(claims)
         self.claims, self.places, self._is_worker = tuple(claims), places, is_worker
@@ -78,7 +82,7 @@ class Session:
         self.seeds = tuple(range(first, first + self.plan.looks[-1]))
         """In the order in which they count; a look takes the first so many."""
         self.counts = seed_counts(seeds, self.plan)
-        self._resources = Resources(places)
+        self._resources = resources or Resources(places)
         self._digests = ScaleDigests(scale, self._resources)
         self.scale = replace(scale, deviations=(*scale.deviations, *self._digests.notes))
         self.family = (claims[0].paper.name, scale.name)
@@ -102,7 +106,9 @@ class Session:
             return TaskFacts(digest=self._digests.task(task), classes=self._digests.classes(task))
 
         present = section_of(self.claims, self.scale, self._digests, facts, self.seeds, self.plan)
-        return Standing(present, self.lock.nearest(present, self.scale.name))
+        # A rehearsal is held against nothing: no lock could register it.
+        registered = None if self.scale.rehearsal else self.lock.nearest(present, self.scale.name)
+        return Standing(present, registered)
 
     @property
     def section(self) -> Section | None:
@@ -113,6 +119,8 @@ class Session:
     def registration(self) -> str:
         """What the lock makes of this session, on one line."""
         section = self.section
+        if self.scale.rehearsal:
+            return f"REHEARSAL. {REHEARSED}"
         if section is None:
             return f"EXPLORATORY. {NO_LOCK}"
         known = f"{len(section.claims)} claims, attempt {section.attempt}"
@@ -127,7 +135,7 @@ class Session:
         """The evidence store, made if there is none; what dead processes left RUNNING is marked."""
         from kdcheck.evidence.store import Store
 
-        store = Store.create(self.places.store)
+        store = Store.create(self.places.store, rehearsal=self.scale.rehearsal)
         # On a server nothing locks: a worker could mark a run that another is taking up just then.
         if not self._is_worker:
             store.reap()
@@ -291,7 +299,18 @@ class Session:
         # As registered it is the section's own, so that whoever else is asked for changes no record.
         of = standing.present if differs or self.section is None else self.section
         beside = tuple(each.id for each in self.claims) if differs else ()
-        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, of.study, beside)
+        data = {task: self._data(task, table) for task in self.scale.tasks}
+        found = self.verdicts[claim.id]
+        return Judged(claim, found, table, deviations, lock, of.study, beside, data)
+
+    def _data(self, task: str, table: RunTable) -> dict[str, Any]:
+        """What a reader must know of the rows of a task in the runs of a claim."""
+        runs = [digest for tasks in table.runs.values() for digest in tasks.get(task, {}).values()]
+        longest = max((self._readings.max_length(digest) for digest in runs), default=0)
+        truncated = map(self._readings.truncated, runs)
+        return facts_of_rows(
+            self._digests.whole(task), self.scale.rows.get(task, {}), truncated, longest
+        )
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""

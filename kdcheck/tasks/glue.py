@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from kdcheck import pins
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout
 from kdcheck.tasks.content import cut, overlap
+from kdcheck.tasks.hub import REPOSITORY
 from kdcheck.tasks.split import SPLITS, Split
 from kdcheck.tasks.task import Origin, Task
 
@@ -21,6 +24,10 @@ class Source(Protocol):
 
     def read(self, layout: Layout, split: str) -> Split:
         """The published split of that name, checked."""
+        ...
+
+    def check(self, name: str) -> str:
+        """Refuse changed files; a sentence on why those of a task are unpinned, if they are."""
         ...
 
     def describe(self, name: str) -> str:
@@ -122,11 +129,15 @@ def assemble(glue: GlueTask, source: Source) -> Task:
     paper's share is cut.
     """
     layout = glue.layout
+    unpinned = source.check(layout.name)
     parts = {ours: source.read(layout, theirs) for ours, theirs in glue.read_from.items()}
+    found = {ours: (len(parts[ours]), rows) for ours, rows in glue.published.items()}
+    smaller = {
+        ours: f"{here:,} of {rows:,} rows" for ours, (here, rows) in found.items() if here != rows
+    }
     notes = [
-        f"{ours}: a subset, {len(parts[ours]):,} of {rows:,} rows; results do not compare with the full set"
-        for ours, rows in glue.published.items()
-        if len(parts[ours]) != rows
+        f"{ours}: a subset, {share}; results do not compare with the full set"
+        for ours, share in smaller.items()
     ]
     if glue.cut_into:
         size = _cut_size(glue, len(parts["train"]))
@@ -144,9 +155,22 @@ def assemble(glue: GlueTask, source: Source) -> Task:
             source=source.describe(layout.name),
             licence=glue.licence,
             citation=glue.citation,
-            notes=tuple(notes),
+            notes=tuple(filter(None, (*notes, unpinned))),
+            unpinned=unpinned,
+            subsets=tuple(f"{ours}: {share}" for ours, share in smaller.items()),
         ),
     )
+
+
+def fetch(name: str, data_dir: Path, *, pin: bool = False) -> pins.Pin:
+    """Bring the files of a task from the hub into a folder, for a machine without a network.
+
+    Raises:
+        FetchError: the hub cannot be reached, or serves other content than is pinned.
+    """
+    published = dict.fromkeys(GLUE[name].read_from.values())
+    files = {f"{split}.parquet": f"{name}/{split}-*.parquet" for split in published}
+    return pins.fetch(name, REPOSITORY, "dataset", files, data_dir / name, pin=pin)
 
 
 def _cut_size(glue: GlueTask, rows: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from kdcheck.claims import Claim, Paper, nats
 from kdcheck.cli.lock import _known as known_to
-from kdcheck.errors import ClaimError, EncoderError
+from kdcheck.errors import ClaimError, EncoderError, EvidenceError
 from kdcheck.evidence import note
 from kdcheck.evidence.failure import Failure, why_lost
 from kdcheck.evidence.judged import Judged
@@ -26,6 +26,8 @@ from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
 from kdcheck.verdict import Plan, Verdict, Word
 from kdcheck.verdict.guards import FailedRun, NotFinite, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
+from tests.refusal import refused
 from tests.study_doubles import (
     CLASSES,
     ERM_LARGE,
@@ -463,3 +465,45 @@ def test_an_encoder_whose_files_have_changed_is_an_error_and_no_new_study(
     ):
         run(BESIDE)
     assert trained == []
+
+
+# Rehearsals, and what is said of rows
+
+
+def test_a_rehearsal_is_marked_whatever_the_lock_says_and_verified_as_no_evidence(run, store):
+    at = scale(name="rehearsal of made up", rehearsal=True)
+    found = run(ONE, OTHER, at=at, lock=locked(ONE, OTHER))
+    assert standing(found) == {"one": (REHEARSED,), "other": (REHEARSED,)}
+    assert {each.verdict.standing for each in found.values()} == {"REHEARSAL"}
+    checks = {check.again.criterion.claim: check for check in verify(store)}
+    assert all(not check.same for check in checks.values())
+    assert "a rehearsal, which is evidence of nothing" in checks["one"].differences
+
+
+def test_a_rehearsal_whose_mark_was_taken_off_is_found_by_what_was_run(run, store):
+    at = scale(name="rehearsal of made up", rehearsal=True)
+    [found] = run(ONE, at=at).values()
+    store.record_claim(replace(found, verdict=replace(found.verdict, exploratory=())))
+    [check] = verify(store)
+    assert check.again.standing == "REHEARSAL"
+    assert "stored as CONFIRMATORY, not REHEARSAL" in check.differences
+
+
+def test_rehearsals_and_evidence_never_share_a_store(run, store, tmp_path):
+    run(ONE)
+    with refused(EvidenceError, "a store with trainings", "Leave --store out"):
+        run(ONE, at=scale(name="rehearsal of made up", rehearsal=True))
+    place = tmp_path / "apart"
+    Store.create(place, rehearsal=True)
+    Store.create(place, rehearsal=True)
+    with refused(EvidenceError, "a store of rehearsals", "no rehearsal is evidence"):
+        Store.create(place, rehearsal=False)
+
+
+def test_a_claim_says_what_its_figures_must_not_be_read_without(run, store):
+    found = run(ONE, at=scale(rows={"a": {"train": 7}}))["one"]
+    assert found.data["a"]["rows"]["train"] == 60
+    assert found.data["a"]["marks"] == {"cut": "Each run trains on 7 of 60 rows."}
+    assert found.data["b"]["marks"] == {}
+    assert found.data_said == ("a, cut: Each run trains on 7 of 60 rows.",)
+    assert "a, cut: Each run trains on 7 of 60 rows." in note.note(found, store)
