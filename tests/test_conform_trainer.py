@@ -17,7 +17,7 @@ import kdcheck as kd
 from kdcheck.conform.results import Status
 from kdcheck.conform.trainer import hugging_face, plain_loop, relations
 from kdcheck.conform.trainer.bench import bench_of, farthest
-from kdcheck.conform.trainer.rows import CLASSES, SIZES, WORDS_PER_CLASS, tiny_rows
+from kdcheck.conform.trainer.tiny_rows import CLASSES, SIZES, WORDS_PER_CLASS, tiny_rows
 from kdcheck.errors import ParameterError
 from kdcheck.zoo.sound_loop import SoundLoop
 

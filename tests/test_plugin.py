@@ -20,7 +20,7 @@ from kdcheck.evidence.store import Store
 from kdcheck.plugin import config as keys
 from kdcheck.plugin import outcome, planning, training
 from kdcheck.study import local
-from kdcheck.study.session import seed_counts
+from kdcheck.study.seeds import seed_counts
 from kdcheck.study.work import Job
 from kdcheck.verdict import Plan, Word
 from kdcheck.verdict.guards import DegenerateRun, IdenticalDifferences, NotFinite

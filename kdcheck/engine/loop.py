@@ -77,7 +77,7 @@ def train(
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
-        stop: asked after each step; if so a checkpoint is written and Stopped is raised.
+        stop: asked after each step; once it is true a checkpoint is written and Stopped raised.
 
     Returns:
         Evidence with one point per evaluation of the recipe.
@@ -102,7 +102,7 @@ def train(
             _take_step(state, schedule, inputs, targets)
             if state.step in schedule.evaluation_steps:
                 state.points.append(_evaluate(state, inputs, schedule))
-            _keep(state, clock, workdir, recipe, stopping=stop())
+            _keep(state, clock, workdir, recipe, stop)
             if progress is not None:
                 progress(state.step, schedule.total_steps)
         state.guard.look()
@@ -181,10 +181,9 @@ def _take_step(state: State, schedule: Schedule, inputs: Inputs, targets: Target
     state.step += 1
 
 
-def _keep(
-    state: State, clock: Clock, workdir: Path | None, recipe: Recipe, *, stopping: bool
-) -> None:
-    """Write a checkpoint if one is due, or if the run is to end here."""
+def _keep(state: State, clock: Clock, workdir: Path | None, recipe: Recipe, stop: Stop) -> None:
+    """Write a checkpoint where one is due or the run is asked to end, which it then does."""
+    stopping = stop()
     if workdir is not None and (stopping or clock.checkpoint_is_due()):
         _save(state, clock, workdir, recipe)
     if stopping:

@@ -117,7 +117,7 @@ class Judged:
     beside: tuple[str, ...] = ()
     """Ids of the claims that it was judged beside, its own among them, where it is exploratory."""
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By task, what a reader of a figure must know of its data: see :mod:`kdcheck.study.rows`."""
+    """By task, what a reader of a figure must know of its data: see :mod:`kdcheck.study.marks`."""
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Figures that stood in the file for readers, and that follow from the rest of it."""
 

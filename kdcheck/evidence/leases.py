@@ -4,7 +4,7 @@ MLflow has no compare-and-swap, but it never changes a parameter: of all who log
 name, one succeeds. So the n-th lease on a recipe is a parameter of one run that everybody knows, with
 whoever took it as its value. Its tags say who lives: each process counts up a heartbeat there. One whose
 count has stood still for as long as a lease is dead to whoever watched it, by the watcher's own clock,
-and the next lease on its recipes may be taken. Decision 0122.
+and the next lease on its recipes may be taken. Decision 0120.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, DEATHS, LOCK, RETRIED, SEAL, TRAININGS
-from kdcheck.evidence.links import run_link, runs_link
+from kdcheck.evidence.links import Links
 from kdcheck.evidence.note import note
 from kdcheck.evidence.taking import (
     Begun,
@@ -29,7 +29,7 @@ from kdcheck.evidence.taking import (
     require_free,
 )
 from kdcheck.evidence.tracking import NO_STORE, Tracking
-from kdcheck.evidence.views import CURVES, IN_FORCE, VIEWS
+from kdcheck.evidence.views import IN_FORCE
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 
@@ -42,7 +42,7 @@ LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
 
 
-class Store:
+class Store(Links):
     """Evidence by digest, kept in MLflow.
 
     The controlling process calls :meth:`create` once, workers :meth:`open`. A training is in the
@@ -317,30 +317,6 @@ class Store:
                 tags = layout.claim_tags([*earlier, *ids])
                 if not tags.items() <= run.data.tags.items():
                     self._runs.log(run, tags=tags)
-
-    # Links; without a base they work inside the UI, as in a note
-
-    def run_url(self, digest: str, *, base: str = "") -> str:
-        """Link to a training."""
-        run_id = self._training(digest).info.run_id
-        return run_link(self._runs.experiments[TRAININGS], run_id, base=base)
-
-    def trainings_url(
-        self, claim_id: str | None = None, *, chart: bool = False, base: str = ""
-    ) -> str:
-        """Link to all trainings, or to those that a claim rests on; as charts on demand."""
-        search = f"tags.`{layout.claim_tag(claim_id)}` = 'evidence'" if claim_id else None
-        # MLflow draws the first ten runs alone: by seed, they are of every arm.
-        order = "tags.`seed`" if claim_id else None
-        view = None if claim_id else CURVES if chart else VIEWS[TRAININGS]
-        experiment = self._runs.experiments[TRAININGS]
-        return runs_link(experiment, search=search, order=order, chart=chart, view=view, base=base)
-
-    def claims_url(self, claim_id: str | None = None, *, base: str = "") -> str:
-        """Link to the current verdicts, or to every record of one claim."""
-        search = f"tags.claim = '{claim_id}'" if claim_id else None
-        view = None if claim_id else VIEWS[CLAIMS]
-        return runs_link(self._runs.experiments[CLAIMS], search=search, view=view, base=base)
 
     # Helpers
 

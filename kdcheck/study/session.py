@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from kdcheck.claims import Claim
-from kdcheck.errors import ClaimError, InputError
+from kdcheck.errors import ClaimError
 from kdcheck.evidence.failure import why_lost
 from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.evidence.source import ReadOnce
@@ -17,10 +17,11 @@ from kdcheck.recipe import Recipe
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
+from kdcheck.study.marks import facts_of_rows
 from kdcheck.study.readings import Readings
 from kdcheck.study.resources import Resources, ScaleDigests, check_unchanged
-from kdcheck.study.rows import facts_of_rows
 from kdcheck.study.scale import Scale
+from kdcheck.study.seeds import seed_counts
 from kdcheck.study.standing import NO_LOCK, Standing, judge_under
 from kdcheck.study.work import Job
 from kdcheck.verdict import Criterion, Measured, Plan, Verdict, Word
@@ -30,7 +31,6 @@ from kdcheck.verdict.words import REHEARSED
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
 
-UNTIL_DECIDED = "until-decided"
 Train = Callable[[Job, "Store"], None]
 FAILED = (Word.REFUTED, Word.EQUIVALENT, Word.INVALID)
 """Words of a premise after which more seeds do not make testable what rests on it."""
@@ -387,19 +387,3 @@ def _check_family(claims: Sequence[Claim]) -> None:
     if twice:
         got = f"claim {twice[0]!r} twice"
         raise ClaimError("study", got, "each id once", "Rename one of them.")
-
-
-def seed_counts(seeds: str, plan: Plan) -> tuple[int, ...]:
-    """The numbers of seeds that a session goes through: that number, or the planned looks.
-
-    Raises:
-        InputError: neither, or more seeds than are planned.
-    """
-    most = plan.looks[-1]
-    if seeds == UNTIL_DECIDED:
-        return plan.looks
-    if not seeds.isdigit() or not 1 <= int(seeds) <= most:
-        wanted = f"a number from 1 to {most}, or {UNTIL_DECIDED}"
-        next_step = "More seeds than are planned would be a new criterion."
-        raise InputError("seeds", repr(seeds), wanted, next_step)
-    return (int(seeds),)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcheck.conform.trainer import Job
-from kdcheck.conform.trainer.rows import Rows
+from kdcheck.conform.trainer.tiny_rows import Rows
 
 Batch = dict[str, Tensor]
 Indices = list[int]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kdcheck.conform.trainer.job import Job, Trainer
 from kdcheck.conform.trainer.probes import Log, Place, Student, Teacher, digest_of
-from kdcheck.conform.trainer.rows import CLASSES, Collate, Rows, tiny_rows
+from kdcheck.conform.trainer.tiny_rows import CLASSES, Collate, Rows, tiny_rows
 from kdcheck.errors import ShapeError
 
 CERTAIN = 400.0

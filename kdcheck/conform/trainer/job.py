@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kdcheck.conform.trainer.rows import Collate, Rows
+from kdcheck.conform.trainer.tiny_rows import Collate, Rows
 
 Method = Literal["erm", "ls", "kd"]
 Precision = Literal["float32", "bfloat16"]

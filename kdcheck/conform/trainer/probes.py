@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from kdcheck.conform.trainer.rows import (
+from kdcheck.conform.trainer.tiny_rows import (
     CLASSES,
     PADDING,
     VOCABULARY,

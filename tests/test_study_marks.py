@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kdcheck.study.rows import facts_of_rows
+from kdcheck.study.marks import facts_of_rows
 from kdcheck.testing import tiny_task
 
 
