@@ -81,10 +81,6 @@ class RecipeError(InputError):
     """A recipe is incomplete or contradicts itself."""
 
 
-class Stopped(KeyboardInterrupt):
-    """This process was asked to end by SIGTERM, and did as for Ctrl-C; training has left a checkpoint."""
-
-
 class FetchError(KdcheckError):
     """A file could not be fetched, or what arrived is not what is pinned."""
 

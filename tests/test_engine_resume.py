@@ -10,7 +10,8 @@ import torch
 
 from kdcheck.engine import checkpoint, loop, resume
 from kdcheck.engine.loop import Clock, train
-from kdcheck.errors import CheckpointError, Stopped
+from kdcheck.engine.stopped import Stopped
+from kdcheck.errors import CheckpointError
 from kdcheck.evidence.evidence import Evidence
 from tests.engine_doubles import inputs_of, recipe_of
 from tests.refusal import refused

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kdcheck.errors import Stopped, TrainingError
+from kdcheck.engine.stopped import Stopped
+from kdcheck.errors import TrainingError
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import local, worker

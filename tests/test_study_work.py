@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from kdcheck.engine import loop
+from kdcheck.engine.stopped import Stopped
 from kdcheck.errors import (
     BusyError,
     CheckpointError,
     EvidenceError,
     RecipeError,
-    Stopped,
     TrainingError,
 )
 from kdcheck.places import Places

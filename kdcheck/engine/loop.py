@@ -37,9 +37,10 @@ from kdcheck.engine.settings import (
     settings_of,
 )
 from kdcheck.engine.state import State
+from kdcheck.engine.stopped import Stopped
 from kdcheck.engine.teaching import Targets, targets_of
 from kdcheck.engine.weights import weights_digest
-from kdcheck.errors import RecipeError, Stopped, TrainingError
+from kdcheck.errors import RecipeError, TrainingError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from kdcheck import objectives
+from kdcheck.engine.stopped import Stopped
 from kdcheck.errors import (
     BusyError,
     EvidenceError,
     FailedBeforeError,
     KdcheckError,
-    Stopped,
     TrainingError,
 )
 from kdcheck.places import Places

@@ -10,7 +10,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from kdcheck.errors import KdcheckError, Stopped
+from kdcheck.engine.stopped import Stopped
+from kdcheck.errors import KdcheckError
 from kdcheck.study.garbage import collect_rarely
 from kdcheck.study.stopping import EXIT_CODE, end_with_controller
 from kdcheck.study.work import DIED, Job, Worker, work
