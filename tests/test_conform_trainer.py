@@ -170,6 +170,12 @@ def test_what_is_told_apart_lies_far_from_the_tolerance_on_both_sides(seed):
     assert farthest(soft.posteriors_MK, again.posteriors_MK) < relations.SAME / 30
 
 
+@pytest.fixture(scope="module")
+def build():
+    """What the guide hands to ``hugging_face``."""
+    return guide(until=2)[0]["build"]
+
+
 class TestHuggingFace:
     """The library's own Trainer, with the loss of the guide in a subclass."""
 
@@ -180,10 +186,6 @@ class TestHuggingFace:
         relations.mixed_precision_is_close,
         relations.resume_equals_uninterrupted,
     )
-
-    @pytest.fixture(scope="class")
-    def build(self):
-        return guide(until=2)[0]["build"]
 
     def test_the_subclass_of_the_guide_passes(self, build):
         report = kd.check_trainer(hugging_face(build), only=self.CHECKS)
