@@ -96,9 +96,7 @@ def test_a_tensor_of_the_batch_that_was_left_on_the_host_is_caught(name, monkeyp
 
 
 def test_a_layout_for_attention_that_was_left_on_the_host_is_caught(monkeypatch):
-    real = packing.lay_out
-    monkeypatch.setattr(packing.LengthGroup, "to", lambda group, _device: group)
-    monkeypatch.setattr(packing, "lay_out", real)
+    monkeypatch.setattr(packing.Layout, "with_rows", lambda layout, _rows: layout)
     with pytest.raises(DeviceMixError):
         watched_run(monkeypatch)
 

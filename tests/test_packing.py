@@ -130,8 +130,8 @@ def test_token_types_reach_bert_and_do_not_reach_distilbert():
 def test_linear_layers_see_real_tokens_only_and_attention_pads_within_groups():
     batch = pack(texts(), np.arange(len(LENGTHS)), np.arange(VOCABULARY))
     assert batch.input_ids.shape == (1, sum(LENGTHS))
-    padded_tokens = sum(group.examples * group.longest for group in batch.groups)
-    assert sum(group.tokens for group in batch.groups) == sum(LENGTHS)
+    padded_tokens = sum(group.places for group in batch.layout.groups)
+    assert batch.layout.rows(1).back.shape == (sum(LENGTHS),)
     assert sum(LENGTHS) <= padded_tokens < len(LENGTHS) * max(LENGTHS) / 2
 
 
@@ -157,7 +157,9 @@ def test_parity_fails_when_the_head_reads_the_first_token_of_the_batch_only():
 def test_parity_fails_when_padding_is_attended_to(monkeypatch):
     model, tokenized = build("bert"), texts()
     want = padded(model, tokenized)
-    monkeypatch.setattr(attention, "_weights", lambda scores, _group: scores.softmax(dim=-1))
+    monkeypatch.setattr(
+        attention, "_weights", lambda scores, _mask, scale: (scores * scale).softmax(dim=-1)
+    )
     assert distance(packed(model, tokenized), want) > 0.1
 
 
@@ -273,7 +275,7 @@ def test_on_an_accelerator_there_is_one_layout_and_nothing_waits_for_the_device(
     batch = pack(texts(), np.arange(len(LENGTHS)), np.arange(VOCABULARY))
     model = use_packing(build("bert", torch.float32)).to("meta")
     moved = batch.to(torch.device("meta"))
-    assert len(moved.groups) == 1
+    assert len(moved.layout.groups) == 1
     # On the meta device any .item(), .cpu() or size that depends on data raises.
     logits = packed_logits(model, moved)
     logits.sum().backward()

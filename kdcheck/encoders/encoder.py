@@ -49,6 +49,14 @@ class Tokenized:
         """Tokens of each example, shape (N,)."""
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
 
+    @cached_property
+    def end_to_end(
+        self,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Token ids and types of all examples, shape (tokens,), and where each example starts, (N,)."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        return np.concatenate(self.ids), np.concatenate(self.types), starts
+
     def take(self, rows: Sequence[int]) -> Tokenized:
         """The given rows, in the given order."""
         ids, types = (tuple(part[row] for row in rows) for part in (self.ids, self.types))

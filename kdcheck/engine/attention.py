@@ -3,14 +3,18 @@
 Two routes to the same numbers. Accelerators get one padded layout and torch's fused kernels. The
 CPU's fused kernel refuses dropout, and in one layout the longest example sets the cost of all; so
 there examples come in groups of similar length, and products, softmax and gradient are written out.
+
+Rows are gathered into the layout and gathered back, in the gradient too: a scatter costs more on the
+CPU, and on CUDA deterministic algorithms make a sort of it.
 """
 
-# Shapes: T tokens of the batch, G examples of one group, L tokens of its longest, H heads,
-# D width of a head.
+# Shapes: T tokens of the batch, G examples of one group, L tokens of its longest, P places of all
+# padded examples, H heads, D width of a head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, cast
 
@@ -21,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
-from kdcheck.engine.dropout import keep_mask
+from kdcheck.engine.dropout import keep_masks
 
 GROUP_WIDTH = 8
 """On the CPU, lengths 1 to 8 share a layout, 9 to 16 the next, ... (benchmarks/packing.py)."""
@@ -31,24 +35,59 @@ GROUP_WIDTH = 8
 class LengthGroup:
     """Neighbouring examples that share one padded layout. Sizes are known on the host."""
 
-    start: int
-    """Its first token in T."""
-    tokens: int
-    """Its real tokens."""
     examples: int
     longest: int
-    places: Tensor | None
-    """Where each of its tokens stands when padded, example * L + position; none if nothing is."""
-    mask: Tensor | None
-    """True at real tokens, shape (G, 1, 1, L); none if nothing is padded."""
+    """Places of each of its examples."""
+    padded: bool
+    """Whether any of them is no token's."""
 
-    def to(self, device: torch.device) -> LengthGroup:
-        """The same group on a device; the copies do not wait."""
-        places, mask = (
-            None if each is None else each.to(device, non_blocking=True)
-            for each in (self.places, self.mask)
-        )
-        return LengthGroup(self.start, self.tokens, self.examples, self.longest, places, mask)
+    @property
+    def places(self) -> int:
+        """Places of all its examples."""
+        return self.examples * self.longest
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which row goes to which place and back; with several heads each has rows and places of its own."""
+
+    source: Tensor
+    """Row that stands in each place. In padding it is the example's first: nobody reads it."""
+    back: Tensor
+    """Place in which each row stands."""
+    real: Tensor
+    """1 at places of rows, 0 in padding, (P, 1)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tokens of a batch stand in attention; what is made of it is shared by all layers."""
+
+    lengths_B: npt.NDArray[np.int64]
+    groups: tuple[LengthGroup, ...]
+    _made: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def rows(self, heads: int) -> Rows:
+        """From rows (T, H) to places in the order (G, H, L), group after group."""
+        if heads not in self._made:
+            self._made[heads] = _rows(self.lengths_B, self.groups, heads)
+        return cast("Rows", self._made[heads])
+
+    def with_rows(self, rows: Rows) -> Layout:
+        """The same layout with the rows of one head on another device."""
+        return Layout(self.lengths_B, self.groups, {1: rows})
+
+    def masks(self, dtype: torch.dtype) -> list[Tensor | None]:
+        """What is added to the scores of each group: -inf at padding, shape (G, 1, 1, L)."""
+        if dtype not in self._made:
+            real_P = self.rows(1).real[:, 0]
+            mask_P = torch.zeros_like(real_P, dtype=dtype).masked_fill_(real_P == 0, float("-inf"))
+            parts = mask_P.split([group.places for group in self.groups])
+            self._made[dtype] = [
+                part.view(group.examples, 1, 1, group.longest) if group.padded else None
+                for group, part in zip(self.groups, parts, strict=True)
+            ]
+        return cast("list[Tensor | None]", self._made[dtype])
 
 
 def length_group(lengths_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -56,75 +95,94 @@ def length_group(lengths_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return (lengths_B - 1) // GROUP_WIDTH
 
 
-def lay_out(lengths_B: npt.NDArray[np.int64], *, on_cpu: bool) -> tuple[LengthGroup, ...]:
-    """The layouts of examples that lie end to end in the order of their length groups."""
+def lay_out(lengths_B: npt.NDArray[np.int64], *, on_cpu: bool) -> Layout:
+    """The layout of examples that lie end to end in the order of their length groups."""
     # On an accelerator a launch costs more than padding: one layout for all.
     changes = np.flatnonzero(np.diff(length_group(lengths_B))) + 1
-    bounds = [0, *(changes if on_cpu else ()), len(lengths_B)]
+    bounds = [0, *(changes.tolist() if on_cpu else ()), len(lengths_B)]
+    # Fused kernels copy masks whose rows do not start at multiples of 8 numbers.
+    multiple = 1 if on_cpu else 8
+    groups = [_group(lengths_B[a:b], multiple) for a, b in pairwise(bounds)]
+    return Layout(lengths_B, tuple(groups))
+
+
+def _group(lengths_G: npt.NDArray[np.int64], multiple: int) -> LengthGroup:
+    longest = -(-int(lengths_G.max()) // multiple) * multiple
+    return LengthGroup(len(lengths_G), longest, padded=int(lengths_G.min()) < longest)
+
+
+def _rows(lengths_B: npt.NDArray[np.int64], groups: Sequence[LengthGroup], heads: int) -> Rows:
+    longest_B = np.repeat(*np.transpose([(group.longest, group.examples) for group in groups]))
+    # Each head of each example by itself, in the order of the places.
     ends_B = np.cumsum(lengths_B)
-    return tuple(
-        _group(int(ends_B[first] - lengths_B[first]), lengths_B[first:last])
-        for first, last in pairwise(bounds)
-    )
-
-
-def _group(start: int, lengths_G: npt.NDArray[np.int64]) -> LengthGroup:
-    examples, longest = len(lengths_G), int(lengths_G.max())
-    tokens = int(lengths_G.sum())
-    places = mask = None
-    if tokens < examples * longest:
-        real_GL = np.arange(longest) < lengths_G[:, None]
-        places = torch.from_numpy(np.flatnonzero(real_GL))
-        mask = torch.from_numpy(real_GL)[:, None, None, :]
-    return LengthGroup(start, tokens, examples, longest, places, mask)
+    starts_BH = ((ends_B - lengths_B) * heads)[:, None] + np.arange(heads)
+    places_BH = np.repeat(longest_B, heads)
+    last_BH = np.cumsum(places_BH)
+    position_P = np.arange(last_BH[-1]) - np.repeat(last_BH - places_BH, places_BH)
+    real_P = position_P < np.repeat(lengths_B, longest_B * heads)
+    source_P = np.repeat(starts_BH.ravel(), places_BH) + heads * position_P * real_P
+    back = np.empty(int(ends_B[-1]) * heads, dtype=np.int64)
+    back[source_P[real_P]] = np.flatnonzero(real_P)
+    real = torch.from_numpy(real_P).float()[:, None]
+    return Rows(torch.from_numpy(source_P), torch.from_numpy(back), real)
 
 
 def attend(
-    query_THD: Tensor,
-    key_THD: Tensor,
-    value_THD: Tensor,
-    groups: tuple[LengthGroup, ...],
-    scale: float,
-    p: float,
+    query_THD: Tensor, key_THD: Tensor, value_THD: Tensor, layout: Layout, scale: float, p: float
 ) -> Tensor:
     """softmax(scale q k^T) v within each example, with dropout on the softmax: (T, H, D) in and out."""
     if query_THD.device.type == "cpu":
-        return cast("Tensor", _AttendOnCpu.apply(query_THD, key_THD, value_THD, groups, scale, p))
-    return attend_fused(query_THD, key_THD, value_THD, groups, scale, p)
+        return cast("Tensor", _AttendOnCpu.apply(query_THD, key_THD, value_THD, layout, scale, p))
+    return attend_fused(query_THD, key_THD, value_THD, layout, scale, p)
 
 
 def attend_fused(
-    query_THD: Tensor,
-    key_THD: Tensor,
-    value_THD: Tensor,
-    groups: tuple[LengthGroup, ...],
-    scale: float,
-    p: float,
+    query_THD: Tensor, key_THD: Tensor, value_THD: Tensor, layout: Layout, scale: float, p: float
 ) -> Tensor:
     """The same through torch's ``scaled_dot_product_attention``, for accelerators."""
+    rows, sizes = layout.rows(1), [group.places for group in layout.groups]
+    padded = [
+        gather(each, rows.source, rows.back).split(sizes)
+        for each in (query_THD, key_THD, value_THD)
+    ]
     parts = []
-    for group in groups:
-        query, key, value = (_pad(each, group) for each in (query_THD, key_THD, value_THD))
-        out_GHLD = scaled_dot_product_attention(
-            query, key, value, attn_mask=group.mask, dropout_p=p, scale=scale
+    for group, mask, *parts_PHD in zip(
+        layout.groups, layout.masks(query_THD.dtype), *padded, strict=True
+    ):
+        query, key, value = (
+            part.view(group.examples, group.longest, *part.shape[1:]).transpose(1, 2)
+            for part in parts_PHD
         )
-        parts.append(_unpad(out_GHLD, group))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+        out_GHLD = scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=p, scale=scale
+        )
+        parts.append(out_GHLD.transpose(1, 2).flatten(0, 1))
+    out_PHD = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return gather(out_PHD, rows.back, rows.source, rows.real[:, None])
 
 
-def _pad(x_THD: Tensor, group: LengthGroup) -> Tensor:
-    """The group's tokens as (G, H, L, D), zeros where there is no token."""
-    tokens = x_THD.narrow(0, group.start, group.tokens)
-    if group.places is not None:
-        padded = tokens.new_zeros(group.examples * group.longest, *tokens.shape[1:])
-        tokens = padded.index_copy(0, group.places, tokens)
-    return tokens.view(group.examples, group.longest, *tokens.shape[1:]).transpose(1, 2)
+def gather(rows: Tensor, index: Tensor, back: Tensor, taken: Tensor | None = None) -> Tensor:
+    """``rows[index]`` whose gradient is a gather as well: ``gradient[back]``, times ``taken``.
+
+    ``back`` says which of the results each row is, ``taken`` is 0 for rows that are none. A row that
+    is in the result twice must have no gradient but at the place that ``back`` names.
+    """
+    return cast("Tensor", _Gather.apply(rows, index, back, taken))
 
 
-def _unpad(x_GHLD: Tensor, group: LengthGroup) -> Tensor:
-    """The way back; what stands where there is no token is left behind."""
-    tokens = x_GHLD.transpose(1, 2).flatten(0, 1)
-    return tokens if group.places is None else tokens.index_select(0, group.places)
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, index: Tensor, back: Tensor, taken: Tensor | None
+    ) -> Tensor:
+        ctx.back, ctx.taken = back, taken
+        return rows.index_select(0, index)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        rows = gradient.index_select(0, ctx.back)
+        return rows if ctx.taken is None else rows.mul_(ctx.taken), None, None, None
 
 
 class _AttendOnCpu(torch.autograd.Function):
@@ -136,48 +194,72 @@ class _AttendOnCpu(torch.autograd.Function):
         query_THD: Tensor,
         key_THD: Tensor,
         value_THD: Tensor,
-        groups: tuple[LengthGroup, ...],
+        layout: Layout,
         scale: float,
         p: float,
     ) -> Tensor:
-        out_THD = torch.empty(query_THD.shape, dtype=query_THD.dtype)
+        heads = query_THD.shape[1]
+        rows = layout.rows(heads)
+        padded = [_gather_heads(each, rows.source) for each in (query_THD, key_THD, value_THD)]
+        out_PD = torch.empty_like(padded[0])
+        shapes = [(g.examples * heads, g.longest, g.longest) for g in layout.groups]
+        keeps = keep_masks(shapes, p, out_PD.dtype) if p else [None] * len(shapes)
         saved: list[Tensor | None] = []
         # Autocast would give the softmax another type than the products, here or in backward.
         with torch.autocast("cpu", enabled=False):
-            for group in groups:
-                query, key, value = (
-                    _pad(each, group).flatten(0, 1) for each in (query_THD, key_THD, value_THD)
-                )
-                weights = _weights(torch.bmm(query, key.transpose(1, 2)).mul_(scale), group)
-                kept = keep_mask(weights.shape, p, weights.dtype) if p else None
-                _put(out_THD, torch.bmm(_times(weights, kept), value), group)
-                saved += [query, key, value, weights, kept]
-        ctx.save_for_backward(*saved)
-        ctx.groups, ctx.scale = groups, scale
-        return out_THD
+            masks = layout.masks(out_PD.dtype)
+            for parts, mask, kept in zip(
+                _by_group(layout, heads, *padded, out_PD), masks, keeps, strict=True
+            ):
+                query, key, value, out = parts
+                weights = _weights(torch.bmm(query, key.transpose(1, 2)), mask, scale)
+                times_kept = _times(weights, kept)
+                torch.bmm(times_kept, value, out=out)
+                saved += [weights, times_kept, kept]
+        ctx.save_for_backward(*padded, *saved)
+        ctx.layout, ctx.scale = layout, scale
+        return out_PD.index_select(0, rows.back).view(query_THD.shape)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad_THD: Tensor) -> tuple[Tensor | None, ...]:
-        grad_THD = grad_THD.contiguous()
-        grads = [torch.empty_like(grad_THD) for _ in range(3)]
+        heads = grad_THD.shape[1]
+        rows = ctx.layout.rows(heads)
+        padded, saved = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        grad_PD = _gather_heads(grad_THD, rows.source).mul_(rows.real)
+        grads = [torch.empty_like(grad_PD) for _ in range(3)]
         with torch.autocast("cpu", enabled=False):
-            for i, group in enumerate(ctx.groups):
-                query, key, value, weights, kept = ctx.saved_tensors[5 * i : 5 * i + 5]
-                grad = _pad(grad_THD, group).flatten(0, 1)
+            for i, parts in enumerate(_by_group(ctx.layout, heads, *padded, grad_PD, *grads)):
+                query, key, value, grad, to_query, to_key, to_value = parts
+                weights, times_kept, kept = saved[3 * i : 3 * i + 3]
                 grad_weights = _times(torch.bmm(grad, value.transpose(1, 2)), kept)
                 grad_scores = _softmax_gradient(grad_weights, weights).mul_(ctx.scale)
-                _put(grads[0], torch.bmm(grad_scores, key), group)
-                _put(grads[1], torch.bmm(grad_scores.transpose(1, 2), query), group)
-                _put(grads[2], torch.bmm(_times(weights, kept).transpose(1, 2), grad), group)
-        return (*grads, None, None, None)
+                torch.bmm(grad_scores, key, out=to_query)
+                torch.bmm(grad_scores.transpose(1, 2), query, out=to_key)
+                torch.bmm(times_kept.transpose(1, 2), grad, out=to_value)
+        back = (each.index_select(0, rows.back).view(grad_THD.shape) for each in grads)
+        return (*back, None, None, None)
 
 
-def _weights(scores: Tensor, group: LengthGroup) -> Tensor:
+def _gather_heads(x_THD: Tensor, source: Tensor) -> Tensor:
+    """Rows of all heads in their places, (P * H, D)."""
+    return x_THD.reshape(-1, x_THD.shape[-1]).index_select(0, source)
+
+
+def _by_group(layout: Layout, heads: int, *all_PD: Tensor) -> Iterator[list[Tensor]]:
+    """For each group its part of each tensor, shape (G*H, L, D)."""
+    sizes = [group.places * heads for group in layout.groups]
+    splits = zip(*(each.split(sizes) for each in all_PD), strict=True)
+    for group, parts in zip(layout.groups, splits, strict=True):
+        yield [part.view(group.examples * heads, group.longest, -1) for part in parts]
+
+
+def _weights(scores: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """Softmax along the keys of (G*H, L, L), padding left out."""
-    if group.mask is not None:
-        by_example = scores.view(group.examples, -1, group.longest, group.longest)
-        by_example.masked_fill_(~group.mask, float("-inf"))
+    scores.mul_(scale)
+    if mask is not None:
+        # Masked filling, which gives the same, runs element by element.
+        scores.view(len(mask), -1, *scores.shape[1:]).add_(mask)
     return scores.softmax(dim=-1)
 
 
@@ -188,9 +270,3 @@ def _softmax_gradient(grad: Tensor, weights: Tensor) -> Tensor:
 
 def _times(values: Tensor, kept: Tensor | None) -> Tensor:
     return values if kept is None else values * kept
-
-
-def _put(out_THD: Tensor, part: Tensor, group: LengthGroup) -> None:
-    """Write (G*H, L, D) to the group's tokens in (T, H, D)."""
-    by_example = part.view(group.examples, -1, *part.shape[1:])
-    out_THD.narrow(0, group.start, group.tokens).copy_(_unpad(by_example, group))

@@ -11,8 +11,6 @@ batch silently.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,7 +21,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from kdcheck.encoders import Tokenized
-from kdcheck.engine.attention import LengthGroup, attend, lay_out, length_group
+from kdcheck.engine.attention import Layout, Rows, attend, lay_out, length_group
 from kdcheck.errors import EncoderError
 
 ATTENTION = "kdcheck_packed"
@@ -46,42 +44,48 @@ class PackedBatch:
     """Where each example starts in T, shape (B,), in the order asked for."""
     lengths_B: npt.NDArray[np.int64]
     """Tokens of each example, in the order in which they lie; stays on the host."""
-    groups: tuple[LengthGroup, ...]
-    """Layouts for attention."""
+    layout: Layout
+    """Where they stand in attention."""
 
     def to(self, device: torch.device) -> PackedBatch:
-        """The same batch on a device; the copies do not wait."""
+        """The same batch on a device, with a layout for accelerators; one copy, which does not wait."""
         if device.type == "cpu":
             return self
-        tensors = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("input_ids", "token_type_ids", "position_ids", "first")
-        }
-        groups = tuple(group.to(device) for group in lay_out(self.lengths_B, on_cpu=False))
-        return PackedBatch(**tensors, lengths_B=self.lengths_B, groups=groups)
+        layout = lay_out(self.lengths_B, on_cpu=False)
+        rows = layout.rows(1)
+        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first]
+        host += [rows.source, rows.back, rows.real.long()]
+        numbers = torch.cat([each.flatten() for each in host])
+        if device.type == "cuda":
+            numbers = numbers.pin_memory()  # else the copy waits for what runs on the device
+        parts = numbers.to(device, non_blocking=True).split([each.numel() for each in host])
+        moved = [part.view(each.shape) for part, each in zip(parts, host, strict=True)]
+        layout = layout.with_rows(Rows(*moved[4:]))
+        return PackedBatch(*moved[:4], lengths_B=self.lengths_B, layout=layout)
 
 
 def pack(
     tokenized: Tokenized, rows_B: npt.NDArray[np.int64], row_of_token: npt.NDArray[np.int64]
 ) -> PackedBatch:
     """Some examples of a tokenised split, end to end, on the CPU; each token has a row of the table."""
+    all_ids, all_types, all_starts = tokenized.end_to_end
     order_B = np.argsort(length_group(tokenized.lengths[rows_B]), kind="stable")
     lying_B = rows_B[order_B]
-    ids = np.concatenate([tokenized.ids[row] for row in lying_B])
-    types = np.concatenate([tokenized.types[row] for row in lying_B])
     lengths_B = tokenized.lengths[lying_B]
     starts_B = np.cumsum(lengths_B) - lengths_B
     first_B = np.empty_like(starts_B)
     first_B[order_B] = starts_B
-    table_rows_T = row_of_token[ids]
+    position_T = np.arange(lengths_B.sum()) - np.repeat(starts_B, lengths_B)
+    token_T = np.repeat(all_starts[lying_B], lengths_B) + position_T
+    table_rows_T = row_of_token[all_ids[token_T]]
     assert table_rows_T.min() >= 0, "a token outside the trained vocabulary"
     return PackedBatch(
         input_ids=torch.from_numpy(table_rows_T)[None],
-        token_type_ids=torch.from_numpy(types.astype(np.int64))[None],
-        position_ids=torch.from_numpy(np.arange(len(ids)) - np.repeat(starts_B, lengths_B))[None],
+        token_type_ids=torch.from_numpy(all_types[token_T].astype(np.int64))[None],
+        position_ids=torch.from_numpy(position_T)[None],
         first=torch.from_numpy(first_B),
         lengths_B=lengths_B,
-        groups=lay_out(lengths_B, on_cpu=True),
+        layout=lay_out(lengths_B, on_cpu=True),
     )
 
 
@@ -94,31 +98,36 @@ def use_packing(model: nn.Module) -> nn.Module:
 
 def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
-    base: Any = model.base_model
     head: Any = model
-    inputs: dict[str, Any] = {
-        "input_ids": batch.input_ids,
-        "position_ids": batch.position_ids,
-        "packed": batch,
-    }
+    first_BW = _hidden(model, batch).index_select(0, batch.first)
     if head.config.model_type == "bert":
-        with _without_pooler(base) as pooler:
-            hidden_1TW = base(**inputs, token_type_ids=batch.token_type_ids).last_hidden_state
-        first_B1W = hidden_1TW[0].index_select(0, batch.first)[:, None]
-        return cast("Tensor", head.classifier(head.dropout(pooler(first_B1W))))
-    hidden_1TW = base(**inputs).last_hidden_state
-    first_BW = head.pre_classifier(hidden_1TW[0].index_select(0, batch.first)).relu()
+        pooler = (
+            head.base_model.pooler
+        )  # its own forward reads the first token of the first example
+        first_BW = pooler.activation(pooler.dense(first_BW))
+    else:
+        first_BW = head.pre_classifier(first_BW).relu()
     return cast("Tensor", head.classifier(head.dropout(first_BW)))
 
 
-@contextlib.contextmanager
-def _without_pooler(base: Any) -> Iterator[nn.Module]:
-    """BERT's pooler reads ``[:, 0]``, here the first token of the first example: run it by hand."""
-    pooler, base.pooler = base.pooler, None
-    try:
-        yield pooler
-    finally:
-        base.pooler = pooler
+def _hidden(model: nn.Module, batch: PackedBatch) -> Tensor:
+    """Hidden states of the last layer, (T, width), by the library's own modules.
+
+    Walked through here: its models' forward makes masks and captures that nobody needs, and its
+    layers read signatures at each call, for longer than a tiny layer takes.
+    """
+    base: Any = model.base_model
+    inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids}
+    if base.config.model_type == "bert":
+        hidden_1TW = base.embeddings(**inputs, token_type_ids=batch.token_type_ids)
+        for layer in base.encoder.layer:
+            attended_1TW, _ = layer.attention(hidden_1TW, packed=batch)
+            hidden_1TW = layer.feed_forward_chunk(attended_1TW)
+    else:
+        hidden_1TW = base.embeddings(**inputs)
+        for layer in base.transformer.layer:
+            hidden_1TW = layer(hidden_1TW, packed=batch)
+    return cast("Tensor", hidden_1TW.squeeze(0))
 
 
 def _packed_attention(
@@ -138,8 +147,10 @@ def _packed_attention(
         who = "packed attention"
         next_step = 'For padded batches call model.set_attn_implementation("sdpa") first.'
         raise EncoderError(who, "a batch without its layout", "a call by packed_logits", next_step)
-    query, key, value = (each[0].transpose(0, 1) for each in (query_1HTD, key_1HTD, value_1HTD))
-    return attend(query, key, value, packed.groups, scaling, dropout)[None], None
+    query, key, value = (
+        each.squeeze(0).transpose(0, 1) for each in (query_1HTD, key_1HTD, value_1HTD)
+    )
+    return attend(query, key, value, packed.layout, scaling, dropout)[None], None
 
 
 AttentionInterface.register(ATTENTION, _packed_attention)
