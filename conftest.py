@@ -10,7 +10,7 @@ import os
 import sys
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Set before torch is imported, and inherited by subprocesses: the order in which threads add decides
 # the last bits of a sum, and test workers must not fight over the cores.
@@ -22,6 +22,15 @@ settings.register_profile(
 )
 settings.register_profile("dev", deadline=None, print_blob=True, max_examples=40)
 settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=1000)
+settings.register_profile(
+    "fuzz",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    database=None,
+    max_examples=20_000,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 settings.load_profile(os.environ.get("KDCHECK_HYPOTHESIS", "ci"))
 
 

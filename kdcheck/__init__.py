@@ -17,6 +17,8 @@ _MODULES = (
 _HOME = {
     **dict.fromkeys(("Arm", "Paper", "claim", "nats", "plain", "points"), "kdcheck.claims"),
     "Recipe": "kdcheck.recipe",
+    "check_objective": "kdcheck.conform.loss",
+    "check_trainer": "kdcheck.conform.trainer",
     "load_encoder": "kdcheck.encoders",
     "load_task": "kdcheck.tasks",
     "prepare": "kdcheck.engine.inputs",

@@ -15,6 +15,8 @@ from kdcheck.claims import claim as claim
 from kdcheck.claims import nats as nats
 from kdcheck.claims import plain as plain
 from kdcheck.claims import points as points
+from kdcheck.conform.loss import check_objective as check_objective
+from kdcheck.conform.trainer import check_trainer as check_trainer
 from kdcheck.encoders import load_encoder as load_encoder
 from kdcheck.engine.inputs import prepare as prepare
 from kdcheck.engine.loop import train as train

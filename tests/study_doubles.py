@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdcheck.claims import Arm, Claim, nats
+from kdcheck.errors import FailedBeforeError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.scale import Scale
 from kdcheck.study.study import Planned, Study
+from kdcheck.tasks import Task
+from kdcheck.testing import tiny_task
 
 ERM_SMALL, ERM_LARGE = Arm("erm", "smaller"), Arm("erm", "larger")
 LS_SMALL, LS_LARGE = Arm("ls", "smaller"), Arm("ls", "larger")
@@ -61,6 +64,9 @@ class NamedDigests:
 
     def classes(self, name: str) -> int:
         return CLASSES[name]
+
+    def whole(self, name: str) -> Task:
+        return tiny_task(train=ROWS["train"], classes=CLASSES[name])
 
     def encoder(self, size: str) -> str:
         return f"weights of {size}"
@@ -137,9 +143,16 @@ class MemoryStore:
     begun: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    left: bool = False
 
     def digests(self) -> set[str]:
         return set(self.kept)
+
+    def failures(self) -> dict[str, str]:
+        return dict(self.failed)
+
+    def leave(self) -> None:
+        self.left = True
 
     def get(self, digest: str) -> Evidence:
         return self.kept[digest]
@@ -147,6 +160,8 @@ class MemoryStore:
     def begin(self, recipe: Recipe, *, role: str, claims, worker: str) -> Recipe | None:
         if recipe.digest in self.kept:
             return None
+        if recipe.digest in self.failed:
+            raise FailedBeforeError("store", "a recipe that failed", "one that did not", "Stop.")
         with self.lock:
             self.begun.append(recipe.digest)
         return recipe
@@ -154,5 +169,6 @@ class MemoryStore:
     def finish(self, begun: Recipe, found: Evidence) -> None:
         self.kept[begun.digest] = found
 
-    def fail(self, begun: Recipe, reason: str) -> None:
-        self.failed[begun.digest] = reason
+    def fail(self, begun: Recipe, reason: str, status: str = "FAILED") -> None:
+        if status == "FAILED":
+            self.failed[begun.digest] = reason

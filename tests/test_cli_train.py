@@ -110,7 +110,8 @@ def test_a_teacher_is_trained_first_and_the_store_keeps_it_for_the_next_student(
     teacher, student = sorted(map(kept.get, kept.digests()), key=lambda run: run.recipe.encoder)
     assert (teacher.recipe.encoder, student.recipe.teacher) == ("large", teacher.recipe)
     assert len(teacher.final.predictions["train"].ids) == 40
-    other = ("--set", "objective.alpha=0.9", "--output", tmp_path / "out")
+    taught = ("--objective", "kd", "--alpha", "0.9", "--teacher-encoder", "large")
+    other = ("--output", tmp_path / "out")
     _, printed = command(*FLAGS, *SHORT, *taught, *other)
     assert printed.out.count("trained before") == 1
     (exported,) = map(Bundle(tmp_path / "out").get, Bundle(tmp_path / "out").digests())

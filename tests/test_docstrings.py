@@ -38,6 +38,7 @@ MATHEMATICS = (
 )
 USED = (
     "kdcheck.claims",
+    "kdcheck.conform.loss",
     "kdcheck.engine.loop:train",
     "kdcheck.objectives",
     "kdcheck.paper",

@@ -228,8 +228,27 @@ def test_a_narrow_encoder_is_one_layer_on_the_first_coordinates_of_a_tiny_one(
     table, wider = (each.bert.embeddings.word_embeddings.weight for each in (model, tiny))
     assert torch.equal(table, wider[:, :width])
     (layer,) = model.bert.encoder.layer
-    assert layer.intermediate.dense.weight.shape == (4 * width, width)
+    assert layer.intermediate.dense.weight.shape == (width, width)
     assert layer.attention.self.num_attention_heads == heads
+
+
+@pytest.mark.parametrize("name", PAIRS["narrow"])
+def test_a_narrow_encoder_starts_as_an_average_of_its_tokens(packaged, name):
+    model = load_encoder(name).build(num_classes=2, seed=0).eval().bert
+    embedded = model.embeddings(torch.arange(6)[None])
+    layer = model.encoder.layer[0].attention
+    attended = layer.self(embedded)[0]
+    moved = layer.output.dense(attended)
+    mean = embedded.mean(dim=1, keepdim=True).expand_as(moved)
+    assert torch.nn.functional.cosine_similarity(moved, mean, dim=-1).min() > 0.95
+    assert moved.norm().item() == pytest.approx(mean.norm().item(), rel=0.1)
+
+
+@pytest.mark.parametrize("name", PAIRS["narrow"])
+def test_the_layer_of_a_narrow_encoder_is_fixed_and_its_head_the_seeds(packaged, name):
+    one, other = (parameters(load_encoder(name).build(num_classes=2, seed=seed)) for seed in (1, 2))
+    drawn = {key for key in one if not torch.equal(one[key], other[key])}
+    assert drawn == {"bert.pooler.dense.weight", "classifier.weight"}
 
 
 def test_a_pair_of_two_widths_passes_and_says_so(packaged):

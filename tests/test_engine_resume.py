@@ -10,7 +10,7 @@ import torch
 
 from kdcheck.engine import checkpoint, loop, resume
 from kdcheck.engine.loop import Clock, train
-from kdcheck.errors import CheckpointError
+from kdcheck.errors import CheckpointError, Stopped
 from kdcheck.evidence.evidence import Evidence
 from tests.engine_doubles import inputs_of, recipe_of
 from tests.refusal import refused
@@ -219,3 +219,14 @@ def test_with_no_time_between_checkpoints_each_step_has_one_whatever_it_takes(mo
     with clock.saving():
         time.now += 4.8
     assert clock.checkpoint_is_due()
+
+
+def test_a_run_that_is_asked_to_stop_leaves_a_checkpoint_and_ends_the_same(tmp_path):
+    recipe = recipe_of()
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped, match="SIGTERM"):
+        train(recipe, inputs_of(), workdir=tmp_path, stop=lambda: next(asked))
+    assert [each.name for each in tmp_path.iterdir()] == ["step-0000000003"]
+    resumed = train(recipe, inputs_of(), workdir=tmp_path)
+    assert "resumed at step 3" in resumed.notes
+    assert outcome(resumed) == outcome(train(recipe, inputs_of()))

@@ -142,6 +142,7 @@ def test_a_row_is_json_and_has_the_claims_own_figures() -> None:
         "seeds": 3,
         "tasks_as_claimed": 2,
         "task_count": 2,
+        "data": [],
         "lock": "5eed",
         "attempt": 1,
     }

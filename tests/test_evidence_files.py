@@ -16,9 +16,12 @@ from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import (
     SealedFiles,
+    check_evidence,
+    kept_of_test,
     read_checked,
     read_claim,
     read_evidence,
+    read_validation,
     seal,
     write_claim,
     write_evidence,
@@ -289,7 +292,7 @@ def test_a_judged_claim_comes_back_with_its_paper(tmp_path):
     [
         ({"format": 3}, "one of format 3; wanted a judged claim of format 4"),
         ([], "one of format None"),
-        ({"format": 4, "claim": {}}, "one that cannot be read: KeyError"),
+        ({"format": 4, "claim": {}}, "one that cannot be read: claim.id"),
     ],
 )
 def test_a_claim_of_another_version_is_refused(tmp_path, values, told):
@@ -298,3 +301,42 @@ def test_a_claim_of_another_version_is_refused(tmp_path, values, told):
     sealed = SealedFiles(lambda name: (tmp_path / name).read_bytes(), seal(tmp_path), "claim x")
     with pytest.raises(EvidenceError, match=told):
         read_claim(sealed)
+
+
+def test_selection_reads_validation_logits_and_opens_no_file_with_test_logits(tmp_path):
+    evidence = sample_evidence(sample_recipe(7))
+    write_evidence(tmp_path, evidence)
+    opened = []
+
+    def read(name):
+        opened.append(name)
+        return (tmp_path / name).read_bytes()
+
+    sealed = SealedFiles(read, seal(tmp_path), "run x")
+    found = read_validation(sealed)
+    assert same_predictions(found, evidence.final.predictions["validation"])
+    assert opened == ["manifest.json", "posteriors/validation.parquet"]
+
+
+def test_logits_on_test_text_before_the_end_are_refused_but_for_a_sample():
+    evidence = sample_evidence(sample_recipe(7))
+    first, *rest = evidence.points
+    whole = dict(first.predictions) | {"test": evidence.final.predictions["test"]}
+    early = dataclasses.replace(first, predictions=whole)
+    with pytest.raises(EvidenceError, match="logits on the test split at step"):
+        check_evidence(dataclasses.replace(evidence, points=(early, *rest)))
+    few = dataclasses.replace(evidence.recipe, curve_rows=1)
+    with pytest.raises(EvidenceError, match="at most a sample of 1 rows"):
+        check_evidence(dataclasses.replace(evidence, recipe=few))
+
+
+def test_a_run_says_what_it_kept_of_the_test_split():
+    evidence = sample_evidence(sample_recipe(7))
+    sample = len(evidence.points[0].predictions["test_sample"].ids)
+    looks = len(evidence.points) - 1
+    rows = len(evidence.final.predictions["test"].ids)
+    assert kept_of_test(evidence) == (
+        f"{rows} rows at the end, a sample of {sample} at {looks} looks before"
+    )
+    alone = dataclasses.replace(evidence, points=evidence.points[-1:])
+    assert kept_of_test(alone) == f"{rows} rows at the end"

@@ -79,6 +79,7 @@ def test_a_judged_claim_is_tagged_by_its_own_paper_and_scale():
         "theme": "Smoothing",
         "where": "its table 4",
         "unit": "nats",
+        "data": "",
         "mlflow.runName": "smoothing_raises_entropy[smaller] SUPPORTED",
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": "# N",

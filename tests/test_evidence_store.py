@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from kdcheck.claims import reading
-from kdcheck.errors import EvidenceError
+from kdcheck.errors import EvidenceError, FailedBeforeError
 from kdcheck.evidence import owner
+from kdcheck.evidence.failure import Failure
 from kdcheck.evidence.files import digest_of
 from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from tests.evidence_doubles import (
@@ -81,6 +82,14 @@ def test_a_running_or_failed_training_is_not_in_the_store(store, tracking):
             store.get(sample_recipe(seed).digest)
     [failed] = tracking.search(TRAININGS, "attributes.status = 'FAILED'")
     assert failed.info.reason == "out of memory"
+    assert failed.data.params["seed"] == "2"
+
+
+def test_what_mlflow_would_cut_is_refused_before_anything_is_trained(store, tracking):
+    recipe = replace(sample_recipe(), task_digest="0" * 6001)
+    with pytest.raises(EvidenceError, match=r"task_digest.*6001 characters"):
+        store.begin(recipe, role="student", claims=[], worker="gw0")
+    assert not tracking.runs
 
 
 def test_a_failed_training_is_taken_up_in_the_same_run_and_a_finished_one_not_at_all(store):
@@ -90,6 +99,63 @@ def test_a_failed_training_is_taken_up_in_the_same_run_and_a_finished_one_not_at
     assert second.run_id == first.run_id
     store.finish(second, sample_evidence())
     assert begin(store) is None
+
+
+def test_what_failed_is_told_with_arm_task_seed_and_reason_and_not_begun_again(store):
+    recipe = sample_recipe(3, task="dozens")
+    store.fail(begin(store, recipe, role="smoothed/smaller"), "a loss that is not finite")
+    told = Failure(
+        arm="smoothed/smaller", task="dozens", seed=3, reason="a loss that is not finite"
+    )
+    assert store.failures() == {recipe.digest: told}
+    assert str(told) == "smoothed/smaller on dozens with seed 3 failed: a loss that is not finite"
+    with pytest.raises(
+        FailedBeforeError, match=r"failed: a loss that is not finite.*--retry-failed"
+    ):
+        begin(store, recipe)
+
+
+def test_what_failed_is_tried_again_once_a_session_and_nothing_else_is(store, tracking):
+    for seed in (0, 1):
+        store.fail(begin(store, seed), "not finite")
+    asked = [sample_recipe(0).digest]
+    store.retry(asked, "session")
+    assert store.failures().keys() == {sample_recipe(1).digest}
+    store.fail(begin(store), "not finite, again")
+    store.retry(asked, "session")
+    assert store.failures().keys() == {sample_recipe(0).digest, sample_recipe(1).digest}
+    store.retry(asked, "another")
+    assert begin(store) is not None
+
+
+def dies(store, monkeypatch, controller="7 70"):
+    """A worker of some controller begins a training and dies; what it leaves looks RUNNING."""
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, "controller", lambda: {owner.CONTROLLER: controller})
+        begun = begin(store)
+    store._runs.tag(begun.run_id, owner.PID, "999999999")
+    return begun
+
+
+def test_a_recipe_that_processes_die_of_is_taken_up_twice_and_then_has_failed(store, monkeypatch):
+    monkeypatch.setattr(owner, "controller", lambda: {owner.CONTROLLER: "7 70"})
+    for _ in range(3):
+        dies(store, monkeypatch)
+        assert store.failures() == {}
+    with pytest.raises(FailedBeforeError, match="3 processes died while they trained it"):
+        begin(store)
+    [failure] = store.failures().values()
+    assert failure.reason == "3 processes died while they trained it, the last of them 999999999"
+    store.retry(store.failures(), "session")
+    dies(store, monkeypatch)
+    assert begin(store) is not None, "it is counted anew"
+
+
+def test_a_session_that_was_killed_as_a_whole_is_no_recipes_fault(store, monkeypatch):
+    for number in range(5):
+        dies(store, monkeypatch, controller=f"{number} 70")
+    assert begin(store) is not None
+    assert store.failures() == {}
 
 
 def test_who_lost_a_training_to_another_process_cannot_finish_it(store):

@@ -16,9 +16,9 @@ CORE = ("information", "objectives", "metrics", "theory")
 # Rooms from the bottom up: a room may import itself and rooms named before it. What one paper says
 # stands above the machinery, which would serve another paper without a changed line.
 ROOMS = (
-    *("errors", "places", "checks", "theory", "information", "metrics", "objectives"),
-    *("claims", "verdict", "fetch", "tasks", "encoders", "recipe", "evidence", "engine"),
-    *("study", "report", "plugin", "testing", "paper", "cli"),
+    *("errors", "places", "border", "checks", "theory", "information", "metrics", "objectives"),
+    *("claims", "verdict", "fetch", "pins", "tasks", "encoders", "recipe", "evidence", "engine"),
+    *("study", "report", "planning", "plugin", "testing", "conform", "zoo", "paper", "cli"),
 )
 # Rooms of arithmetic: nothing but these third parties may be imported, at any depth of the file.
 PURE = {

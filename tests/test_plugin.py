@@ -6,20 +6,25 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from kdcheck import plugin, report
 from kdcheck.claims import Arm, Paper, claim, claim_of, nats
+from kdcheck.encoders import pair_at_hand
 from kdcheck.errors import InputError, TrainingError
 from kdcheck.evidence.store import Store
 from kdcheck.plugin import config as keys
 from kdcheck.plugin import outcome, planning, training
 from kdcheck.study import local
-from kdcheck.study.session import seed_counts
+from kdcheck.study.seeds import seed_counts
 from kdcheck.study.work import Job
-from kdcheck.verdict import Plan
+from kdcheck.verdict import Plan, Word
+from kdcheck.verdict.guards import DegenerateRun, IdenticalDifferences, NotFinite
+from kdcheck.verdict.words import REHEARSED
 from tests.evidence_doubles import sample_judged
 
 ERM, LS = Arm("erm", "smaller"), Arm("ls", "smaller")
@@ -61,6 +66,7 @@ class Item(SimpleNamespace):
 
 def session(**options) -> SimpleNamespace:
     given = {"--scale": None, "-m": "", "--require-gpu": False, "--workers": 0} | options
+    given.setdefault("--rehearse", False)
     option = SimpleNamespace(collectonly=False, continue_on_collection_errors=False)
     config = SimpleNamespace(getoption=given.get, option=option, stash={})
     items = [Item(obj=declared, markers=[], config=config)]
@@ -223,7 +229,15 @@ def test_claims_of_two_papers_in_one_run_are_a_usage_error_that_names_both():
     [
         ({}, "4", False),
         ({"--seeds": "7", "--first-seed": 20}, "7", False),
-        ({"--seeds": "until-decided", "workerinput": {"workerid": "gw1"}}, "until-decided", True),
+        (
+            {
+                "--seeds": "until-decided",
+                "--retry-failed": True,
+                "workerinput": {"workerid": "gw1", "testrunuid": "this run"},
+            },
+            "until-decided",
+            True,
+        ),
     ],
 )
 def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
@@ -238,7 +252,11 @@ def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
     (*made_of, places), kwargs = planning._make_session(config, claims, scale, "a lock")
     assert made_of == [claims, scale, seeds]
     first = options.get("--first-seed")
-    assert kwargs == {"is_worker": is_worker, "lock": "a lock", "first_seed": first}
+    retry = "this run" if is_worker else ""
+    assert kwargs.pop("resources")
+    assert kwargs == {
+        "is_worker": is_worker, "lock": "a lock", "first_seed": first, "retry_failed": retry
+    }  # fmt: skip
     assert (places.store.folder, places.data_dir, places.model_dir) == tuple(named.values())
     assert places.work == tmp_path / "work"
     assert keys.EXECUTOR not in config.stash, "--workers 0 trains here"
@@ -372,7 +390,7 @@ def test_a_warning_while_this_process_trains_is_shown_and_ends_nothing(
     monkeypatch, shown, workerinput
 ):
     monkeypatch.setattr(training, "announce", lambda _: None)
-    stash = {keys.SESSION: SimpleNamespace(train=of_the_hub)}
+    stash = {keys.SESSION: SimpleNamespace(train=of_the_hub, failures=list)}
     hook = plugin.pytest_runtestloop(
         SimpleNamespace(config=SimpleNamespace(stash=stash, **workerinput))
     )
@@ -407,7 +425,8 @@ def test_an_undecided_claim_counts_neither_as_passed_nor_as_failed(word, outcome
 
 
 def test_the_word_of_a_verdict_travels_on_the_report_of_the_test_itself():
-    item = SimpleNamespace(stash={keys.WORD: "REFUTED"})
+    config = SimpleNamespace(getoption={"--rehearse": False}.get)
+    item = SimpleNamespace(stash={keys.WORD: "REFUTED"}, config=config)
     for when, word in (("setup", None), ("call", "REFUTED")):
         hook = plugin.pytest_runtest_makereport(item, SimpleNamespace(when=when))
         next(hook)
@@ -431,7 +450,8 @@ def trained(monkeypatch):
         places = SimpleNamespace(work=SimpleNamespace(glob=lambda _: ()))
         job = Job(orders=(), places=places)
         store = SimpleNamespace(digests=set)
-        stash = {keys.SESSION: SimpleNamespace(train=lambda train: train(job, store))}
+        made = SimpleNamespace(train=lambda train: train(job, store), failures=list)
+        stash = {keys.SESSION: made}
         if executor:
             stash[keys.EXECUTOR] = SimpleNamespace(run=lambda job, _: done.append(executor))
         training.train(SimpleNamespace(stash=stash, **config))
@@ -468,7 +488,8 @@ def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdis
 
 def announced(**changes) -> str:
     session = SimpleNamespace(
-        graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,),
+        graph=SimpleNamespace(recipes=dict.fromkeys("abcdef")), missing=lambda: 2, counts=(5,), lost={},
+        places=SimpleNamespace(work=Path("work")),
         scale=SimpleNamespace(name="usual", tasks=("x", "y", "z")), claims=[1, 2], registration="lock ab, attempt 1",
     )  # fmt: skip
     session.__dict__.update(changes)
@@ -482,6 +503,28 @@ def test_what_is_about_to_be_trained_is_said_before(capsys):
     assert capsys.readouterr().out.lstrip() == f"{told}kdcheck: lock ab, attempt 1\n"
     announced(counts=(3, 5))
     assert "3 tasks, until decided; 2 claims" in capsys.readouterr().out
+    announced(lost={"e": "its loss was not finite"})
+    assert "6 runs (3 in the store, 1 that failed before)" in capsys.readouterr().out
+
+
+def test_a_work_folder_on_a_network_file_system_is_warned_about_with_the_way_out(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(training, "network_kind", {Path("work"): "nfs4"}.get)
+    announced()
+    told = capsys.readouterr().out
+    assert "in work are on a network file system (nfs4), where locks may hold nobody back" in told
+    assert "run pytest in a folder of a local disk" in told
+
+
+def test_what_failed_is_named_and_how_it_is_tried_again(capsys):
+    training.say_what_failed(SimpleNamespace(failures=list))
+    assert capsys.readouterr().out == ""
+    told = [f"ls/smaller on words with seed {seed}: not finite" for seed in range(7)]
+    training.say_what_failed(SimpleNamespace(failures=lambda: told))
+    *named, last = capsys.readouterr().out.splitlines()
+    assert named == [f"kdcheck: failed: {each}" for each in told[:5]]
+    assert last.startswith("kdcheck: 2 more; claims that need them are INVALID; --retry-failed")
 
 
 class Terminal:
@@ -513,7 +556,10 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     )
     monkeypatch.setattr(Store, "open", lambda place: opened.append(place) or store)
     monkeypatch.setattr(report, "build", lambda claims, source: (claims, source))
-    monkeypatch.setattr(report, "write", lambda record, page: written.append((record, page)))
+    monkeypatch.setattr(
+        report, "write", lambda record, page: written.append((record, page)) or [page]
+    )
+    monkeypatch.setattr(report, "write_tables", lambda record, page: [page.with_name("t.html")])
     options = {"--store": str(tmp_path / "named"), "--report": tmp_path / "my.html"}
     stash = {keys.SESSION: SimpleNamespace(store=store)} if has_session else {}
     config = SimpleNamespace(rootpath=tmp_path, getoption=options.get, stash=stash)
@@ -524,11 +570,12 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     assert [place.folder for place in opened] == [tmp_path / "named"] * (not has_session)
     assert len(reaped) == len(opened)
     assert described == [1]
-    title, learned, *board, page, evidence = terminal.text.splitlines()
+    title, learned, *board, page, tables, evidence = terminal.text.splitlines()
     assert title == "verdicts at small scale"
     assert learned.startswith("2 of 2 claims decided: 2 SUPPORTED; ")
     assert [line.split()[-1] for line in board if "3 seeds" in line] == ["a", "b"]
-    assert (page, evidence) == ("page: my.html", "evidence: kdcheck ui --store named")
+    assert (page, tables) == ("page: my.html", "tables: t.html")
+    assert evidence == "evidence: kdcheck ui --store named"
 
 
 @pytest.mark.parametrize(
@@ -589,3 +636,70 @@ def test_a_page_that_cannot_be_written_in_the_end_is_a_red_line_and_a_failing_ex
         assert fact in result.stdout
     for fact in ("secret", "Traceback"):
         assert fact not in result.stdout
+
+
+def rehearsing(word, fault=None):
+    verdict = replace(
+        sample_judged().verdict, word=Word(word), fault=fault, exploratory=(REHEARSED,)
+    )
+    scale = SimpleNamespace(rehearsal=True, name="rehearsal of s", seeds=2, first_seed=1000)
+    judged = replace(sample_judged(), verdict=verdict)
+    recorded = []
+    made = SimpleNamespace(
+        scale=scale, counts=(2,), seeds=(1000,), judged=lambda claim: judged,
+        verdicts={judged.claim.id: verdict}, record=recorded.append,
+    )  # fmt: skip
+    config = SimpleNamespace(getoption={"--undecided-fails": True}.get, rootpath=Path("nowhere"))
+    item = SimpleNamespace(config=config, stash={}, user_properties=[])
+    outcome.judge_item(item, made, judged.claim)
+    return recorded
+
+
+@pytest.mark.parametrize("word", ["REFUTED", "EQUIVALENT", "UNDECIDED", "SUPPORTED"])
+def test_no_word_fails_a_rehearsal(word):
+    assert len(rehearsing(word)) == 1
+
+
+def test_too_few_rows_do_not_fail_a_rehearsal_and_broken_machinery_does():
+    rehearsing("INVALID", DegenerateRun("one class only on 'mrpc'"))
+    rehearsing("INVALID", IdenticalDifferences("all paired differences are equal"))
+    with pytest.raises(pytest.fail.Exception, match="A value is not finite"):
+        rehearsing("INVALID", NotFinite("a value is not finite on 'a'"))
+    with pytest.raises(pytest.fail.Exception, match="NOT_RUN"):
+        rehearsing("NOT_RUN")
+
+
+def test_a_rehearsed_claim_has_a_status_of_its_own_and_never_passed():
+    report = SimpleNamespace(
+        when="call", passed=True, failed=False, kdcheck_word="SUPPORTED", kdcheck_rehearsed=True
+    )
+    category, _, (shown, _) = plugin.pytest_report_teststatus(report)
+    assert (category, shown) == ("rehearsed", "SUPPORTED REHEARSAL")
+
+
+def test_a_rehearsal_has_a_store_of_its_own_unless_one_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("KDCHECK_STORE", str(tmp_path / "evidence"))
+    options = {"--rehearse": True}
+    config = SimpleNamespace(getoption=options.get, rootpath=tmp_path)
+    assert keys.places_of(config).store.folder == tmp_path / ".kdcheck" / "rehearsal" / "store"
+    options["--store"] = tmp_path / "named"
+    assert keys.places_of(config).store.folder == tmp_path / "named"
+    config = SimpleNamespace(getoption={}.get, rootpath=tmp_path)
+    assert keys.places_of(config).store.folder == tmp_path / "evidence"
+
+
+def test_a_scale_for_cuda_is_rehearsed_without_it():
+    asked = session(**{"--scale": "large", "--rehearse": True})
+    assert not planning.scale_of(asked.config, PAPER).needs_cuda
+    plugin.pytest_collection_modifyitems(asked.config, asked.items)
+    assert asked.items[0].markers == []
+
+
+def test_the_pair_is_the_scales_own_where_it_is_at_hand(tmp_path):
+    assert pair_at_hand("bert", None) == "minilm"
+    (tmp_path / "bert-base-uncased").mkdir()
+    assert pair_at_hand("bert", tmp_path) == "minilm", "one of two is no pair"
+    (tmp_path / "distilbert-base-uncased").mkdir()
+    assert pair_at_hand("bert", tmp_path) == "bert"
+    assert pair_at_hand("narrow", None) == "narrow"
+    assert pair_at_hand(("my", "own"), tmp_path) == ("my", "own")

@@ -12,6 +12,7 @@ from kdcheck.cli import main
 from kdcheck.evidence import bundle
 from kdcheck.evidence.judged import Judged, selected
 from kdcheck.report import build, to_json
+from kdcheck.study import recheck
 from tests import report_doubles as doubles
 
 
@@ -30,6 +31,8 @@ def pocket(monkeypatch: pytest.MonkeyPatch) -> list[Judged]:
         raising=False,
     )
     monkeypatch.setattr(bundle, "Bundle", lambda _: source)
+    # It is of no study; bundles that are judged again are in test_tampering.py.
+    monkeypatch.setattr(recheck, "verify", lambda _: ())
     return claims
 
 

@@ -28,6 +28,9 @@ ANYWHERE_ELSE = re.compile(
     r"https?:|//[\w.]+\.\w|url\(|@import|\bsrc=|<link|<iframe", re.IGNORECASE
 )
 
+FISH, BIRDS = "fish [subset, cut]", "birds [cut]"
+MARKS = {"fish": "subset, cut", "trees": "", "birds": "cut"}
+
 
 def tree(page: str) -> ET.Element:
     """The page as a tree; an error where the nesting breaks or a text was not escaped."""
@@ -77,15 +80,15 @@ def test_a_card_shows_its_claims_figures_by_task_and_seed(page: ET.Element) -> N
     shown = card_of(page, "smooth_is_less_sure[smaller]")
     assert rows_of(shown, "Effect by task and seed, nats") == [
         ["task", "mean", "95 % interval", "seed 3", "seed 11", "seed 12"],
-        ["fish", "+0.409", "[+0.4, +0.417]", "+0.405", "+0.412", "+0.409"],
+        [FISH, "+0.409", "[+0.4, +0.417]", "+0.405", "+0.412", "+0.409"],
         ["trees", "+0.729", "[+0.713, +0.746]", "+0.722", "+0.731", "+0.735"],
-        ["birds", "+0.316", "[+0.303, +0.33]", "+0.311", "+0.316", "+0.322"],
+        [BIRDS, "+0.316", "[+0.303, +0.33]", "+0.311", "+0.316", "+0.322"],
     ]
     other = card_of(page, doubles.AS_GOOD.id)
     assert rows_of(other, "Effect by task and seed, points")[1] == [
-        "fish", "+0.233", "[−2.62, +3.09]", "−0.9", "+1.4", "+0.2",
+        FISH, "+0.233", "[−2.62, +3.09]", "−0.9", "+1.4", "+0.2",
     ]  # fmt: skip
-    assert rows_of(card_of(page, doubles.BUDGET.id), "Effect by task and seed")[3][0] == "birds"
+    assert rows_of(card_of(page, doubles.BUDGET.id), "Effect by task and seed")[3][0] == BIRDS
 
 
 @pytest.mark.parametrize(
@@ -126,7 +129,7 @@ def test_a_card_says_word_effect_and_what_must_be_shown(
 def test_a_card_shows_what_the_contrast_is_in_the_paper_and_here(page: ET.Element) -> None:
     surer = pairs_of(card_of(page, doubles.SURER.id))
     assert surer["In the paper"] == "fish +0.302, birds +0.362 nats (Table 21)"
-    assert surer["Here"] == "fish +0.409; trees +0.729; birds +0.316 nats"
+    assert surer["Here"] == f"{FISH} +0.409; trees +0.729; {BIRDS} +0.316 nats"
     size = pairs_of(card_of(page, doubles.SIZE.id))
     assert size["In the paper"] == "fish +0.104, birds +0.063 nats (Tables 21 and 24)"
     assert "In the paper" not in pairs_of(card_of(page, doubles.BUDGET.id))
@@ -238,7 +241,7 @@ def test_curves_are_drawn_by_figure_task_and_split(page: ET.Element) -> None:
     panels = [each for each in figure.iter("div") if each.get("class") == "panel"]
     assert [text_of(next(each.iter("h4"))) for each in panels] == [
         f"{task}, {text}"
-        for task in ("fish", "trees", "birds")
+        for task in (FISH, "trees", BIRDS)
         for text in ("test text", "training text")
     ]
     # By hand: 0.313 + 0.001 * 26 / 3 - 0.021 looks, and 0.113 + 0.002 * 26 / 3 - 0.011 looks.
@@ -286,12 +289,14 @@ def test_a_table_has_means_spreads_and_the_papers_figures_in_their_places(
                    (TAUGHT, "birds"): "65.5"},
     }[metric]  # fmt: skip
     head, *rows = rows_of(page, caption)
-    assert head == ["method", "fish", "paper", "trees", "birds", "paper"]
+    assert head == ["method", FISH, "paper", "trees", BIRDS, "paper"]
     assert [row[0] for row in rows] == ["Smoothed", "Plain", "Taught"]
     for arm, row in zip((SMOOTH, PLAIN, TAUGHT), rows, strict=True):
         for column, task in ((1, "fish"), (3, "trees"), (4, "birds")):
             final = final_of(record, arm, task, metric)
-            assert row[column] == f"{shown(final['mean'])} ± {shown(final['sd'])}"
+            # Beside a figure of the paper its marks stand in the cell itself too.
+            marks = MARKS[task] if (arm, task) in printed else ""
+            assert row[column] == f"{shown(final['mean'])} ± {shown(final['sd'])}{marks}"
         for column, task in ((2, "fish"), (5, "birds")):
             if (arm, task) not in printed:
                 assert row[column] == "–"
@@ -317,7 +322,7 @@ def test_tables_keep_sizes_metrics_and_the_papers_own_arms_apart(
     larger = rows_of(page, "Test entropy of the larger model, nats")[1]
     assert (larger[0], larger[2][:4], larger[5][:4]) == ("Plain", ".207", ".459")
     others = rows_of(page, "Test accuracy of the smaller model, %: other ways of training")
-    assert others[0] == ["method", "fish", "trees", "birds"]
+    assert others[0] == ["method", FISH, "trees", BIRDS]
     assert [row[0] for row in others[1:]] == [
         arm["label"] for arm in record["arms"] if not arm["plain"]
     ]
@@ -573,7 +578,7 @@ def test_a_claim_without_evidence_has_a_card_and_no_picture(page: ET.Element) ->
 def test_one_seed_gives_a_page_without_intervals() -> None:
     record = doubles.record(claims=[doubles.SURER], seeds=(11,))
     shown = rows_of(tree(html(record)), "Effect by task and seed, nats")
-    assert shown[1] == ["fish", "+0.412", "–", "+0.412"]
+    assert shown[1] == [FISH, "+0.412", "–", "+0.412"]
     entropy = rows_of(tree(html(record)), "Test entropy of the smaller model, nats")
     assert entropy[1][2] == ".613"
 
@@ -581,16 +586,32 @@ def test_one_seed_gives_a_page_without_intervals() -> None:
 @pytest.mark.parametrize(
     ("scale", "ships", "packaged", "command"),
     [
-        ("pocket", True, (True, True), "--scale pocket --seeds 3"),
-        ("pocket", True, (True, False), "--scale pocket --seeds 3 --data-dir DIR"),
-        ("my scale", False, (True, True), "--scale FILE.toml --seeds 3"),
-        ("my scale", False, (False, False), "--scale FILE.toml --seeds 3 --data-dir DIR"),
+        ("pocket", True, (True, True), "--scale pocket --seeds 3 --model-dir MODELS"),
+        (
+            "pocket",
+            True,
+            (True, False),
+            "--scale pocket --seeds 3 --data-dir DIR --model-dir MODELS",
+        ),
+        ("my scale", False, (True, True), "--scale FILE.toml --seeds 3 --model-dir MODELS"),
+        (
+            "my scale",
+            False,
+            (False, False),
+            "--scale FILE.toml --seeds 3 --data-dir DIR --model-dir MODELS",
+        ),
+        (
+            "rehearsal of pocket",
+            True,
+            (True, True),
+            "--scale pocket --seeds 3 --rehearse --model-dir MODELS",
+        ),
     ],
 )
 def test_the_commands_work_on_a_checkout_and_name_the_files_that_they_need(
     record: dict[str, Any], scale: str, ships: bool, packaged: tuple[bool, ...], command: str
 ) -> None:
-    tasks = [{"packaged": each} for each in packaged]
+    tasks = [{"packaged": each, "on_hub": False} for each in packaged]
     changed = record | {"scale": scale, "scale_ships": ships, "tasks": tasks}
     (checkout, install), (why, train), *rest = commands(changed)
     assert "checkout of the source" in checkout
@@ -625,7 +646,8 @@ def test_the_markdown_has_the_records_figures_in_their_rows(record: dict[str, An
         "## Exploratory: not as registered",
         f"- {doubles.HANDED.id}: {doubles.UNTESTABLE[doubles.HANDED.id]}",
         f"- {doubles.WARMTH.id}: EXPLORATORY: The margin is 0.2 nats, not 0.1 nats.",
-        "| birds | +0.316 | [+0.303, +0.33] | +0.311 +0.316 +0.322 |",
+        "| birds [cut] | +0.316 | [+0.303, +0.33] | +0.311 +0.316 +0.322 |",
+        "- fish, subset: A subset was read, 7 of 9.",
         "In the paper: fish +0.104, birds +0.063 nats (Tables 21 and 24).",
         "Must show: effect above −0.5 points on most tasks, because less would not matter.",
         "| test entropy, nats | fish | trees | birds |",
@@ -642,12 +664,12 @@ def test_the_markdown_has_the_records_figures_in_their_rows(record: dict[str, An
     )
     fish, trees, birds = (final_of(record, PLAIN, task, ENTROPY) for task in doubles.TASKS)
     assert next(line for line in entropy.splitlines() if line.startswith("| Plain (smaller)")) == (
-        f"| Plain (smaller) | {fish['mean']:.4f} ± {fish['sd']:.4f} (.311) "
-        f"| {trees['mean']:.4f} ± {trees['sd']:.4f} | {birds['mean']:.4f} ± {birds['sd']:.4f} (.522) |"
+        f"| Plain (smaller) | {fish['mean']:.4f} ± {fish['sd']:.4f} [subset, cut] (.311) "
+        f"| {trees['mean']:.4f} ± {trees['sd']:.4f} | {birds['mean']:.4f} ± {birds['sd']:.4f} [cut] (.522) |"
     )
     fish = final_of(record, PLAIN, "fish", ACCURACY)
     row = next(line for line in accuracy.splitlines() if line.startswith("| Plain (smaller)"))
-    assert f"| {100 * fish['mean']:.1f} ± {100 * fish['sd']:.1f} (81.7) |" in row
+    assert f"| {100 * fish['mean']:.1f} ± {100 * fish['sd']:.1f} [subset, cut] (81.7) |" in row
 
 
 def test_markdown_tables_keep_their_columns_whatever_the_texts_say(record: dict[str, Any]) -> None:

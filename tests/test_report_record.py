@@ -121,6 +121,7 @@ def test_the_words_are_those_of_the_judge(record: dict[str, Any]) -> None:
             "SUPPORTED": 1, "REFUTED": 0, "EQUIVALENT": 1, "UNDECIDED": 0, "NOT_TESTABLE": 0,
             "INVALID": 0, "NOT_RUN": 0,
         },
+        "REHEARSAL": dict.fromkeys(map(str, Word), 0),
     }  # fmt: skip
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from kdcheck.errors import TrainingError
+from kdcheck.errors import Stopped, TrainingError
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import local, worker
 from kdcheck.study.graph import Graph
 from kdcheck.study.local import LocalExecutor
 from kdcheck.study.progress import Display
-from kdcheck.study.work import Job, Worker
+from kdcheck.study.work import DIED, Job, Worker
 from tests.evidence_doubles import sample_recipe
 from tests.study_doubles import ERM_SMALL, scale
 
@@ -110,6 +112,93 @@ def test_a_worker_that_fails_is_quoted_and_the_others_are_stopped(
     assert waiting.returncode is not None
 
 
+DIES_WHILE_IT_TRAINS = """
+import os, pathlib, signal, sys
+job = pathlib.Path(sys.stdin.readline().strip())
+(job.parent / "workers" / "{name}.json").write_text('{{"digest": "d", "step": 0, "total": 1, "trained": []}}')
+{how}
+"""
+BY_A_SIGNAL, BY_AN_ERROR = "os.kill(os.getpid(), signal.SIGKILL)", f"sys.exit({DIED})"
+
+
+@pytest.mark.parametrize(
+    ("how", "told"), [(BY_A_SIGNAL, "signal 9"), (BY_AN_ERROR, "exit code 70")]
+)
+def test_a_worker_that_dies_while_it_trains_is_replaced_and_the_study_goes_on(
+    monkeypatch, tmp_path, capsys, how, told
+):
+    scripts = {
+        "w0": DIES_WHILE_IT_TRAINS.format(name="w0", how=how),
+        "w0.1": DIES_WHILE_IT_TRAINS.format(name="w0.1", how=how),
+        "w0.2": WRITES_WHAT_IT_IS_TOLD,
+        "w1": WRITES_WHAT_IT_IS_TOLD,
+    }
+    started = []
+
+    def stand_in(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
+        started.append((name, device))
+        with path.open("w") as log:
+            pipes = {"stdin": subprocess.PIPE, "stdout": log, "text": True}
+            return subprocess.Popen([sys.executable, "-c", scripts[name]], **pipes)
+
+    monkeypatch.setattr(local, "_worker", stand_in)
+    monkeypatch.setattr(local, "cuda_devices", lambda: ("cuda:0", "cuda:1"))
+    run(LocalExecutor(tmp_path, workers=2), tmp_path)
+    first, second = ["cuda:0"], ["cuda:1"]
+    assert started == [("w0", first), ("w1", second), ("w0.1", first), ("w0.2", first)]
+    said = capsys.readouterr().out
+    assert f"worker w0 died while it trained ({told}, log " in said
+    assert f"worker w0.1 died while it trained ({told}, log " in said
+
+
+def test_a_worker_that_is_killed_before_it_trains_anything_ends_the_study(start_scripts, tmp_path):
+    """Whatever kills it would kill the next one too, and no recipe is to blame."""
+    start_scripts(BY_A_SIGNAL.join(["import os, signal; ", ""]))
+    with pytest.raises(TrainingError, match="worker w0: got signal 9: no message"):
+        run(LocalExecutor(tmp_path, workers=1), tmp_path)
+
+
+def test_a_worker_that_does_not_end_when_it_is_asked_to_is_killed(
+    start_scripts, monkeypatch, tmp_path
+):
+    start_scripts(
+        "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); "
+        "time.sleep(60)"
+    )
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    executor = LocalExecutor(tmp_path, workers=1)
+    executor.start(threads=1)
+    (stubborn,) = executor._processes
+    (log,) = (tmp_path / "workers").glob("*.log")
+    while not log.read_text():
+        time.sleep(0.02)
+    executor.close()
+    assert stubborn.returncode == -signal.SIGKILL
+
+
+def test_a_worker_that_meets_an_error_of_no_kind_of_ours_counts_as_dead(
+    monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "job.json").write_text(json.dumps(Job((), Places.resolve(store="s")).to_dict()))
+
+    def ends_with(error):
+        def work(*_):
+            raise error
+
+        monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+        monkeypatch.setattr(worker, "end_with_controller", lambda _: None)
+        monkeypatch.setattr(worker, "work", work)
+        monkeypatch.setattr(Store, "open", lambda place: place)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{tmp_path / 'job.json'}\n"))
+        return worker.main(["w0"]), capsys.readouterr().err
+
+    code, told = ends_with(RuntimeError("CUDA error: device-side assert triggered"))
+    assert code == DIED
+    assert "RuntimeError: CUDA error: device-side assert" in told
+    assert ends_with(TrainingError("x", "a full disk", "room", "Stop."))[0] == 1
+    assert ends_with(Stopped("SIGTERM")) == (128 + signal.SIGTERM, "stopped by SIGTERM\n")
+
+
 def test_workers_that_never_get_a_job_are_ended(start_scripts, tmp_path):
     start_scripts(WAITS_ON)
     executor = LocalExecutor(tmp_path, workers=1)
@@ -152,6 +241,7 @@ def test_a_worker_loads_the_claim_file_that_defines_an_objective_before_it_reads
     (tmp_path / "job.json").write_text(json.dumps(job))
     seen = []
     monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "end_with_controller", lambda _: None)
     monkeypatch.setattr(worker, "work", lambda job, *_: seen.append(job))
     monkeypatch.setattr(Store, "open", lambda place: place)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -169,6 +259,7 @@ def test_a_worker_trains_on_the_device_that_it_is_given(monkeypatch, tmp_path):
     (tmp_path / "job.json").write_text(json.dumps(Job((), Places.resolve(store="s")).to_dict()))
     seen = []
     monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "end_with_controller", lambda _: None)
     monkeypatch.setattr(worker, "work", lambda job, store, worker: seen.append(worker))
     monkeypatch.setattr(Store, "open", lambda place: place)
     for device in (["cuda:1"], []):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 from kdcheck.study.progress import Display, clock
 
@@ -65,3 +66,23 @@ def test_a_status_that_is_half_written_is_passed_over(tmp_path):
 
 def test_minutes_and_seconds():
     assert [clock(seconds) for seconds in (0, 59.6, 3600)] == ["0:00", "1:00", "60:00"]
+
+
+def test_what_workers_say_to_the_user_is_passed_on_once_and_the_rest_stays_in_their_logs(tmp_path):
+    (tmp_path / "workers").mkdir()
+    log = tmp_path / "workers" / f"w1-{os.getpid()}.log"
+    other = tmp_path / "workers" / "w0-1.log"
+    other.write_text("kdcheck: of another session\n")
+    stream = io.StringIO()
+    with Display(RUNS, (), tmp_path, stream=stream) as display:
+        log.write_text("a warning\nkdcheck: the tracking server is away\nkdcheck: half a li")
+        display.update()
+        display.update()
+        with log.open("a") as file:
+            file.write("ne\n")
+        display.update()
+    said = [line for line in stream.getvalue().splitlines() if not line.startswith("training")]
+    assert said == [
+        "kdcheck: worker w1: the tracking server is away",
+        "kdcheck: worker w1: half a line",
+    ]

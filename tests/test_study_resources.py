@@ -9,12 +9,13 @@ import pytest
 import kdcheck.encoders
 import kdcheck.study.resources as room
 from kdcheck.encoders import Encoder
-from kdcheck.errors import RecipeError, TaskError
+from kdcheck.errors import EncoderError, RecipeError, TaskError
 from kdcheck.places import Places
-from kdcheck.study.resources import Resources, ScaleDigests
+from kdcheck.study.resources import Resources, ScaleDigests, check_unchanged
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 from tests.refusal import refused
 from tests.study_doubles import scale
+from tests.tiny_files import write_encoder
 
 LAYERS = {"tiny-1": 1, "tiny-2": 2}
 
@@ -94,3 +95,36 @@ def test_a_scale_that_asks_for_more_rows_than_there_are_is_refused_before_traini
     digests = ScaleDigests(scale(rows={"a": {"train": 12, "validation": 17}}), made[0])
     with refused(TaskError, "subset of validation", "size 17", "1 to 16"):
         digests.task("a")
+
+
+def test_a_changed_weight_file_in_a_model_folder_is_an_error_that_names_the_encoder(tmp_path):
+    names = ("my-bert", "my-small-bert")
+    for name, layers in zip(names, (2, 1), strict=True):
+        write_encoder(tmp_path / name, layers)
+    places = Places.resolve(model_dir=tmp_path, environment={})
+
+    def found():
+        return ScaleDigests(scale(pair=names), Resources(places))
+
+    before = found()
+    stored = {
+        name: {before.encoder(size)}
+        for name, size in zip(names, ("larger", "smaller"), strict=True)
+    }
+    check_unchanged(found(), stored)
+    check_unchanged(found(), {})
+    file = tmp_path / "my-bert" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1  # the last bit of the last weight
+    file.write_bytes(content)
+    old, new = before.encoder("larger")[:8], found().encoder("larger")[:8]
+    with refused(
+        EncoderError,
+        "encoder 'my-bert'",
+        old,
+        new,
+        "put the old one back",
+        "another name",
+        "--store",
+    ):
+        check_unchanged(found(), stored)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from kdcheck.engine import loop
-from kdcheck.errors import EvidenceError, TrainingError
+from kdcheck.errors import (
+    BusyError,
+    CheckpointError,
+    EvidenceError,
+    RecipeError,
+    Stopped,
+    TrainingError,
+)
 from kdcheck.places import Places
 from kdcheck.study import work as room
 from kdcheck.study.graph import build
@@ -121,16 +130,127 @@ def test_what_another_finished_since_the_store_was_asked_is_not_trained_again(jo
     assert late.trained == []
 
 
-def test_a_recipe_that_cannot_be_trained_is_marked_and_ends_the_worker(job, monkeypatch):
-    def train(recipe, inputs, **_):
-        raise TrainingError("step 3, seed 0", "a loss that is not finite", "finite ones", "Stop.")
+def fails_on(monkeypatch, digest, error):
+    """Let the training of one recipe fail."""
+    train = loop.train
 
-    monkeypatch.setattr(loop, "train", train)
-    store = MemoryStore()
-    with pytest.raises(TrainingError):
+    def failing(recipe, inputs, **options):
+        if recipe.digest == digest:
+            raise error
+        return train(recipe, inputs, **options)
+
+    monkeypatch.setattr(loop, "train", failing)
+
+
+DIVERGED = TrainingError("step 3, seed 0", "a loss that is not finite", "finite ones", "Stop.")
+
+
+def test_a_recipe_that_cannot_be_trained_is_marked_and_whatever_does_not_need_it_is_trained(
+    job, monkeypatch
+):
+    teacher = job.orders[0].recipe
+    assert job.orders[0].teaches
+    fails_on(monkeypatch, teacher.digest, DIVERGED)
+    store, worker = MemoryStore(), Worker("w0")
+    work(job, store, worker)
+    needs_it = {o.recipe.digest for o in job.orders if teacher in o.recipe.lineage()}
+    assert len(needs_it) > 1
+    assert set(store.kept) == {o.recipe.digest for o in job.orders} - needs_it
+    assert list(store.failed) == [teacher.digest]
+    assert "step 3, seed 0" in store.failed[teacher.digest]
+    assert worker.failed == [DIVERGED]
+    # Neither this worker, nor one that starts later, nor one that knew nothing of it tries it again.
+    monkeypatch.setattr(loop, "train", None)
+    work(job, store, Worker("w1"))
+    monkeypatch.setattr(store, "failures", dict)
+    late = Worker("w2")
+    work(job, store, late)
+    assert (late.trained, late.failed) == ([], [])
+
+
+@pytest.mark.parametrize("error", [EvidenceError, CheckpointError, RecipeError])
+def test_a_fault_of_store_disk_or_data_ends_the_worker_and_is_no_recipes_failure(
+    job, monkeypatch, error
+):
+    fails_on(monkeypatch, job.orders[0].recipe.digest, error("x", "a full disk", "room", "Stop."))
+    store, marked = MemoryStore(), []
+    store.fail = lambda begun, reason, status="FAILED": marked.append((reason, status))
+    with pytest.raises(error):
         work(job, store, Worker("w0"))
-    (reason,) = store.failed.values()
-    assert "step 3, seed 0" in reason
+    assert marked == [("x: got a full disk; wanted room. Stop.", "KILLED")]
+
+
+def test_what_another_machine_trains_is_left_to_it_and_asked_about_again(job, monkeypatch):
+    monkeypatch.setattr(room, "BUSY_SECONDS", 0.0)
+    store, worker, refused = MemoryStore(), Worker("w0"), []
+    begin = store.begin
+
+    def begin_later(recipe, **options):
+        if refused.count(recipe.digest) < 2:
+            refused.append(recipe.digest)
+            raise BusyError("store", "a recipe that another trains", "a free one", "Wait.")
+        return begin(recipe, **options)
+
+    monkeypatch.setattr(store, "begin", begin_later)
+    work(job, store, worker)
+    assert sorted(worker.trained) == sorted(order.recipe.digest for order in job.orders)
+    assert store.left, "others need not wait for this process any more"
+
+
+def test_evidence_of_a_recipe_that_another_took_up_meanwhile_is_dropped(job, monkeypatch):
+    monkeypatch.setattr(room, "BUSY_SECONDS", 0.0)
+    store, worker, finish = MemoryStore(), Worker("w0"), MemoryStore.finish
+    lost = []
+
+    def finish_late(begun, found):
+        finish(store, begun, found)
+        if not lost:
+            lost.append(begun.digest)
+            raise BusyError("store", "a run that was taken up", "its own", "Wait.")
+
+    monkeypatch.setattr(store, "finish", finish_late)
+    work(job, store, worker)
+    assert sorted([*worker.trained, *lost]) == sorted(o.recipe.digest for o in job.orders)
+
+
+def test_a_worker_that_is_stopped_ends_though_another_has_taken_up_its_recipe(job, monkeypatch):
+    fails_on(monkeypatch, job.orders[0].recipe.digest, KeyboardInterrupt())
+    store = MemoryStore()
+
+    def taken_up(begun, reason, status):
+        raise BusyError("store", "a run that was taken up", "its own", "Wait.")
+
+    store.fail = taken_up
+    with pytest.raises(KeyboardInterrupt):
+        work(job, store, Worker("w0"))
+    assert len(store.begun) == 1
+
+
+def test_sigterm_ends_the_work_after_a_step_and_its_recipe_is_taken_up_again(job, monkeypatch):
+    def terminated(recipe, inputs, *, stop, **_):
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        raise Stopped("SIGTERM")
+
+    monkeypatch.setattr(loop, "train", terminated)
+    store, marked, before = MemoryStore(), [], signal.getsignal(signal.SIGTERM)
+    store.fail = lambda begun, reason, status="FAILED": marked.append((reason, status))
+    with pytest.raises(Stopped):
+        work(job, store, Worker("w0"))
+    assert marked == [("stopped by SIGTERM", "KILLED")]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_sigterm_between_two_recipes_ends_the_work_before_the_next(job, monkeypatch):
+    def finish(begun, found):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    store = MemoryStore()
+    monkeypatch.setattr(store, "finish", finish)
+    with pytest.raises(Stopped):
+        work(job, store, Worker("w0"))
+    assert len(store.begun) == 1
 
 
 def test_a_recipe_that_is_stopped_by_hand_is_marked_so_and_its_checkpoints_stay(job, monkeypatch):

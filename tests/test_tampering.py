@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.study.recheck import Check, verify
@@ -250,3 +257,145 @@ def test_what_verify_cannot_see_is_listed_in_its_guide(study: Study, forged, tam
     assert told(verify(forged.bundle, study.lock)) == {}
     _, _, beyond = GUIDE.read_text(encoding="utf-8").partition("## What it cannot see")
     assert listed in beyond
+
+
+F32 = np.zeros(2, dtype=np.float32)
+POINT = {"step": 3, "epoch": 1.0, "values": {}, "weights_digest": ""}
+
+
+def deep(contrast: dict) -> dict:
+    for _ in range(40):
+        contrast = {"operation": "+", "of": [contrast, {"operation": "number", "of": [1.0]}]}
+    return contrast
+
+
+def raw(change: Callable[[str], str], name: str = "judged.json") -> Callable[[Forgery], None]:
+    """Change the text of a file of a claim, whatever becomes of it."""
+
+    def tamper(forged: Forgery) -> None:
+        forged.edit("ls_raises", lambda values: None)  # to be sealed again
+        [path] = {
+            path.with_name(name)
+            for path in forged.folder.glob("claims/*/judged.json")
+            if '"id": "ls_raises"' in path.read_text()
+        }
+        path.write_text(change(path.read_text()))
+
+    return tamper
+
+
+def field(change: Callable[[dict], object], of: str = "judged.json") -> Callable[[Forgery], None]:
+    return lambda forged: forged.edit("ls_raises", change, of)
+
+
+def of_run(name: str, content: bytes) -> Callable[[Forgery], None]:
+    """Put a file in the place of one that a run left."""
+
+    def tamper(forged: Forgery) -> None:
+        forged.training(forged.run(tampering.LS_SMALL, 3)).joinpath(name).write_bytes(content)
+
+    return tamper
+
+
+def table(**columns: list) -> bytes:
+    sink = io.BytesIO()
+    parquet.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def pipe(forged: Forgery) -> None:
+    (forged.folder / "claims/000/manifest.json").unlink()
+    os.mkfifo(forged.folder / "claims/000/manifest.json")
+
+
+def link(forged: Forgery) -> None:
+    """Its content is as sealed, and lies elsewhere."""
+    path = forged.training(forged.run(tampering.LS_SMALL, 3)) / "cost.json"
+    path.rename(forged.folder.parent / "elsewhere")
+    path.symlink_to(forged.folder.parent / "elsewhere")
+
+
+HOSTILE: dict[str, tuple[Callable[[Forgery], None], str]] = {
+    "garbage parquet": (of_run("posteriors/test.parquet", b"PAR1 no"), "no parquet that can be"),
+    "other columns": (
+        of_run("posteriors/test.parquet", table(id=["a"], label=["b"])),
+        "got id string, label string; wanted id string, label int64, logit_0 float",
+    ),
+    "an example twice": (
+        of_run("posteriors/test.parquet", table(id=["a", "a"], label=[0, 1], logit_0=F32)),
+        "2 rows with 1 ids",
+    ),
+    "a label that is no class": (
+        of_run(
+            "posteriors/test.parquet", table(id=["a", "b"], label=[0, 7], logit_0=F32, logit_1=F32)
+        ),
+        r"run \w{8}, test, .*labels: got 7 in row 1",
+    ),
+    "margin NaN": (raw(lambda t: t.replace('"size": 0.01', '"size": NaN')), "the number nan"),
+    "margin a text": (
+        field(lambda v: v["claim"]["margin"].update(size="0.01")),
+        r"claim\.margin\.size: '0\.01' \(input should be a valid number",
+    ),
+    "unknown quantifier": (
+        field(lambda v: v["claim"].update(holds="twice")),
+        r"claim\.holds: 'twice'",
+    ),
+    "unknown operation": (
+        field(lambda v: v["claim"]["contrast"].update(operation="**")),
+        "the operation '\\*\\*'",
+    ),
+    "unknown metric": (
+        field(lambda v: v["claim"]["contrast"]["of"][0]["of"][0].update(metric="luck")),
+        "metric='luck'",
+    ),
+    "no points": (of_run("points.json", b'{"points": [], "notes": []}'), "points: '\\[\\]'"),
+    "steps that fall": (
+        of_run("points.json", json.dumps({"notes": [], "points": [POINT, POINT]}).encode()),
+        "points at steps \\[3, 3\\]",
+    ),
+    "cost a text": (of_run("cost.json", b'{"seconds": "many"}'), "seconds: 'many'"),
+    "null": (raw(lambda _: "null"), "one of format None"),
+    "null within": (field(lambda v: v.update(verdict=None)), "verdict: 'None'"),
+    "deep": (raw(lambda _: "[" * 10**6), "more than 64 deep"),
+    "deep contrast": (
+        field(lambda v: v["claim"].update(contrast=deep(v["claim"]["contrast"]))),
+        "more than 64 deep",
+    ),
+    "a paper that is none": (raw(lambda _: "[]", "paper.json"), "paper.json, the whole"),
+    "a pipe": (pipe, "manifest.json is a pipe, socket or device"),
+    "a link": (link, "cost.json is reached by a link"),
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_bundle_of_a_stranger_ends_in_one_line_and_no_page(
+    forged: Forgery, tmp_path: Path, capsys: pytest.CaptureFixture[str], hostile: str
+) -> None:
+    tamper, said = HOSTILE[hostile]
+    tamper(forged)
+    _ = forged.bundle  # sealed again
+    page = tmp_path / "pages" / "page.html"
+    verify_it, report_it = ["verify"], ["report", "--output", str(page), "--bundle"]
+    for command in (verify_it, report_it):
+        assert main([*command, str(forged.folder)]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert re.search(rf"^kdcheck {command[0]}: .*{said}", line), line
+    assert not page.parent.exists()
+
+
+@pytest.mark.parametrize("tamper", [tampering.another_word, tampering.split_scale])
+def test_a_report_of_a_bundle_is_judged_again_and_not_written_where_a_word_differs(
+    forged: Forgery, tmp_path: Path, capsys: pytest.CaptureFixture[str], tamper
+) -> None:
+    page, command = tmp_path / "page.html", ["report", "--bundle", str(forged.folder), "--output"]
+    assert main([*command, str(page)]) == 0
+    capsys.readouterr()
+    page.unlink()
+    tamper(forged)
+    _ = forged.bundle
+    assert main([*command, str(page)]) == 2
+    assert re.search(
+        r"verdicts that it does not give, first ls_raises: .*See all of them with kdcheck verify",
+        capsys.readouterr().err,
+    )
+    assert not page.exists()

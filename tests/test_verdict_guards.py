@@ -69,6 +69,35 @@ def test_a_seed_that_counts_twice_is_named():
     assert "'sst2'" in reason
 
 
+def test_a_run_that_failed_is_named_before_whatever_follows_from_it():
+    lost = {
+        "seeds": SEEDS[:4],
+        "effects": SOUND.effects[:4],
+        "arms": {"ls": LS[:4], "erm": ERM[:4]},
+    }
+    told = tuple(f"ls on 'sst2' with seed {seed}: a loss that is not finite" for seed in range(5))
+    kind, reason = fault_of(measured(**lost, failed_runs=told[4:]))
+    assert kind == "FailedRun"
+    assert told[4] in reason
+    kind, reason = fault_of(measured(**lost, failed_runs=told))
+    assert told[2] in reason
+    assert told[3] not in reason
+    assert "; 2 more" in reason
+
+
+def test_a_claim_whose_every_run_failed_is_invalid_and_one_that_nobody_ran_is_not_run():
+    nothing = TaskEffects(seeds=(), effects=())
+    failed = replace(nothing, failed_runs=("ls on 'sst2' with seed 0: a loss that is not finite",))
+    words = [
+        judge(CRITERION, Measured(tasks=dict.fromkeys(CRITERION.tasks, each))).word
+        for each in (nothing, failed)
+    ]
+    assert words == [Word.NOT_RUN, Word.INVALID]
+    again = TaskEffects.from_dict(failed.to_dict())
+    assert again == failed
+    assert "failed_runs" not in nothing.to_dict(), "what was stored before stays as it was"
+
+
 def test_five_identical_differences_are_not_judged():
     kind, reason = fault_of(measured(effects=(0.5,) * 5))
     assert kind == "IdenticalDifferences"
@@ -170,7 +199,7 @@ def test_two_equal_differences_may_be_chance_and_only_wait_for_more_seeds():
 
 
 def test_every_fault_lists_likely_causes():
-    assert len(FAULTS) == 12
+    assert len(FAULTS) == 13
     for fault in FAULTS.values():
         assert "Likely causes: 1." in fault("x").advice
 

@@ -3,7 +3,7 @@
 from kdcheck.claims.arm import SIZES, Arm
 from kdcheck.claims.contrast import OPERATIONS, Contrast, Reading, apply, reading
 from kdcheck.claims.declare import WORDINGS, Claim, Margin, claim, claim_of, nats, plain, points
-from kdcheck.claims.paper import OWN, Figure, Paper, Printed
+from kdcheck.claims.paper import OWN, Figure, Line, Paper, Printed, PrintedTable
 
 __all__ = [
     "OPERATIONS",
@@ -14,9 +14,11 @@ __all__ = [
     "Claim",
     "Contrast",
     "Figure",
+    "Line",
     "Margin",
     "Paper",
     "Printed",
+    "PrintedTable",
     "Reading",
     "apply",
     "claim",

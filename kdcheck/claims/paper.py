@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kdcheck.claims.arm import Arm
 from kdcheck.claims.contrast import Contrast, Reading
@@ -48,6 +48,35 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of a table of the paper."""
+
+    label: str
+    texts: tuple[str | None, ...]
+    """As printed, by column: none for a dash, empty where our copy of the paper lacks it."""
+    arm: Arm | None = None
+    """Whose figures or settings they are."""
+    task: str = ""
+    """On which task, where the columns do not say it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedTable:
+    """A table of the paper, as it is laid out there."""
+
+    number: str
+    title: str
+    holds: Literal["metric", "settings", "rows", "grid"]
+    """What is in it: a metric by arm and task, settings of an arm, rows of splits by task, or the values
+    of a grid by setting, of which ours are those that runs of ``arms`` have."""
+    columns: tuple[str, ...]
+    """Tasks, names of settings, splits, or places in a grid."""
+    lines: tuple[Line, ...]
+    metric: str = ""
+    arms: tuple[Arm, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paper:
     """What the machinery knows of a paper; everything in it is data of that paper.
 
@@ -70,6 +99,8 @@ class Paper:
     printed: tuple[Printed, ...] = ()
     """Figures of its tables, table after table."""
     figures: tuple[Figure, ...] = ()
+    tables: tuple[PrintedTable, ...] = ()
+    """All of its tables as they are laid out, also those that no contrast reads."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a reader calls a method, in the order in which tables list them."""
     colours: Mapping[str, str] = field(default_factory=dict)
@@ -166,6 +197,7 @@ class Paper:
             for each in self.figures
         ]
         return {"name": self.name, "title": self.title, "printed": rows, "figures": figures} | {
+            "tables": [_stored_table(each) for each in self.tables],
             "labels": [[method, label] for method, label in self.labels.items()],
             "colours": dict(self.colours),
             "arms": _stored(self.arms),
@@ -195,11 +227,36 @@ class Paper:
             title=values["title"],
             printed=tuple(printed),
             figures=tuple(figures),
+            tables=tuple(map(_table, values.get("tables", ()))),
             labels=dict(values["labels"]),
             colours=values["colours"],
             arms=_arms(values["arms"]),
             stored_scale_names=tuple(values.get("scale_names", ())),
         )
+
+
+def _stored_table(table: PrintedTable) -> dict[str, Any]:
+    lines = [
+        {"label": each.label, "texts": list(each.texts), "task": each.task}
+        | {"arm": each.arm and each.arm.to_dict()}
+        for each in table.lines
+    ]
+    values = {"columns": list(table.columns), "lines": lines, "arms": _stored(table.arms)}
+    return vars(table) | values
+
+
+def _table(values: Mapping[str, Any]) -> PrintedTable:
+    lines = [
+        Line(
+            label=each["label"],
+            texts=tuple(each["texts"]),
+            task=each["task"],
+            arm=Arm.from_dict(each["arm"]) if each["arm"] else None,
+        )
+        for each in values["lines"]
+    ]
+    columns, arms = tuple(values["columns"]), _arms(values["arms"])
+    return PrintedTable(**{**values, "columns": columns, "lines": tuple(lines), "arms": arms})
 
 
 def _stored(arms: Iterable[Arm]) -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcheck.border import read_toml, toml_of
 from kdcheck.errors import OptionError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def fields_of(args: argparse.Namespace) -> dict[str, Any]:
             fields[name] = getattr(args, name)
     if args.objective:
         fields["objective"] = {"name": args.objective}
+    for name in ("objective", "teacher"):
+        _require_table(fields, name)
     objective = fields.setdefault("objective", {})
     objective.setdefault("name", "erm")
     for name in ("alpha", "temperature"):
@@ -35,31 +37,58 @@ def fields_of(args: argparse.Namespace) -> dict[str, Any]:
             objective[name] = getattr(args, name)
     if args.teacher_encoder:
         fields.setdefault("teacher", {})["encoder"] = args.teacher_encoder
+    given = {name for option, name in FLAGS.items() if getattr(args, option) is not None}
     for text in args.set:
-        _set(fields, text)
+        name = _set(fields, text)
+        if name in given:
+            got, step = f"{name} a second time", "Leave one of the two out."
+            raise OptionError(f"--set {text}", got, "each field once", step)
+        given.add(name)
     return fields
+
+
+FLAGS = {
+    **{name: name for name in ("task", "encoder", "learning_rate", "epochs", "seed")},
+    **{name: f"objective.{name}" for name in ("alpha", "temperature")},
+    "objective": "objective.name",
+    "teacher_encoder": "teacher.encoder",
+}
+"""Options and the fields that they fill."""
+
+
+def _require_table(fields: dict[str, Any], name: str) -> None:
+    if not isinstance(fields.get(name, {}), dict):
+        example = f"[{name}] with {'name' if name == 'objective' else 'encoder'} = ... in it"
+        step = "See kdcheck train --help."
+        raise OptionError(f"recipe, {name}", repr(fields[name]), f"a table, as {example}", step)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except (OSError, ValueError) as error:
         wanted, next_step = "a readable TOML file", "See kdcheck train --help."
         raise OptionError(f"recipe {path}", str(error), wanted, next_step) from error
 
 
-def _set(fields: dict[str, Any], text: str) -> None:
-    """Take in FIELD=VALUE, the value as in TOML or a bare word."""
+def _set(fields: dict[str, Any], text: str) -> str:
+    """Take in FIELD=VALUE, the value as in TOML or a bare word; return the name of the field."""
     name, equals, value = text.partition("=")
     *tables, field = name.split(".")
     if not equals or not field:
         raise OptionError("--set", repr(text), "FIELD=VALUE", "For example --set batch_size=16.")
     for table in tables:
-        fields = fields.setdefault(table, {})
+        inner: Any = fields.setdefault(table, {})
+        if not isinstance(inner, dict):
+            step = f"Give {table} by itself, or leave it out of the recipe."
+            raise OptionError(f"--set {text}", f"{table} = {inner!r}", f"{table} as a table", step)
+        fields = inner
     try:
-        fields[field] = tomllib.loads(f"x = {value}")["x"]
+        found = toml_of(f"x = {value}".encode())
     except ValueError:
-        fields[field] = value
+        found = {}
+    fields[field] = found["x"] if found.keys() == {"x"} else value  # else a bare word
+    return name
 
 
 def resolve(fields: dict[str, Any], resources: Resources) -> Recipe:

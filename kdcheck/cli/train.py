@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     places = Places.resolve(store=args.store, work=args.workdir, **folders)
     resources = Resources(places)
     recipe = resolve(fields_of(args), resources)
-    _check_places(args.output, args.export)
+    _check_places(args)
     store = Store.create(places.store)
     _check_export(args.export, recipe, store)
     try:
@@ -123,7 +123,11 @@ def _train(
     wanted = {each.digest for each in lineage}
     with Display(wanted, finished, places.work, stream=sys.stderr) as display:
         job, worker = Job(tuple(orders), places), Worker("main", args.device)
+        # Asked for by name, so also what has failed before.
+        store.retry(wanted, session=store.session)
         work(job, store, worker, resources=resources, report=display.update)
+    if worker.failed:
+        raise worker.failed[0]
 
 
 def _print_facts(recipe: Recipe, resources: Resources, device: str | None) -> None:
@@ -187,16 +191,28 @@ def _line(first: str, cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"{first:>7}{''.join(columns)}".rstrip()
 
 
-def _check_places(output: Path | None, export: Path | None) -> None:
-    """Before hours of training, not after: whether results can be left where they are wanted."""
+def _check_places(args: argparse.Namespace) -> None:
+    """Before hours of training, not after: whether there is that device, and room for results."""
     from kdcheck.engine.hugging_face import check_is_new
+    from kdcheck.engine.settings import pick_device
     from kdcheck.evidence.bundle import check_replaceable
 
-    wanted = (("--output", output, check_replaceable), ("--export", export, check_is_new))
+    pick_device(args.device)
+    wanted = (
+        ("--output", args.output, check_replaceable),
+        ("--export", args.export, check_is_new),
+        ("--workdir", args.workdir, _check_folder),
+    )
     for option, place, check in wanted:
         if place is not None:
             check_writable(option, place)
             check(place)
+
+
+def _check_folder(place: Path) -> None:
+    if place.exists() and not place.is_dir():
+        step = "Name a folder; it is made if there is none."
+        raise OptionError(f"--workdir {place}", "a file", "a folder", step)
 
 
 def _check_export(export: Path | None, recipe: Recipe, store: Store) -> None:

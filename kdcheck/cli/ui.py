@@ -25,6 +25,7 @@ from kdcheck.places import Location, Places
 
 HELP = "open the MLflow UI on the store"
 HOST = "127.0.0.1"
+LAST_PORT = 65535
 START_TIMEOUT_SECONDS = 90
 STOP_TIMEOUT_SECONDS = 10
 
@@ -59,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
         raise no_store(location, f"no database {location.database.name} there")
     # Not merely opened: a folder that was moved is put right, so that its files are found.
     store = Store.create(location)
+    lowest = 1 if args.print_url else 0  # 0 is any that is free, which no link can name
+    if not lowest <= args.port <= LAST_PORT:
+        step = "Choose another, or --port 0 without --print-url for any that is free."
+        raise OptionError("--port", str(args.port), f"a port from {lowest} to {LAST_PORT}", step)
     port = args.port if args.print_url else free_port(args.port)
     address = f"http://{HOST}:{port}"
     if args.print_url:

@@ -1,6 +1,15 @@
 """Pre-trained encoders by name, and the pairs of a larger and a smaller one that KD needs."""
 
-from kdcheck.encoders.catalogue import PAIRS, load_encoder
+from kdcheck.encoders.catalogue import (
+    HUB_NAMES,
+    PACKAGED_ENCODERS,
+    PAIRS,
+    configuration,
+    fetch_encoder,
+    is_at_hand,
+    load_encoder,
+    pair_at_hand,
+)
 from kdcheck.encoders.encoder import (
     Encoder,
     Tokenized,
@@ -10,11 +19,17 @@ from kdcheck.encoders.encoder import (
 )
 
 __all__ = [
+    "HUB_NAMES",
+    "PACKAGED_ENCODERS",
     "PAIRS",
     "Encoder",
     "Tokenized",
     "check_label_map",
     "check_pair",
+    "configuration",
+    "fetch_encoder",
+    "is_at_hand",
     "load_encoder",
+    "pair_at_hand",
     "restore_vocabulary",
 ]

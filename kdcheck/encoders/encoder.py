@@ -74,6 +74,8 @@ class Encoder:
     tokenizer: Tokenizer
     source_digest: str
     """sha256 of the files that weights and tokenizer were read from."""
+    unpinned: str = ""
+    """Why nothing says that the files are those that were published, a sentence; empty if something does."""
 
     @cached_property
     def digest(self) -> str:
@@ -142,7 +144,7 @@ class Encoder:
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name not in given:
-                    _initialise(name, parameter, generator)
+                    initialise(name, parameter, generator)
                     continue
                 if given[name].shape != parameter.shape:
                     who = f"encoder {self.name!r}, {name}"
@@ -266,7 +268,7 @@ def _classifier_class(config: PretrainedConfig) -> type[nn.Module]:
     return classes[config.model_type]
 
 
-def _initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
+def initialise(name: str, parameter: Tensor, generator: torch.Generator) -> None:
     """BERT's own initialisation: biases zero, layer norms one, everything else normal."""
     if name.endswith("bias"):
         parameter.zero_()

@@ -52,8 +52,7 @@ class Inputs:
         assert self.rows == WHOLE, "cut once, from the whole"
         if rows == WHOLE:
             return self
-        drawn = self.task.subset(train=rows.train, seed=rows.seed or 0)
-        part = drawn.subset(validation=rows.validation, test=rows.test)
+        part = _cut(self.task, rows)
         tokenized = {
             name: _tokens_of(part.split(name), self.task.split(name), self.tokenized[name])
             for name in SPLITS
@@ -97,6 +96,17 @@ def prepare(
         tokenized = {name: encoder.tokenize(task.split(name).texts, max_length) for name in SPLITS}
     vocabulary = _vocabulary(tokenized, encoder)
     return Inputs(task, task.digest, WHOLE, encoder, max_length, tokenized, **vocabulary)
+
+
+def prepare_cut(task: Task, encoder: Encoder, max_length: int, rows: Rows) -> Inputs:
+    """What :func:`prepare` and :meth:`Inputs.cut` make together, of the rows in use alone."""
+    part = prepare(_cut(task, rows), encoder, max_length)
+    return replace(part, task_digest=task.digest, rows=rows)
+
+
+def _cut(task: Task, rows: Rows) -> Task:
+    drawn = task.subset(train=rows.train, seed=rows.seed or 0)
+    return drawn.subset(validation=rows.validation, test=rows.test)
 
 
 def _tokens_of(part: Split, whole: Split, tokenized: Tokenized) -> Tokenized:

@@ -41,12 +41,14 @@ from kdcheck.engine.settings import (
 from kdcheck.engine.state import State
 from kdcheck.engine.teaching import Targets, targets_of
 from kdcheck.engine.weights import weights_digest
-from kdcheck.errors import RecipeError, TrainingError
+from kdcheck.errors import RecipeError, Stopped, TrainingError
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 
 Progress = Callable[[int, int], None]
 """Called after each step with steps taken and steps in all."""
+Stop = Callable[[], bool]
+"""Asked after each step: whether to end here, with a checkpoint."""
 WAIT_OVER_SAVE = 50
 """Time until the next checkpoint over the time that the last one took: at most 2 % goes there."""
 CLEARLY = 0.99
@@ -64,6 +66,7 @@ def train(
     predict_train: bool = False,
     model_folder: Path | None = None,
     progress: Progress | None = None,
+    stop: Stop = lambda: False,
 ) -> Evidence:
     """Train one recipe and return what it leaves behind; docs/engine.md has an example.
 
@@ -77,6 +80,7 @@ def train(
         predict_train: whether to leave logits on the training split too, as a teacher must.
         model_folder: where to leave the trained classifier, if anywhere; a new folder.
         progress: called after each step.
+        stop: asked after each step; once it is true a checkpoint is written and Stopped raised.
 
     Returns:
         Evidence with one point per evaluation of the recipe.
@@ -102,8 +106,7 @@ def train(
             _take_step(state, schedule, inputs, targets)
             if state.step in schedule.evaluation_steps:
                 state.points.append(_evaluate(state, inputs, schedule))
-            if workdir is not None and clock.checkpoint_is_due():
-                _save(state, clock, workdir, recipe)
+            _keep(state, clock, workdir, recipe, stop)
             if progress is not None:
                 progress(state.step, schedule.total_steps)
         state.guard.look()
@@ -178,6 +181,15 @@ def _take_step(state: State, schedule: Schedule, inputs: Inputs, targets: Target
             state.guard.look()
         _step(state)
     state.step += 1
+
+
+def _keep(state: State, clock: Clock, workdir: Path | None, recipe: Recipe, stop: Stop) -> None:
+    """Write a checkpoint where one is due or the run is asked to end, which it then does."""
+    stopping = stop()
+    if workdir is not None and (stopping or clock.checkpoint_is_due()):
+        _save(state, clock, workdir, recipe)
+    if stopping:
+        raise Stopped("SIGTERM")
 
 
 def _save(state: State, clock: Clock, workdir: Path, recipe: Recipe) -> None:
@@ -285,6 +297,7 @@ def _evidence(state: State, recipe: Recipe, inputs: Inputs, schedule: Schedule) 
         state.notes.append(
             "this device has no bfloat16 of its own: float16 or float32 is faster here"
         )
+    state.cost["truncated_texts"] = float(cut)
     if cut:
         state.notes.append(f"{cut} texts were longer than {recipe.max_length} tokens and were cut")
     return Evidence(

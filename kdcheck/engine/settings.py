@@ -31,14 +31,28 @@ DTYPES = {
 }
 
 
+DEVICES = ("cpu", "cuda")
+"""Those that training was tested on."""
+
+
 def pick_device(name: str | None = None) -> torch.device:
-    """The named device, or CUDA where torch can start on it, else the CPU."""
+    """The named device, or CUDA where torch can start on it, else the CPU.
+
+    Raises:
+        TrainingError: the named one is not there, or is of another kind.
+    """
     # The count can be the driver's own, which knows nothing of this build of torch; is_available can
     # be true with no visible device. So both are asked.
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name is None:
         return torch.device("cuda" if count and starts_on("cuda") else "cpu")
-    device = torch.device(name)
+    step = "Leave --device out, or say cpu, cuda or cuda:1."
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise TrainingError("device", repr(name), "cpu or cuda", step) from error
+    if device.type not in DEVICES:
+        raise TrainingError("device", repr(name), "cpu or cuda", step)
     if device.type == "cuda" and (device.index or 0) >= count:
         raise TrainingError(
             "device",

@@ -18,7 +18,12 @@ from kdcheck.verdict.words import DECIDING
 Row = Mapping[str, Any]
 WORDS: tuple[str, ...] = tuple(word.value for word in Word)
 """In the order in which a board lists them: decided before undecided."""
-CONFIRMATORY, EXPLORATORY = STANDINGS = ("CONFIRMATORY", "EXPLORATORY")
+CONFIRMATORY, EXPLORATORY, REHEARSAL = STANDINGS = ("CONFIRMATORY", "EXPLORATORY", "REHEARSAL")
+HEADS: Mapping[str, str] = {
+    EXPLORATORY: "EXPLORATORY, not as registered",
+    REHEARSAL: "REHEARSAL, no evidence of any claim",
+}
+"""What stands above verdicts that are not CONFIRMATORY."""
 EXPLAINED = (Word.UNDECIDED, Word.NOT_TESTABLE, Word.INVALID)
 """Words that say nothing on their own: a list gives their reason."""
 
@@ -51,13 +56,14 @@ def row(judged: Judged) -> dict[str, Any]:
         "seeds": verdict.seeds,
         "tasks_as_claimed": verdict.tasks_as_claimed,
         "task_count": len(verdict.criterion.tasks),
+        "data": list(judged.data_said),
         "lock": judged.lock,
         "attempt": verdict.criterion.plan.attempt,
     }
 
 
 def board(rows: Iterable[Row]) -> list[Theme]:
-    """Confirmatory before exploratory, then by theme; within one, premises above what rests on them.
+    """By standing, then by theme; within one, premises above what rests on them.
 
     Themes that others rest on come first, then those of which most is decided.
 
@@ -134,15 +140,27 @@ def counted(rows: Sequence[Row]) -> str:
 
 
 def headline(rows: Iterable[Row]) -> str:
-    """What was learned, in a sentence; exploratory claims are never counted with the others."""
+    """What was learned, in a sentence; claims of another standing are never counted together."""
     found = list(rows)
-    registered, others = (
-        [each for each in found if each["standing"] == standing] for standing in STANDINGS
-    )
+    by = {name: [each for each in found if each["standing"] == name] for name in STANDINGS}
+    registered = by[CONFIRMATORY]
     if not registered:
-        return f"{counted(others)}; EXPLORATORY, not as registered."
+        return " ".join(f"{counted(by[name])}; {HEADS[name]}." for name in HEADS if by[name])
     said = f"{counted(registered)}; {registration(registered)}."
-    return f"{said} Beside them, EXPLORATORY: {counted(others)}." if others else said
+    beside = (f" Beside them, {name}: {counted(by[name])}." for name in HEADS if by[name])
+    return said + "".join(beside)
+
+
+def mark(row: Row) -> str:
+    """The standing of a verdict that must not be read without it; empty for confirmatory ones."""
+    return "" if row["standing"] == CONFIRMATORY else str(row["standing"])
+
+
+def heading(standing: str, rows: Iterable[Row]) -> str:
+    """What a page writes above the verdicts of one standing."""
+    if standing in HEADS:
+        return HEADS[standing].capitalize().replace(",", ":", 1)
+    return registration(rows).capitalize()
 
 
 def registration(rows: Iterable[Row]) -> str:

@@ -6,15 +6,15 @@ can be committed, mailed and compared.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kdcheck.border import MOST_BYTES, MOST_TEXT, json_of, read_inside
 from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import (
     DAMAGED,
     FORMAT,
@@ -24,12 +24,14 @@ from kdcheck.evidence.files import (
     check_lock,
     read_checked,
     read_claim,
+    read_validation,
     seal,
     write_claim,
     write_evidence,
     write_json,
 )
 from kdcheck.evidence.judged import Judged, selected
+from kdcheck.evidence.shapes import Contents, departure
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.metrics import METRICS
 
@@ -143,26 +145,28 @@ class Bundle:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            contents = json.loads((folder / MANIFEST).read_bytes())
+            contents = json_of(self._read(MANIFEST))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._refused("no manifest.json in it") from error
         except (OSError, ValueError) as error:
             raise self._refused(f"a manifest.json that cannot be read ({error})") from error
         if not isinstance(contents, dict) or contents.get("format") != FORMAT:
             raise self._refused(f"a manifest.json without format {FORMAT}")
-        try:
-            self._trainings: Mapping[str, Mapping[str, str]] = contents["trainings"]
-            self._claims: list[Mapping[str, str]] = contents["claims"]
-            self._locks: list[str] = contents["locks"]
-            folders = [entry["folder"] for entry in (*self._trainings.values(), *self._claims)]
-            folders += map(_lock_file, self._locks)
-        except (AttributeError, KeyError, TypeError) as error:
+        if told := departure(Contents, contents):
             # So is the manifest of each folder in a bundle, and that of many another program.
-            raise self._refused(
-                "a manifest.json that lists no trainings, claims and locks"
-            ) from error
-        for name in folders:
+            got = f"a manifest.json that lists no trainings, claims and locks: {told}"
+            raise self._refused(got)
+        self._trainings: Mapping[str, Mapping[str, str]] = contents["trainings"]
+        self._claims: list[Mapping[str, str]] = contents["claims"]
+        self._locks: list[str] = contents["locks"]
+        folders = [entry["folder"] for entry in (*self._trainings.values(), *self._claims)]
+        for name in (*folders, *map(_lock_file, self._locks)):
             check_inside(f"bundle {folder}", name)
+
+    def _read(self, name: str) -> bytes:
+        """Content of one file; a stranger made the folder, so no link in it is followed."""
+        limit = MOST_TEXT if name.endswith(".json") else MOST_BYTES
+        return read_inside(self._folder, name, limit=limit)
 
     def _refused(self, got: str) -> EvidenceError:
         return EvidenceError(f"bundle {self._folder}", got, WANTED, NEXT_STEP)
@@ -175,6 +179,10 @@ class Bundle:
         """Evidence of one training; see :meth:`EvidenceSource.get`."""
         return read_checked(self._training(digest), digest, trajectory=trajectory)
 
+    def validation(self, digest: str) -> Predictions:
+        """Logits of one training on validation text; see :meth:`Store.validation <kdcheck.evidence.store.Store.validation>`."""
+        return read_validation(self._training(digest))
+
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The claims in the bundle; see :meth:`EvidenceSource.claims`."""
         return selected((read_claim(self._open(entry)) for entry in self._claims), paper, scale)
@@ -183,9 +191,7 @@ class Bundle:
         """The section of a lock; see :meth:`EvidenceSource.lock`."""
         who, name = f"bundle {self._folder}", _lock_file(digest)
         try:
-            found = (
-                json.loads((self._folder / name).read_bytes()) if digest in self._locks else None
-            )
+            found = json_of(self._read(name)) if digest in self._locks else None
         except (OSError, ValueError) as error:
             raise EvidenceError(who, f"{name}: {error}", "the file as written", DAMAGED) from error
         if found is None:
@@ -205,6 +211,15 @@ class Bundle:
         return self._open(entry)
 
     def _open(self, entry: Mapping[str, str]) -> SealedFiles:
-        folder = self._folder / entry["folder"]
-        who = f"bundle {self._folder}, {entry['folder']}"
-        return SealedFiles(lambda name: (folder / name).read_bytes(), entry["manifest"], who)
+        place = entry["folder"]
+        who = f"bundle {self._folder}, {place}"
+
+        def read(name: str) -> bytes:
+            try:
+                return self._read(f"{place}/{name}")
+            except (FileNotFoundError, NotADirectoryError):
+                raise
+            except OSError as error:
+                raise EvidenceError(who, str(error), "plain files", NEXT_STEP) from error
+
+        return SealedFiles(read, entry["manifest"], who)

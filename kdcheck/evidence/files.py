@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from kdcheck.border import json_of
 from kdcheck.claims import Paper
 from kdcheck.errors import EvidenceError, KdcheckError
 from kdcheck.evidence import parquet
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import FORMAT as JUDGED_FORMAT
 from kdcheck.evidence.judged import Judged
+from kdcheck.evidence.shapes import FILES, departure
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
 
@@ -25,7 +27,11 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 TRAJECTORY = "posteriors/trajectory.parquet"
 CLAIM, PAPER, LOCK = "judged.json", "paper.json", "lock.json"
+TEST_SAMPLE = "test_sample"
+"""The sample of test text that a curve follows."""
 DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
+UNREADABLE = (KdcheckError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What our own classes say of values of the right shape that mean nothing to them."""
 
 
 class SealedFiles:
@@ -35,15 +41,16 @@ class SealedFiles:
         self._read = read
         self.who = who
         self._sums = {MANIFEST: seal}
-        manifest = json.loads(self.read(MANIFEST))
-        if manifest.get("format") != FORMAT:
+        manifest = self.parsed(MANIFEST)
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
             raise EvidenceError(
                 who,
-                f"evidence of format {manifest.get('format')!r}",
+                f"evidence of format {found!r}",
                 f"format {FORMAT}",
                 "Read it with the version of kdcheck that wrote it.",
             )
-        for name in manifest["files"]:
+        for name in self.shaped(MANIFEST, manifest)["files"]:
             check_inside(who, name)
         self._sums.update(manifest["files"])
 
@@ -68,8 +75,21 @@ class SealedFiles:
         return content
 
     def read_json(self, name: str) -> Any:
-        """Content of one JSON file."""
-        return json.loads(self.read(name))
+        """Content of one JSON file, of the shape that a file of that name has."""
+        return self.shaped(name, self.parsed(name))
+
+    def parsed(self, name: str) -> Any:
+        """Content of one JSON file, whatever it is: its format is to be asked first."""
+        try:
+            return json_of(self.read(name))
+        except ValueError as error:
+            raise self._damaged(f"{name} with {error}", "JSON as it was written") from error
+
+    def shaped(self, name: str, values: Any) -> Any:
+        """The values of a JSON file, unless they are not of its shape."""
+        if told := departure(FILES[name], values):
+            raise self._damaged(f"{name}, {told}", "values of the kinds that kdcheck writes")
+        return values
 
     def _damaged(self, got: str, wanted: str) -> EvidenceError:
         return EvidenceError(self.who, got, wanted, DAMAGED)
@@ -131,16 +151,19 @@ def write_evidence(folder: Path, evidence: Evidence, *, trajectory: bool = True)
         parquet.write_trajectory(folder / TRAJECTORY, evidence.points[:-1])
 
 
+def check_evidence_of(recipe: Recipe, evidence: Evidence) -> None:
+    """Refuse evidence of another recipe, or of no use."""
+    if evidence.recipe.digest != recipe.digest:
+        who, got = f"finish recipe {recipe.short}", f"evidence of recipe {evidence.recipe.short}"
+        raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
+    check_evidence(evidence)
+
+
 def check_evidence(evidence: Evidence) -> None:
     """Refuse evidence that could not be read back as it is or that a verdict could not use."""
     who = f"evidence of recipe {evidence.recipe.short}"
-    steps = [point.step for point in evidence.points]
-    if not steps or any(b <= a for a, b in pairwise(steps)):
-        wanted = "at least one evaluation point, steps rising"
-        raise EvidenceError(who, f"points at steps {steps}", wanted, "Record each point once.")
-    if not evidence.final.predictions:
-        got = f"no logits at the last step, {steps[-1]}"
-        raise EvidenceError(who, got, "logits of at least one split", "Evaluate at the end.")
+    _check_points(who, evidence)
+    _check_test_logits(evidence, who)
     numbers = {f"cost {name}": value for name, value in evidence.cost.items()}
     for point in evidence.points:
         named = point.values.items()
@@ -159,6 +182,16 @@ def check_evidence(evidence: Evidence) -> None:
             )
 
 
+def _check_points(who: str, evidence: Evidence) -> None:
+    steps = [point.step for point in evidence.points]
+    if not steps or any(b <= a for a, b in pairwise(steps)):
+        wanted = "at least one evaluation point, steps rising"
+        raise EvidenceError(who, f"points at steps {steps}", wanted, "Record each point once.")
+    if not evidence.final.predictions:
+        got = f"no logits at the last step, {steps[-1]}"
+        raise EvidenceError(who, got, "logits of at least one split", "Evaluate at the end.")
+
+
 def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
     """Read back what :func:`write_evidence` wrote, on demand with the logits of earlier points."""
     splits = [
@@ -170,21 +203,50 @@ def read_evidence(sealed: SealedFiles, *, trajectory: bool = False) -> Evidence:
     by_step: Mapping[int, Mapping[str, Predictions]] = {}
     if trajectory and record["points"][1:]:
         _require_trajectory(sealed, record["points"])
-        by_step = parquet.read_trajectory(sealed.read(TRAJECTORY))
-    final = parquet.Decoded({s: sealed.read(f"posteriors/{s}.parquet") for s in splits})
+        by_step = parquet.read_trajectory(sealed.read(TRAJECTORY), f"{sealed.who}, {TRAJECTORY}")
+    final = parquet.Decoded({s: sealed.read(f"posteriors/{s}.parquet") for s in splits}, sealed.who)
     values = record["points"]
     points = [
         EvaluationPoint(**point, predictions=by_step.get(point["step"], {}))
         for point in values[:-1]
     ]
     points.append(EvaluationPoint(**values[-1], predictions=final))
-    return Evidence(
+    evidence = Evidence(
         recipe=Recipe.from_dict(sealed.read_json("recipe.json")),
         points=tuple(points),
         cost=sealed.read_json("cost.json"),
         environment=sealed.read_json("environment.json"),
         notes=tuple(record["notes"]),
     )
+    _check_points(sealed.who, evidence)
+    return evidence
+
+
+def read_validation(sealed: SealedFiles) -> Predictions:
+    """Logits on the validation split: all that selection may see. No file with test logits is opened."""
+    return parquet.read_predictions(sealed.read("posteriors/validation.parquet"))
+
+
+def kept_of_test(evidence: Evidence) -> str:
+    """What a run kept of the test split, and for what: a sentence's part for its tag."""
+    *before, last = evidence.points
+    whole = (
+        f"{len(last.predictions['test'].ids)} rows at the end" if "test" in last.predictions else ""
+    )
+    sampled = [len(p.predictions[TEST_SAMPLE].ids) for p in before if TEST_SAMPLE in p.predictions]
+    curve = f"a sample of {max(sampled)} at {len(sampled)} looks before" if sampled else ""
+    return ", ".join(filter(None, (whole, curve))) or "none"
+
+
+def _check_test_logits(evidence: Evidence, who: str) -> None:
+    """Before the end a run may look at a sample of test text alone, for its curve."""
+    for point in evidence.points[:-1]:
+        most = evidence.recipe.curve_rows
+        sample = point.predictions.get(TEST_SAMPLE)
+        if "test" in point.predictions or (sample is not None and len(sample.ids) > most):
+            got = f"logits on the test split at step {point.step}, before the end"
+            wanted = f"at most a sample of {most} rows there, for a curve"
+            raise EvidenceError(who, got, wanted, "Evaluate on test text when training has ended.")
 
 
 def _require_trajectory(sealed: SealedFiles, points: Sequence[Any]) -> None:
@@ -204,7 +266,7 @@ def read_checked(sealed: SealedFiles, digest: str, *, trajectory: bool) -> Evide
         found = evidence.recipe.digest
     except EvidenceError:
         raise
-    except (KdcheckError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         # Files that match their sums but not our classes: another version of kdcheck wrote them.
         raise EvidenceError(
             f"evidence of recipe {digest[:8]}",
@@ -241,12 +303,16 @@ def check_lock(who: str, lock: Mapping[str, Any], digest: str) -> Mapping[str, A
 def read_claim(sealed: SealedFiles) -> Judged:
     """Read back what :func:`write_claim` wrote."""
     who, wanted = f"claim of {sealed.who}", f"a judged claim of format {JUDGED_FORMAT}"
-    values = sealed.read_json(CLAIM)
+    values = sealed.parsed(CLAIM)
     found = values.get("format") if isinstance(values, dict) else None
     if found != JUDGED_FORMAT:
         step = "Read it with the version of kdcheck that wrote it, or judge again: pytest claims/."
         raise EvidenceError(who, f"one of format {found!r}", wanted, step)
+    if told := departure(FILES[CLAIM], values):
+        raise EvidenceError(who, f"one that cannot be read: {told}", wanted, DAMAGED)
     try:
         return Judged.from_dict(values, Paper.from_dict(sealed.read_json(PAPER)))
-    except (KeyError, TypeError, ValueError) as error:
+    except EvidenceError:
+        raise
+    except UNREADABLE as error:
         raise EvidenceError(who, f"one that cannot be read: {error!r}", wanted, DAMAGED) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdcheck.claims import Arm, Claim, Paper
@@ -14,6 +14,19 @@ FORMAT = 4
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A run that is not to be had: which one it would be, and why it could not be trained."""
+
+    arm: Arm
+    task: str
+    seed: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.arm.key} on {self.task} with seed {self.seed}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class RunTable:
     """Which run is which arm on which task with which seed."""
 
@@ -21,6 +34,26 @@ class RunTable:
     seeds: tuple[int, ...]
     runs: Mapping[Arm, Mapping[str, Mapping[int, str]]]
     """Arm, task, seed: the digest."""
+    missing: tuple[Missing, ...] = ()
+    """In the place of runs, those that could not be trained."""
+
+    def without(self, reason: Callable[[str], str | None]) -> RunTable:
+        """The table without the runs for which there is a reason, by digest, why they are missing."""
+        runs: dict[Arm, dict[str, dict[int, str]]] = {}
+        missing = []
+        for arm, tasks in self.runs.items():
+            kept = runs.setdefault(arm, {})
+            for task, seeds in tasks.items():
+                for seed, digest in seeds.items():
+                    if (why := reason(digest)) is None:
+                        kept.setdefault(task, {})[seed] = digest
+                    else:
+                        missing.append(Missing(arm, task, seed, why))
+        return replace(self, runs=runs, missing=tuple(missing)) if missing else self
+
+    def has(self, arm: Arm, task: str, seed: int) -> bool:
+        """Whether there is such a run."""
+        return seed in self.runs[arm].get(task, {})
 
     def digest(self, arm: Arm, task: str, seed: int) -> str:
         """Digest of a run."""
@@ -45,7 +78,11 @@ class RunTable:
                 }
                 for arm, tasks in sorted(self.runs.items(), key=lambda item: item[0].key)
             ],
-        }
+        } | (
+            {"missing": [vars(e) | {"arm": e.arm.to_dict()} for e in self.missing]}
+            if self.missing
+            else {}
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunTable:
@@ -57,7 +94,11 @@ class RunTable:
             }
             for row in values["runs"]
         }
-        return cls(tuple(values["tasks"]), tuple(values["seeds"]), runs)
+        missing = tuple(
+            Missing(**{**row, "arm": Arm.from_dict(row["arm"])})
+            for row in values.get("missing", ())  # of most tables no run is
+        )
+        return cls(tuple(values["tasks"]), tuple(values["seeds"]), runs, missing)
 
 
 @dataclass(frozen=True)
@@ -75,6 +116,8 @@ class Judged:
     """What was run, as a section of a lock without its claims: settings, data, encoders, plan, seeds."""
     beside: tuple[str, ...] = ()
     """Ids of the claims that it was judged beside, its own among them, where it is exploratory."""
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By task, what a reader of a figure must know of its data: see :mod:`kdcheck.study.marks`."""
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Figures that stood in the file for readers, and that follow from the rest of it."""
 
@@ -82,6 +125,15 @@ class Judged:
     def scale(self) -> str:
         """Name of the scale it was judged at."""
         return self.verdict.criterion.scale
+
+    @property
+    def data_said(self) -> tuple[str, ...]:
+        """What a reader must know of the rows, a sentence for each mark of each task."""
+        return tuple(
+            f"{task}, {mark}: {text}"
+            for task, facts in self.data.items()
+            for mark, text in facts["marks"].items()
+        )
 
     @property
     def family(self) -> tuple[str, str]:
@@ -100,6 +152,7 @@ class Judged:
             "lock": self.lock,
             "study": self.study,
             "beside": list(self.beside),
+            "data": self.data,
         }
 
     @classmethod
@@ -113,6 +166,7 @@ class Judged:
             lock=values["lock"],
             study=values["study"],
             beside=tuple(values["beside"]),
+            data=values.get("data", {}),
             shown=_shown(values),
         )
 

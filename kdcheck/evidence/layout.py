@@ -27,6 +27,10 @@ COST = "total/"
 """Prefix of cost metrics: a section of charts that comes after ``test``, not first."""
 ATTEMPT = "kdcheck.attempt"
 """Tag that changes each time a training is taken up."""
+DEATHS = "kdcheck.deaths"
+"""Tag that counts the processes that died of a training while others of their session lived on."""
+RETRIED = "kdcheck.retried"
+"""Tag with the session that last asked for a failed training to be tried again."""
 LOCK = "kdcheck.lock"
 """Tag of claim runs: digest of the section of the lock that the claim was held against."""
 CURRENT = "current"
@@ -89,17 +93,24 @@ def claim_tag(claim_id: str) -> str:
 def judged_tags(judged: Judged, note: str) -> dict[str, str]:
     """Tags of a claim's run: what the UI filters by, and its description."""
     claim, word, standing = judged.claim, judged.verdict.word.value, judged.verdict.standing
+    # Filters by verdict must not find what is no evidence.
+    filed = f"REHEARSAL {word}" if standing == "REHEARSAL" else word
     paper, scale = judged.family
     shown = f"{word} {standing}" if judged.verdict.exploratory else word
     tags = {
         "claim": claim.id,
         "paper": paper,
         "scale": scale,
-        "verdict": word,
+        "verdict": filed,
         "standing": standing,
         "theme": claim.theme,
         "where": claim.where,
         "unit": claim.margin.unit,
+        "data": "; ".join(
+            f"{task}: {', '.join(facts['marks'])}"
+            for task, facts in judged.data.items()
+            if facts["marks"]
+        ),
         "mlflow.runName": f"{claim.id} {shown}",
         "mlflow.source.name": "kdcheck",
         "mlflow.note.content": note,

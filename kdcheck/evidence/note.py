@@ -46,7 +46,11 @@ def note(judged: Judged, links: Links) -> str:
     parts = [
         f"## {claim.says}",
         f"**{_word(judged)} at {judged.scale} scale.** {verdict.reason}",
-        *(["EXPLORATORY:\n" + _bullets(verdict.exploratory)] if verdict.exploratory else []),
+        *(
+            [f"{verdict.standing}:\n" + _bullets(verdict.exploratory)]
+            if verdict.exploratory
+            else []
+        ),
         f"{claim.where}.{paper}",
         *([f"Rests on {', '.join(premises)}."] if premises else []),
         "\n".join(
@@ -57,6 +61,7 @@ def note(judged: Judged, links: Links) -> str:
             ]
         ),
         f"Contrast: `{claim.measures.text}`, margin {claim.margin.size:g}: {claim.because}.",
+        *(["Rows:\n" + _bullets(judged.data_said)] if judged.data_said else []),
         "Deviations from the paper:\n" + _bullets(judged.deviations),
         f"[Curves of these runs]({links.trainings_url(claim.id, chart=True)})",
         "\n".join(runs),

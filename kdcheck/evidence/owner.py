@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 HOST, PID, BOOT, STARTED = "kdcheck.host", "kdcheck.pid", "kdcheck.boot", "kdcheck.started"
+CONTROLLER = "kdcheck.controller"
+"""Tag with the process that started a worker, and when that one began."""
 
 
 def this_process() -> dict[str, str]:
@@ -28,6 +30,21 @@ def this_process() -> dict[str, str]:
 def is_this_process(tags: Mapping[str, str]) -> bool:
     """Whether the tags of a run name this process."""
     return this_process().items() <= tags.items()
+
+
+def controller() -> dict[str, str]:
+    """A tag that names the process that started this one."""
+    parent = os.getppid()
+    return {CONTROLLER: f"{parent} {_started(parent)}"}
+
+
+def died_under_this_controller(tags: Mapping[str, str]) -> bool:
+    """Whether a run's tags name another process of this one's controller, which has outlived it.
+
+    Where a whole session was killed, nothing is known of what it would have come to.
+    """
+    here = {**controller(), **{name: this_process()[name] for name in (HOST, BOOT)}}
+    return here.items() <= tags.items() and owner_is_alive(tags) is False
 
 
 def owner_is_alive(tags: Mapping[str, str]) -> bool | None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kdcheck.border import MEGABYTE, MOST_BYTES
+from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import EvaluationPoint, Predictions
+
+ALTERED = (
+    "The file is damaged, or was altered and sealed anew: take the evidence from its source again."
+)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -58,17 +63,55 @@ def _write(path: Path, columns: Mapping[str, Any]) -> None:
     )
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytes, who: str, columns: Mapping[str, str]) -> Any:
+    """The table, if it has the columns, as many logits as its first says, and a value in every cell.
+
+    Raises:
+        EvidenceError: it is none, is too large, or has other columns.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(io.BytesIO(content), use_threads=False)
+    try:
+        # Half the time of `read_table`, which looks for a data set of many files first.
+        file = pq.ParquetFile(pa.BufferReader(content))
+        _check_unpacked(file)
+        table = file.read(use_threads=False)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        got = f"no parquet that can be read ({str(error).splitlines()[0][:200]})"
+        raise EvidenceError(who, got, "parquet as kdcheck writes it", ALTERED) from error
+    kinds = {field.name: str(field.type) for field in table.schema}
+    logits = sorted(name for name in kinds if name.startswith("logit_"))
+    wanted = {**columns, **{f"logit_{k}": "float" for k in range(max(1, len(logits)))}}
+    if kinds != wanted or any(column.null_count for column in table.columns):
+        got = ", ".join(f"{name} {kind}" for name, kind in kinds.items())[:200] or "no columns"
+        wants = ", ".join(f"{name} {kind}" for name, kind in wanted.items())
+        raise EvidenceError(who, got, f"{wants}, a value in every row", ALTERED)
+    return table
 
 
-def read_predictions(content: bytes) -> Predictions:
-    """Read back what :func:`write_predictions` wrote."""
-    table = _read(content)
-    ids = tuple(table.column("id").to_pylist())
-    return Predictions(ids=ids, labels_N=_labels(table), logits_NK=_logits(table))
+def _check_unpacked(file: Any) -> None:
+    groups = [file.metadata.row_group(g).total_byte_size for g in range(file.num_row_groups)]
+    if sum(groups) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES // MEGABYTE} MiB once it is unpacked")
+
+
+def read_predictions(content: bytes, who: str = "posteriors") -> Predictions:
+    """Read back what :func:`write_predictions` wrote.
+
+    Raises:
+        EvidenceError: it is something else, or two rows are of one example.
+    """
+    table = _read(content, who, {"id": "string", "label": "int64"})
+    return _joined(table.column("id").to_pylist(), _labels(table), _logits(table), who)
+
+
+def _joined(ids: Sequence[str], labels_N: Any, logits_NK: Any, who: str) -> Predictions:
+    if len(set(ids)) < len(ids):
+        got = f"{len(ids)} rows with {len(set(ids))} ids"
+        raise EvidenceError(who, got, "an id of its own in each row", ALTERED)
+    return Predictions(ids=tuple(ids), labels_N=labels_N, logits_NK=logits_NK)
 
 
 class Decoded(Mapping[str, Predictions]):
@@ -77,13 +120,15 @@ class Decoded(Mapping[str, Predictions]):
     A verdict looks at the test split of hundreds of runs and at the large training split of none.
     """
 
-    def __init__(self, contents: Mapping[str, bytes]) -> None:
-        self._contents = contents
+    def __init__(self, contents: Mapping[str, bytes], who: str) -> None:
+        self._contents, self._who = contents, who
         self._decoded: dict[str, Predictions] = {}
 
     def __getitem__(self, split: str) -> Predictions:
         if split not in self._decoded:
-            self._decoded[split] = read_predictions(self._contents[split])
+            self._decoded[split] = read_predictions(
+                self._contents[split], f"{self._who}, posteriors/{split}.parquet"
+            )
         return self._decoded[split]
 
     def __contains__(self, split: object) -> bool:
@@ -96,9 +141,15 @@ class Decoded(Mapping[str, Predictions]):
         return len(self._contents)
 
 
-def read_trajectory(content: bytes) -> dict[int, dict[str, Predictions]]:
-    """Predictions by step and split, as :func:`write_trajectory` wrote them."""
-    table = _read(content)
+def read_trajectory(content: bytes, who: str = "trajectory") -> dict[int, dict[str, Predictions]]:
+    """Predictions by step and split, as :func:`write_trajectory` wrote them.
+
+    Raises:
+        EvidenceError: as :func:`read_predictions` says.
+    """
+    table = _read(
+        content, who, {"step": "int64", "split": "string", "id": "string", "label": "int64"}
+    )
     step_R = table.column("step").to_numpy()
     split_R = np.asarray(table.column("split").to_pylist(), dtype=str)
     ids, labels_R, logits_RK = table.column("id").to_pylist(), _labels(table), _logits(table)
@@ -107,8 +158,8 @@ def read_trajectory(content: bytes) -> dict[int, dict[str, Predictions]]:
     by_step: dict[int, dict[str, Predictions]] = {}
     for start, end in pairwise(edges):
         rows = slice(start, end)
-        by_step.setdefault(int(step_R[start]), {})[str(split_R[start])] = Predictions(
-            ids=tuple(ids[rows]), labels_N=labels_R[rows], logits_NK=logits_RK[rows]
+        by_step.setdefault(int(step_R[start]), {})[str(split_R[start])] = _joined(
+            ids[rows], labels_R[rows], logits_RK[rows], who
         )
     return by_step
 

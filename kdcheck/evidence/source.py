@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from kdcheck.evidence.evidence import Evidence
@@ -27,3 +27,30 @@ class EvidenceSource(Protocol):
     def lock(self, digest: str) -> Mapping[str, Any]:
         """The section of a lock under which a claim was judged, as JSON values that have the digest."""
         ...
+
+
+class ReadOnce:
+    """A source of which each training is read and checked once, for all who look at it.
+
+    It keeps what it has read: for a process that judges runs and then shows them.
+
+    Args:
+        source: a store or a bundle.
+        digests: what it has, from whoever has asked that already.
+    """
+
+    def __init__(self, source: EvidenceSource, digests: Callable[[], set[str]]) -> None:
+        self.digests, self.claims, self.lock = digests, source.claims, source.lock
+        self._get = source.get
+        self._final: dict[str, Evidence] = {}
+        self._whole: dict[str, Evidence] = {}
+
+    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
+        """Evidence of one training; what was read with earlier points serves who asks for less."""
+        if digest in self._whole or trajectory:
+            if digest not in self._whole:
+                self._whole[digest] = self._get(digest, trajectory=True)
+            return self._whole[digest]
+        if digest not in self._final:
+            self._final[digest] = self._get(digest)
+        return self._final[digest]

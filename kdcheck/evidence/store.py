@@ -6,22 +6,30 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdcheck.errors import EvidenceError
+from kdcheck.errors import BusyError, EvidenceError
 from kdcheck.evidence import files, layout, owner
 from kdcheck.evidence.database import Presence
-from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.evidence import Evidence, Predictions
+from kdcheck.evidence.failure import Failure
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
-from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, LOCK, SEAL, TRAININGS
-from kdcheck.evidence.links import run_link, runs_link
+from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, DEATHS, LOCK, RETRIED, SEAL, TRAININGS
+from kdcheck.evidence.links import Links
 from kdcheck.evidence.note import note
+from kdcheck.evidence.taking import (
+    Begun,
+    deaths_of,
+    failed_before,
+    failure_of,
+    given_up,
+    require_free,
+)
 from kdcheck.evidence.tracking import NO_STORE, Tracking
-from kdcheck.evidence.views import CURVES, IN_FORCE, VIEWS
+from kdcheck.evidence.views import IN_FORCE
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
 
@@ -29,21 +37,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FINISHED = "attributes.status = 'FINISHED'"
+FAILED = "attributes.status = 'FAILED'"
 LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Begun:
-    """A training that was announced to the store and has not ended."""
-
-    run_id: str
-    recipe: Recipe
-    attempt: str
-    """Changes when another process takes the training up."""
-
-
-class Store:
+class Store(Links):
     """Evidence by digest, kept in MLflow.
 
     The controlling process calls :meth:`create` once, workers :meth:`open`. A training is in the
@@ -58,13 +57,23 @@ class Store:
         self._runs = runs
         self._presence = Presence(location)
         self._known: dict[str, Run] = {}
+        self._leases = None if location.is_local else runs.leases()
+        self._claims: dict[str, Judged] = {}
+        """By seal, which changes with any byte: what a session lists again and again."""
 
     @classmethod
-    def create(cls, place: Location | Path | str) -> Store:
-        """Open the store, made first if there is none; also after its folder was moved."""
+    def create(cls, place: Location | Path | str, *, rehearsal: bool | None = None) -> Store:
+        """Open the store, made first if there is none; also after its folder was moved.
+
+        Rehearsals and evidence have stores of their own: with ``rehearsal`` given, one of the other
+        kind is refused, and a new one is marked.
+        """
         location = place if isinstance(place, Location) else Location.parse(place)
         with explained(location, "create"):
-            return cls(location, Tracking.create(location))
+            runs = Tracking.create(location)
+            if rehearsal is not None:
+                runs.keep_apart(location, rehearsal=rehearsal)
+            return cls(location, runs)
 
     @classmethod
     def open(cls, place: Location | Path | str) -> Store:
@@ -89,11 +98,19 @@ class Store:
             sealed = self._sealed(self._training(digest))
             return files.read_checked(sealed, digest, trajectory=trajectory)
 
+    def validation(self, digest: str) -> Predictions:
+        """Logits of one training on validation text: all that a selection of settings may read.
+
+        No file with logits on test text is opened.
+        """
+        with self._use(f"read recipe {digest[:8]}"):
+            return files.read_validation(self._sealed(self._training(digest)))
+
     def claims(self, *, paper: str | None = None, scale: str | None = None) -> tuple[Judged, ...]:
         """The current record of each claim; see :meth:`EvidenceSource.claims`."""
         with self._use("list the claims"):
             runs = self._current_claims(paper=paper, scale=scale)
-            found = [files.read_claim(self._sealed(run)) for run in runs]
+            found = [self._judged(run) for run in runs]
         # The newest of each, should two sessions on a server have raced.
         newest = {(*each.family, each.claim.id): each for each in reversed(found)}
         return selected(newest.values())
@@ -113,6 +130,15 @@ class Store:
             found = self._runs.search(CLAIMS, f"{FINISHED} AND tags.`{LOCK}` LIKE '%'")
         return {run.data.tags[LOCK] for run in found}
 
+    def encoders(self) -> dict[str, set[str]]:
+        """Digests of the encoders of finished trainings, by name."""
+        if not self._known:
+            self.digests()
+        found: dict[str, set[str]] = {}
+        for params in (run.data.params for run in self._known.values()):
+            found.setdefault(params["encoder"], set()).add(params["encoder_digest"])
+        return found
+
     def trained(self) -> set[tuple[str, str, int]]:
         """Digest of the task, digest of the encoder and seed of each finished training."""
         with self._use("list the trainings"):
@@ -122,40 +148,59 @@ class Store:
             for params in (run.data.params for run in found)
         }
 
+    def failures(self) -> dict[str, Failure]:
+        """By digest, trainings that failed and are not tried again unless that is asked for."""
+        with self._use("list the failed trainings"):
+            found = self._runs.search(TRAININGS, FAILED)
+        return {run.data.tags["digest"]: failure_of(run) for run in found}
+
     # Writing
 
     def begin(
         self, recipe: Recipe, *, role: str, claims: Sequence[str], worker: str
     ) -> Begun | None:
-        """Announce a training: a RUNNING run with parameters and tags.
+        """Announce a training: a RUNNING run with its tags.
 
+        Its parameters follow when it ends: in a batch of their own they cost milliseconds more.
         An unfinished run of the same recipe is taken up again instead of making another; none if
         the training is in the store already.
+
+        Raises:
+            BusyError: another living process trains it.
+            FailedBeforeError: it was recorded as failed, or is now: too many processes died of it.
         """
         attempt = uuid.uuid4().hex
-        tags = layout.recipe_tags(recipe, role=role, claims=claims) | owner.this_process()
+        tags = layout.recipe_tags(recipe, role=role, claims=claims)
+        tags |= owner.this_process() | owner.controller()
         tags |= {"kdcheck.session": self.session, "kdcheck.worker": worker, ATTEMPT: attempt}
         params = layout.parameters(recipe)
         action = f"begin recipe {recipe.short}"
         with self._use(action), self._lock():
-            earlier = self._runs.search(TRAININGS, f"tags.digest = '{recipe.digest}'")
-            if any(run.info.status == "FINISHED" for run in earlier):
+            is_leased = self._leases is None or self._leases.take(recipe.digest)
+            states = self._runs.states(TRAININGS, "digest", recipe.digest)
+            if "FINISHED" in states:
                 return None
-            for run in earlier:
-                _require_free(run, f"store {self.location}, {action}")
+            who = f"store {self.location}, {action}"
+            # Nearly always there is none, and a search of MLflow costs milliseconds.
+            condition = f"tags.digest = '{recipe.digest}'"
+            earlier = self._runs.search(TRAININGS, condition) if states else []
+            require_free(earlier, is_leased, who)
             if earlier:
                 run = earlier[0]
+                if reason := given_up(run):
+                    self._runs.end(run.info.run_id, "FAILED", reason)
+                    raise failed_before(who, reason)
+                tags[DEATHS] = str(deaths_of(run))
                 self._runs.restart(run.info.run_id)
-                self._runs.log(run, params=params, tags=tags)
+                self._runs.log(run, tags=tags)
             else:
                 run = self._runs.add(TRAININGS, tags)
-                self._runs.log(run, params=params)
-        return Begun(run_id=run.info.run_id, recipe=recipe, attempt=attempt)
+        return Begun(run=run, recipe=recipe, params=params, attempt=attempt)
 
     def finish(self, begun: Begun, evidence: Evidence) -> str:
         """Store what a training left: files first, then its metrics, FINISHED last."""
         recipe = begun.recipe
-        _check_finish(evidence, recipe)
+        files.check_evidence_of(recipe, evidence)
         rows = layout.metric_rows(evidence)
         with (
             self._use(f"finish recipe {recipe.short}"),
@@ -164,18 +209,38 @@ class Store:
             folder = Path(temporary)
             files.write_evidence(folder, evidence)
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
+            tags |= {"test_logits": files.kept_of_test(evidence)}
             with self._lock():
-                run = self._require_own(begun)
-                self._runs.put(begun.run_id, folder)
-                self._runs.log(run, tags=tags, metrics=rows)
+                self._require_own(begun)
+                self._runs.put(begun.run, folder)
+                self._runs.log(begun.run, params=begun.params, tags=tags, metrics=rows)
                 self._runs.end(begun.run_id, "FINISHED")
         return begun.run_id
 
     def fail(self, begun: Begun, reason: str, *, status: str = "FAILED") -> None:
-        """Mark a training FAILED (or KILLED) and say why; :meth:`begin` takes it up again."""
+        """Say why a training ended: FAILED, by its own fault, or KILLED and to be taken up again."""
         with self._use(f"mark recipe {begun.recipe.short} as {status}"), self._lock():
             self._require_own(begun)
+            self._runs.log(begun.run, params=begun.params)
             self._runs.end(begun.run_id, status, reason)
+            if self._leases is not None:
+                self._leases.give_back(begun.recipe.digest)
+
+    def retry(self, digests: Iterable[str], session: str) -> None:
+        """Let failed trainings be tried again, once for each session however many processes it has."""
+        wanted = set(digests)
+        with self._use("let failed trainings be tried again"), self._lock():
+            for run in self._runs.search(TRAININGS, FAILED):
+                tags = run.data.tags
+                if tags["digest"] in wanted and tags.get(RETRIED) != session:
+                    self._runs.log(run, tags={RETRIED: session, DEATHS: "0"})
+                    self._runs.end(run.info.run_id, "KILLED", "to be tried again")
+
+    def leave(self) -> None:
+        """Say that this process trains no more, so that others need not wait for it."""
+        if self._leases is not None:
+            with self._use("leave"):
+                self._leases.leave()
 
     def reap(
         self, alive: Callable[[Mapping[str, str]], bool | None] = owner.owner_is_alive
@@ -186,11 +251,19 @@ class Store:
             for name in (TRAININGS, CLAIMS):
                 for run in self._runs.search(name, "attributes.status = 'RUNNING'"):
                     tags = run.data.tags
-                    if alive(tags) is False:
+                    if alive(tags) is False and self._is_left(name, tags):
                         reason = f"process {tags.get(owner.PID)} died"
                         self._runs.end(run.info.run_id, "KILLED", reason)
                         reaped += [tags["digest"]] if name == TRAININGS else []
         return reaped
+
+    def _is_left(self, name: str, tags: Mapping[str, str]) -> bool:
+        """Whether nobody has taken up a training that a process of this machine left behind."""
+        if self._leases is None or name == CLAIMS:
+            return True
+        is_free = self._leases.take(tags["digest"])
+        self._leases.leave()
+        return is_free
 
     def record_claim(self, judged: Judged, lock: Mapping[str, Any] | None = None) -> str:
         """Store a judged claim with links to every run it rests on; nothing if it is so stored.
@@ -211,7 +284,9 @@ class Store:
             files.write_claim(folder, judged, lock)
             sealed = files.seal(folder)
             with self._lock():
-                older = self._current_claims(*judged.family, judged.claim.id)
+                # A first record needs no search, which costs milliseconds for each claim.
+                known = self._runs.states(CLAIMS, "claim", judged.claim.id)
+                older = self._current_claims(*judged.family, judged.claim.id) if known else []
                 if older and older[0].data.tags[SEAL] == sealed:
                     run, *older = older
                 else:
@@ -242,30 +317,6 @@ class Store:
                 tags = layout.claim_tags([*earlier, *ids])
                 if not tags.items() <= run.data.tags.items():
                     self._runs.log(run, tags=tags)
-
-    # Links; without a base they work inside the UI, as in a note
-
-    def run_url(self, digest: str, *, base: str = "") -> str:
-        """Link to a training."""
-        run_id = self._training(digest).info.run_id
-        return run_link(self._runs.experiments[TRAININGS], run_id, base=base)
-
-    def trainings_url(
-        self, claim_id: str | None = None, *, chart: bool = False, base: str = ""
-    ) -> str:
-        """Link to all trainings, or to those that a claim rests on; as charts on demand."""
-        search = f"tags.`{layout.claim_tag(claim_id)}` = 'evidence'" if claim_id else None
-        # MLflow draws the first ten runs alone: by seed, they are of every arm.
-        order = "tags.`seed`" if claim_id else None
-        view = None if claim_id else CURVES if chart else VIEWS[TRAININGS]
-        experiment = self._runs.experiments[TRAININGS]
-        return runs_link(experiment, search=search, order=order, chart=chart, view=view, base=base)
-
-    def claims_url(self, claim_id: str | None = None, *, base: str = "") -> str:
-        """Link to the current verdicts, or to every record of one claim."""
-        search = f"tags.claim = '{claim_id}'" if claim_id else None
-        view = None if claim_id else VIEWS[CLAIMS]
-        return runs_link(self._runs.experiments[CLAIMS], search=search, view=view, base=base)
 
     # Helpers
 
@@ -304,16 +355,21 @@ class Store:
         who = f"store {self.location}, run {run.info.run_id}"
         return SealedFiles(self._runs.reader(run), run.data.tags[SEAL], who)
 
-    def _require_own(self, begun: Begun) -> Run:
-        run = self._runs.look(begun.run_id)
-        if run.info.status != "RUNNING" or run.data.tags.get(ATTEMPT) != begun.attempt:
-            raise EvidenceError(
+    def _judged(self, run: Run) -> Judged:
+        seal = run.data.tags[SEAL]
+        if seal not in self._claims:
+            self._claims[seal] = files.read_claim(self._sealed(run))
+        return self._claims[seal]
+
+    def _require_own(self, begun: Begun) -> None:
+        status, attempt = self._runs.state(begun.run_id, ATTEMPT)
+        if status != "RUNNING" or attempt != begun.attempt:
+            raise BusyError(
                 f"store {self.location}, recipe {begun.recipe.short}",
-                f"a run that is {run.info.status} and was taken up by another process",
+                f"a run that is {status} and was taken up by another process",
                 "the run as it was begun",
                 "Let the other process end; its evidence is the same.",
             )
-        return run
 
     def _current_claims(
         self, paper: str | None = None, scale: str | None = None, claim: str | None = None
@@ -326,30 +382,9 @@ class Store:
 
     def _add_claim(self, judged: Judged, folder: Path, tags: Mapping[str, str]) -> Run:
         run = self._runs.add(CLAIMS, tags)
-        self._runs.put(run.info.run_id, folder)
+        self._runs.put(run, folder)
         rows = layout.judged_metrics(judged)
         params = layout.judged_parameters(judged)
         self._runs.log(run, params=params, metrics=rows, tags={CURRENT: "true"})
         self._runs.end(run.info.run_id, "FINISHED")
         return run
-
-
-def _require_free(run: Run, who: str) -> None:
-    """Refuse a recipe that another living process trains."""
-    tags = run.data.tags
-    busy = run.info.status == "RUNNING" and not owner.is_this_process(tags)
-    if busy and owner.owner_is_alive(tags):
-        raise EvidenceError(
-            who,
-            f"a recipe that process {tags[owner.PID]} is training",
-            "one that is free",
-            "Wait for it, or end that process and run again.",
-        )
-
-
-def _check_finish(evidence: Evidence, recipe: Recipe) -> None:
-    who = f"finish recipe {recipe.short}"
-    if evidence.recipe.digest != recipe.digest:
-        got = f"evidence of recipe {evidence.recipe.short}"
-        raise EvidenceError(who, got, "its own", "Pass the evidence of the run that was begun.")
-    files.check_evidence(evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
+from kdcheck.evidence.leases import Leases
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.places import Location
 
@@ -22,14 +24,19 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 """Runs a search asks for at once."""
+REHEARSAL = "kdcheck.rehearsal"
+"""Tag of the experiment of trainings: ``true`` in a store of rehearsals."""
 NO_STORE = "Name the right one with --store, or make one by running pytest claims/."
 
 
 class Tracking:
     """Runs of the two experiments, through a client of its own and explicit run ids."""
 
-    def __init__(self, client: MlflowClient, experiments: dict[str, str]) -> None:
+    def __init__(
+        self, client: MlflowClient, experiments: dict[str, str], looks: database.Looks | None = None
+    ) -> None:
         self._client = client
+        self._looks = looks
         self.experiments = experiments
         """Experiment id by name."""
 
@@ -45,12 +52,27 @@ class Tracking:
         for name, experiment_id in ids.items():
             # A note that goes on with the board of an earlier session stays.
             _describe(client, experiment_id, experiment_tags(ids, name), keeps_more=True)
-        return cls(client, ids)
+        return cls(client, ids, _looks(location))
 
     def describe(self, name: str, claims: Sequence[Judged]) -> None:
         """Put the board of claims into the note of an experiment."""
         tags = experiment_tags(self.experiments, name, claims)
         _describe(self._client, self.experiments[name], tags)
+
+    def keep_apart(self, location: Location, *, rehearsal: bool) -> None:
+        """Refuse evidence where rehearsals are kept, and the reverse; mark a new store of rehearsals."""
+        experiment = self._client.get_experiment(self.experiments[TRAININGS])
+        if (experiment.tags.get(REHEARSAL) == "true") == rehearsal:
+            return
+        if not rehearsal:
+            got, wanted = "a store of rehearsals", "a store of evidence"
+            next_step = "Name another with --store, or leave it out; no rehearsal is evidence."
+            raise EvidenceError(f"store {location}", got, wanted, next_step)
+        if self.search(TRAININGS, ""):
+            got, wanted = "a store with trainings", "a new one: a rehearsal has a store of its own"
+            next_step = "Leave --store out, or name a folder that does not exist yet."
+            raise EvidenceError(f"store {location}", got, wanted, next_step)
+        self._client.set_experiment_tag(experiment.experiment_id, REHEARSAL, "true")
 
     @classmethod
     def open(cls, location: Location) -> Tracking:
@@ -76,7 +98,7 @@ class Tracking:
                     "once, which corrects that.",
                 )
             ids[name] = experiment.experiment_id
-        return cls(client, ids)
+        return cls(client, ids, _looks(location))
 
     def search(self, name: str, condition: str) -> list[Run]:
         """Runs of an experiment that meet a condition, the oldest first."""
@@ -95,9 +117,26 @@ class Tracking:
             if not token:
                 return runs
 
+    def leases(self) -> Leases:
+        """Who trains what, across machines."""
+        return Leases(self._client)
+
     def add(self, name: str, tags: Mapping[str, str]) -> Run:
         """A new RUNNING run."""
         return self._client.create_run(self.experiments[name], tags=dict(tags))
+
+    def states(self, name: str, tag: str, value: str) -> list[str]:
+        """States of the runs of an experiment that have a tag."""
+        if self._looks is None:
+            return [run.info.status for run in self.search(name, f"tags.`{tag}` = '{value}'")]
+        return self._looks.states(self.experiments[name], tag, value)
+
+    def state(self, run_id: str, tag: str) -> tuple[str, str | None]:
+        """State of a run, and what a tag of it says."""
+        if self._looks is None:
+            run = self.look(run_id)
+            return run.info.status, run.data.tags.get(tag)
+        return self._looks.state(run_id, tag)
 
     def look(self, run_id: str) -> Run:
         """A run as it is now."""
@@ -139,9 +178,18 @@ class Tracking:
             )
             self._client.log_batch(run_id, metrics_piece, params_piece, tags_piece)
 
-    def put(self, run_id: str, folder: Path) -> None:
+    def put(self, run: Run, folder: Path) -> None:
         """Copy every file of ``folder`` to the run."""
-        self._client.log_artifacts(run_id, str(folder))
+        place = _place_here(run)
+        if place is None:
+            self._client.log_artifacts(run.info.run_id, str(folder))
+            return
+        # MLflow would look the run up once more, which costs more than the copy. Folders are made
+        # anew: those of a temporary folder are closed to other users.
+        for file in (each for each in folder.rglob("*") if each.is_file()):
+            target = place / file.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
 
     def end(self, run_id: str, status: str, reason: str | None = None) -> None:
         """End a run, with the reason as a tag."""
@@ -155,15 +203,26 @@ class Tracking:
 
     def reader(self, run: Run) -> Callable[[str], bytes]:
         """Reads a file of a run by name: from disk if it is on this machine, else by MLflow."""
-        address = urlparse(run.info.artifact_uri)
-        if address.scheme in ("", "file"):
-            path = unquote(address.path) if address.scheme else run.info.artifact_uri
-            return lambda name: (Path(path) / name).read_bytes()
-        return lambda name: self._download(run.info.run_id, name)
+        place = _place_here(run)
+        if place is None:
+            return lambda name: self._download(run.info.run_id, name)
+        return lambda name: (place / name).read_bytes()
 
     def _download(self, run_id: str, name: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary:
             return Path(self._client.download_artifacts(run_id, name, temporary)).read_bytes()
+
+
+def _looks(location: Location) -> database.Looks | None:
+    return database.Looks(location.database) if location.database is not None else None
+
+
+def _place_here(run: Run) -> Path | None:
+    """The folder of a run's files, if it is on this machine."""
+    address = urlparse(run.info.artifact_uri)
+    if address.scheme not in ("", "file"):
+        return None
+    return Path(unquote(address.path) if address.scheme else run.info.artifact_uri)
 
 
 def no_store(location: Location, got: str) -> EvidenceError:

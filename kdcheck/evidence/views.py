@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from kdcheck.evidence.board import EXPLORATORY, board, counted, headline, row
+from kdcheck.evidence.board import EXPLORATORY, HEADS, REHEARSAL, board, counted, headline, row
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, CURRENT, TRAININGS
 from kdcheck.evidence.links import runs_link
@@ -56,11 +56,11 @@ def _boards(claims: Sequence[Judged], detail: str) -> Iterator[str]:
         rows = [row(each) for each in claims if each.family == (paper, scale)]
         yield f"**{paper} at {scale} scale.** {headline(rows)}"
         for theme in board(rows) if detail != "headline" else ():
-            exploratory = f" ({EXPLORATORY})" if theme.standing == EXPLORATORY else ""
-            lines = [f"**{theme.name or 'Without a theme'}**{exploratory}: {counted(theme.rows)}"]
+            standing = f" ({theme.standing})" if theme.standing in HEADS else ""
+            lines = [f"**{theme.name or 'Without a theme'}**{standing}: {counted(theme.rows)}"]
             if detail != "themes":
                 lines += [
-                    f"{'    ' * each['depth']}- {each['word']}: {each[detail]}"
+                    f"{'    ' * each['depth']}- {each['word']}{' (REHEARSAL)' if each['standing'] == REHEARSAL else ''}: {each[detail]}"
                     for each in theme.rows
                 ]
             yield "\n".join(lines)

@@ -11,6 +11,7 @@ from kdcheck.claims.arm import Arm
 from kdcheck.claims.paper import Figure, Paper, Printed
 from kdcheck.paper import arms
 from kdcheck.paper.arms import ERM, LS, TUNED, TUNED_LS
+from kdcheck.paper.layouts import layouts
 from kdcheck.paper.tables import CLASSES, SIZES, TASKS, Cell, Tables, load_tables
 
 EXPERIMENTS = {False: "section 4", True: "appendix A.3"}
@@ -101,6 +102,7 @@ PAPER = Paper(
     title="Knowledge Distillation ≈ Label Smoothing: Fact or Fallacy?",
     printed=tuple(printed(load_tables())),
     figures=FIGURES,
+    tables=layouts(load_tables()),
     labels=LABELS,
     colours=COLOURS
     | {f"tuned_{method}": hue for method, hue in COLOURS.items() if method != "erm"},

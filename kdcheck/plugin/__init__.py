@@ -64,10 +64,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--data-dir", type=Path, help="folder of GLUE files, for tasks not packaged")
     group.addoption("--model-dir", type=Path, help="folder of encoders, instead of the hub")
     group.addoption("--workers", type=int, help="training processes; default: one a core; 0: none")
+    group.addoption("--retry-failed", action="store_true", help="try again what failed before")
     group.addoption("--expected", type=Path, help="TOML of expected verdicts (expected.toml)")
     group.addoption("--report", type=Path, help="page to write (kdcheck-report.html)")
     group.addoption(
         "--require-gpu", action="store_true", help="no CUDA device is an error, no skip"
+    )
+    group.addoption(
+        "--rehearse", action="store_true", help="try all of it on a few rows, with encoders at hand"
     )
     group.addoption("--undecided-fails", action="store_true", help="UNDECIDED fails its test")
 
@@ -169,6 +173,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and WORD in item.stash:
         report.kdcheck_word = item.stash[WORD]  # type: ignore[attr-defined]
+        report.kdcheck_rehearsed = item.config.getoption("--rehearse")  # type: ignore[attr-defined]
     return report
 
 
@@ -178,6 +183,8 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] 
     word = getattr(report, "kdcheck_word", None)
     if report.when != "call" or word is None:
         return None
+    if report.passed and getattr(report, "kdcheck_rehearsed", False):
+        return "rehearsed", "r", (f"{word} REHEARSAL", {"yellow": True})
     if word in ("UNDECIDED", "NOT_TESTABLE") and report.passed:
         letter = {"UNDECIDED": "u", "NOT_TESTABLE": "t"}[word]
         return word.lower().replace("_", " "), letter, (word, {"yellow": True})
@@ -197,7 +204,8 @@ def pytest_terminal_summary(
     if lines:
         from kdcheck.plugin.outcome import summarise
 
-        summarise(terminalreporter, lines, config)
+        with _warnings_are_shown():  # in a controller of pytest-xdist MLflow is imported only now
+            summarise(terminalreporter, lines, config)
 
 
 @pytest.hookimpl(tryfirst=True, wrapper=True)

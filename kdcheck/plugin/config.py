@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kdcheck.errors import KdcheckError
-from kdcheck.places import Places
+from kdcheck.places import OWN, Places
 
 if TYPE_CHECKING:
     from kdcheck.study.local import LocalExecutor
@@ -27,9 +28,15 @@ PROPERTY = "kdcheck"
 
 
 def places_of(config: pytest.Config) -> Places:
-    """Where everything is: as the options say, else the environment, else pytest's root folder."""
+    """Where everything is: as the options say, else the environment, else pytest's root folder.
+
+    A rehearsal has a store of its own, whatever the environment says.
+    """
+    store = config.getoption("--store")
+    if store is None and config.getoption("--rehearse"):
+        store = config.rootpath / OWN / "rehearsal" / "store"
     return Places.resolve(
-        store=config.getoption("--store"),
+        store=store,
         data_dir=config.getoption("--data-dir"),
         model_dir=config.getoption("--model-dir"),
         root=config.rootpath,
@@ -49,14 +56,25 @@ def xdist_worker(config: pytest.Config) -> str | None:
     return workerinput["workerid"] if workerinput else None
 
 
+def execution_of(config: pytest.Config) -> str:
+    """A name of this run of pytest, the same in each of its workers and in no other run."""
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    return workerinput["testrunuid"] if workerinput else uuid.uuid4().hex
+
+
 def is_claim(item: Any) -> bool:
     """Whether a test declares a claim."""
     return hasattr(getattr(item, "obj", None), "__kdcheck_claim__")
 
 
 def or_usage_error(make: Any, *arguments: Any) -> Any:
-    """What a call gives; an error of ours is one of the command line's use."""
+    """What a call gives; an error of ours, or a place that fails it, is one of the command line's use."""
     try:
         return make(*arguments)
     except KdcheckError as error:
         raise pytest.UsageError(f"kdcheck: {error}") from error
+    except OSError as error:
+        step = "Look at the rights and the room of that place; what is finished is kept."
+        raise pytest.UsageError(
+            f"kdcheck: got {error}; wanted to read and write. {step}"
+        ) from error

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kdcheck.border import read_toml
 from kdcheck.errors import InputError, KdcheckError, OptionError
 from kdcheck.evidence import board
 from kdcheck.places import check_writable
 from kdcheck.plugin.config import NO_PAGE, PROPERTY, SESSION, WORD, page_of, places_of
 from kdcheck.plugin.terminal import print_board
 from kdcheck.verdict import Verdict, Word
+from kdcheck.verdict.guards import DegenerateRun, IdenticalDifferences, SeedIgnored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kdcheck.claims import Claim
     from kdcheck.evidence.judged import Judged
+    from kdcheck.evidence.source import EvidenceSource
     from kdcheck.evidence.store import Store
     from kdcheck.study.session import Session
 
 EXPECTED = "expected.toml"
+FEW_ROWS = (DegenerateRun, IdenticalDifferences, SeedIgnored)
+"""Faults that a few rows may have where nothing is wrong."""
 
 
 def judge_item(item: Any, session: Session, claim: Claim) -> None:
@@ -32,20 +36,42 @@ def judge_item(item: Any, session: Session, claim: Claim) -> None:
 
     Raises:
         pytest.fail.Exception: REFUTED, EQUIVALENT or INVALID where it is not expected, or a verdict
-            that is not the expected one.
+            that is not the expected one; in a rehearsal what few rows do not explain.
         pytest.skip.Exception: NOT_RUN.
     """
-    judged, verdict = session.judged(claim), session.verdicts[claim.id]
-    session.record(judged)
+    try:
+        judged, verdict = session.judged(claim), session.verdicts[claim.id]
+        session.record(judged)
+    except KdcheckError as error:
+        pytest.fail(f"kdcheck: {error}", pytrace=False)
     item.stash[WORD] = verdict.word.value
     item.user_properties.append((PROPERTY, json.dumps(row(judged))))
     expectation = expected_verdicts(item.config, session).get(claim.id)
-    _act(verdict, expectation, undecided_fails=item.config.getoption("--undecided-fails"))
+    if session.scale.rehearsal:
+        _check_machinery(verdict)
+        return
+    undecided_fails = item.config.getoption("--undecided-fails")
+    _act(verdict, expectation, undecided_fails=undecided_fails, data=judged.data_said)
 
 
-def _act(verdict: Verdict, expectation: Mapping[str, str] | None, *, undecided_fails: bool) -> None:
+def _check_machinery(verdict: Verdict) -> None:
+    """Of a rehearsal any word will do; what cannot be judged fails it, unless too few rows explain it."""
+    if verdict.fault is not None and not isinstance(verdict.fault, FEW_ROWS):
+        pytest.fail(f"{verdict}\n{verdict.fault.advice}", pytrace=False)
+    if verdict.word is Word.NOT_RUN:
+        pytest.fail(str(verdict), pytrace=False)
+
+
+def _act(
+    verdict: Verdict,
+    expectation: Mapping[str, str] | None,
+    *,
+    undecided_fails: bool,
+    data: Sequence[str] = (),
+) -> None:
     word = verdict.word
-    said = "\nEXPLORATORY: ".join([str(verdict), *verdict.exploratory])
+    said = f"\n{verdict.standing}: ".join([str(verdict), *verdict.exploratory])
+    said = "\nRows: ".join([said, *data])
     if expectation is not None:
         wanted, because = expectation["verdict"], expectation["because"]
         if word != wanted:
@@ -66,25 +92,36 @@ def expected_verdicts(config: pytest.Config, session: Session) -> Mapping[str, M
     """Expected verdicts of the session's scale, with reasons; none with other seeds or more of them.
 
     Raises:
-        InputError: the file cannot be read, or an entry lacks its verdict or reason.
+        InputError: a file that was asked for is not there, one cannot be read, or an entry lacks its
+            verdict or reason.
     """
     scale = session.scale
     if session.counts != (scale.seeds,) or session.seeds[0] != scale.first_seed:
         return {}
-    path: Path = config.getoption("--expected") or config.rootpath / "claims" / EXPECTED
-    if not path.exists():
+    asked: Path | None = config.getoption("--expected")
+    path = asked or config.rootpath / "claims" / EXPECTED
+    if asked is None and not path.exists():
         return {}
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get(session.scale.name, {})
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(str(path), str(error), "TOML", "Correct the file.") from error
+        entries = read_toml(path).get(session.scale.name, {})
+    except (OSError, ValueError) as error:
+        next_step = "Correct the file, or leave --expected out."
+        raise InputError(f"--expected {path}", str(error), "a TOML file", next_step) from error
+    who = f"{path}, {session.scale.name}"
+    if not isinstance(entries, dict):
+        step = f"Write [{session.scale.name}.CLAIM] above each."
+        raise InputError(who, repr(entries), "a table of claims", step)
     for claim, entry in entries.items():
-        if set(entry) != {"verdict", "because"} or entry["verdict"] not in set(Word):
-            who = f"{path}, {session.scale.name}, {claim!r}"
-            wanted = f"verdict (one of {', '.join(Word)}) and because"
-            next_step = "Say in `because` why that verdict is known and accepted."
-            raise InputError(who, repr(entry), wanted, next_step)
+        _check_expectation(f"{who}, {claim!r}", entry)
     return dict(entries)
+
+
+def _check_expectation(who: str, entry: Any) -> None:
+    texts = isinstance(entry, dict) and all(isinstance(value, str) for value in entry.values())
+    if not texts or set(entry) != {"verdict", "because"} or entry["verdict"] not in set(Word):
+        wanted = f"verdict (one of {', '.join(Word)}) and because"
+        next_step = "Say in `because` why that verdict is known and accepted."
+        raise InputError(who, repr(entry), wanted, next_step)
 
 
 def stale_claims(config: pytest.Config, session: Session) -> list[str]:
@@ -123,10 +160,13 @@ def summarise(reporter: Any, lines: Sequence[str], config: pytest.Config) -> Non
     session = config.stash.get(SESSION, None)
     try:
         # The controller of pytest-xdist opens the store only now, when its workers have ended.
-        source = session.store if session else _store_of_workers(config)
-        page = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
-        source.describe_claims()
+        opened = session.store if session else _store_of_workers(config)
+        source = session.evidence if session else opened
+        page, *tables = _write_page(config, source, rows[0]["paper"], rows[0]["scale"])
+        opened.describe_claims()
         reporter.write_line(f"page: {_shown(page, config)}")
+        if tables:
+            reporter.write_line(f"tables: {_shown(tables[0], config)}")
     except KdcheckError as error:
         reporter.write_line(f"page: not written. {error}", red=True)
         config.stash[NO_PAGE] = True
@@ -141,12 +181,15 @@ def _store_of_workers(config: pytest.Config) -> Store:
     return source
 
 
-def _write_page(config: pytest.Config, source: Store, paper: str, scale: str) -> Path:
-    from kdcheck.report import build, write
+def _write_page(
+    config: pytest.Config, source: EvidenceSource, paper: str, scale: str
+) -> list[Path]:
+    """The page, and the files of the paper's tables if it has some."""
+    from kdcheck.report import build, write, write_tables
 
     page = page_of(config)
-    write(build(source.claims(paper=paper, scale=scale), source), page)
-    return page
+    record = build(source.claims(paper=paper, scale=scale), source)
+    return [*write(record, page)[:1], *write_tables(record, page)]
 
 
 def _shown(place: object, config: pytest.Config) -> str:

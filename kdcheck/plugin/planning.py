@@ -6,18 +6,21 @@ import os
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kdcheck.claims import Claim, Paper, claim_of
+from kdcheck.encoders import pair_at_hand
 from kdcheck.errors import InputError, KdcheckError
 from kdcheck.places import Places
 from kdcheck.plugin.config import (
     EXECUTOR,
     LEFT_OUT,
     SESSION,
+    execution_of,
     is_claim,
     or_usage_error,
     places_of,
@@ -26,6 +29,8 @@ from kdcheck.plugin.config import (
 from kdcheck.plugin.outcome import check_page, stale_claims
 from kdcheck.study import local
 from kdcheck.study.lock import FILE, Lock, read
+from kdcheck.study.rehearsal import rehearsal_of
+from kdcheck.study.resources import Resources
 from kdcheck.study.scale import Scale, load
 from kdcheck.study.session import Session
 from kdcheck.study.study import Planned, Study
@@ -67,7 +72,8 @@ def scale_of(config: pytest.Config, paper: Paper) -> Scale:
     if not name:
         step = "Give --scale FILE.toml; docs/guides/scales.md says what is in it."
         raise InputError(f"claims of {paper.name!r}", "no scale", "--scale", step)
-    return load(name, paper)
+    scale = load(name, paper)
+    return replace(scale, needs_cuda=False) if config.getoption("--rehearse") else scale
 
 
 def papers_of(items: Sequence[pytest.Item]) -> dict[str, Paper]:
@@ -162,12 +168,27 @@ def _make_session(
     config: pytest.Config, claims: Sequence[Claim], scale: Scale, lock: Lock
 ) -> Session:
     places = places_of(config)
+    resources = Resources(places)
+    if config.getoption("--rehearse"):
+        pair = pair_at_hand(scale.pair, places.model_dir)
+        scale = rehearsal_of(scale, pair, resources.load_task)
     is_worker = xdist_worker(config) is not None
     if not is_worker and config.getoption("--workers") != 0:
         config.stash[EXECUTOR] = _executor(config, places, scale)
     seeds = config.getoption("--seeds") or str(scale.seeds)
     first = config.getoption("--first-seed")
-    return Session(claims, scale, seeds, places, lock=lock, first_seed=first, is_worker=is_worker)
+    retry = execution_of(config) if config.getoption("--retry-failed") else ""
+    return Session(
+        claims,
+        scale,
+        seeds,
+        places,
+        lock=lock,
+        first_seed=first,
+        is_worker=is_worker,
+        retry_failed=retry,
+        resources=resources,
+    )
 
 
 def _executor(config: pytest.Config, places: Places, scale: Scale) -> local.LocalExecutor:

@@ -9,11 +9,12 @@ from typing import Any
 
 from kdcheck.evidence.board import (
     EXPLAINED,
-    EXPLORATORY,
+    HEADS,
     Row,
     Theme,
     board,
     headline,
+    mark,
     registration,
     shared,
 )
@@ -32,6 +33,10 @@ def print_board(reporter: Any, rows: Sequence[Row]) -> None:
     width = min(max(shutil.get_terminal_size((110, 24)).columns, NARROWEST), WIDEST)
     for line in _wrapped(headline(rows), width):
         reporter.write_line(line, bold=True)
+    # Each once, whichever claims rest on it: most rest on every task.
+    for text in dict.fromkeys(text for row in rows for text in row["data"]):
+        for line in _wrapped(text, width - 2, "  "):
+            reporter.write_line(line, yellow=True)
     themes = board(rows)
     for standing in dict.fromkeys(theme.standing for theme in themes):
         own = [each for each in rows if each["standing"] == standing]
@@ -46,8 +51,8 @@ def print_board(reporter: Any, rows: Sequence[Row]) -> None:
 def _print_standing(reporter: Any, standing: str, rows: Sequence[Row], width: int) -> list[str]:
     """Head of one of the two boards; the reasons that all of its claims share."""
     common = shared(rows)
-    head = "EXPLORATORY, not as registered" if standing == EXPLORATORY else registration(rows)
-    reporter.write_line(head[0].upper() + head[1:], bold=True, yellow=standing == EXPLORATORY)
+    head = HEADS.get(standing) or registration(rows)
+    reporter.write_line(head[0].upper() + head[1:], bold=True, yellow=standing in HEADS)
     for text in common:
         for line in _wrapped(text, width - 2, "  "):
             reporter.write_line(line)
@@ -71,9 +76,8 @@ def _print_row(reporter: Any, row: Row, common: Iterable[str], width: int) -> No
     reporter.write_line(first)
     for line in rest:
         reporter.write_line(margin + line)
-    standing = EXPLORATORY if row["standing"] == EXPLORATORY else ""
     reporter.write(f"{inset}")
-    reporter.write(f"{standing:{WORD_COLUMN}}", yellow=True)
+    reporter.write(f"{mark(row):{WORD_COLUMN}}", yellow=True)
     reporter.write_line(_figures(row))
     for text in _notes(row, set(common)):
         for line in _wrapped(text, width - len(margin), margin):

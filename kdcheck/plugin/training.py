@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kdcheck.evidence.network import network_kind
 from kdcheck.plugin.config import EXECUTOR, SESSION, or_usage_error, xdist_worker
 from kdcheck.study.local import LocalExecutor, cuda_devices
 from kdcheck.study.progress import Display
@@ -14,6 +15,10 @@ from kdcheck.study.work import Job, Worker, work
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
+
+
+SHOWN = 5
+"""Failed runs that are named one by one where many are."""
 
 
 def train(config: pytest.Config) -> None:
@@ -27,20 +32,38 @@ def train(config: pytest.Config) -> None:
     if worker:
         or_usage_error(session.train, as_worker(worker))
         return
-    announce(session)
+    or_usage_error(announce, session)
     executor = config.stash.get(EXECUTOR, None)
     or_usage_error(session.train, with_processes(executor) if executor else in_this_process)
+    say_what_failed(session)
 
 
 def announce(session: Session) -> None:
     """Print what is about to be done, before anything is trained."""
-    runs, missing = len(session.graph.recipes), session.missing()
+    runs, lost = len(session.graph.recipes), len(session.graph.recipes.keys() & session.lost)
+    stored = runs - session.missing() - lost
+    failed = f", {lost} that failed before" if lost else ""
     seeds = "until decided" if len(session.counts) > 1 else f"{session.counts[0]} seeds"
     print(
         f"\nkdcheck: {session.scale.name} scale, {len(session.scale.tasks)} tasks, {seeds}; "
-        f"{len(session.claims)} claims; {runs} runs ({runs - missing} in the store)"
+        f"{len(session.claims)} claims; {runs} runs ({stored} in the store{failed})"
     )
     print(f"kdcheck: {session.registration}")
+    if (kind := network_kind(session.places.work)) is not None:
+        print(
+            f"kdcheck: locks and checkpoints in {session.places.work} are on a network file system "
+            f"({kind}), where locks may hold nobody back; run pytest in a folder of a local disk"
+        )
+
+
+def say_what_failed(session: Session) -> None:
+    """Print which runs could not be trained, and how they are tried again."""
+    told = session.failures()
+    for text in told[:SHOWN]:
+        print(f"kdcheck: failed: {text}")
+    if told:
+        more = f"{len(told) - SHOWN} more; " if len(told) > SHOWN else ""
+        print(f"kdcheck: {more}claims that need them are INVALID; --retry-failed tries them again")
 
 
 def in_this_process(job: Job, store: Store) -> None:

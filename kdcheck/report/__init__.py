@@ -3,7 +3,7 @@
 from kdcheck.report.badge import badge
 from kdcheck.report.contents import build, schema, to_json
 from kdcheck.report.markdown import markdown
-from kdcheck.report.output import write
+from kdcheck.report.output import write, write_tables
 from kdcheck.report.page import html
 
-__all__ = ["badge", "build", "html", "markdown", "schema", "to_json", "write"]
+__all__ = ["badge", "build", "html", "markdown", "schema", "to_json", "write", "write_tables"]

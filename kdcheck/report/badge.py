@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kdcheck.evidence.board import EXPLORATORY, WORDS, headline
+from kdcheck.evidence.board import HEADS, WORDS, headline
 from kdcheck.report import wording
 from kdcheck.report.markup import Markup, tag
 
@@ -24,12 +24,12 @@ NAME_COLOUR = "#3a4048"
 
 
 def badge(record: Mapping[str, Any]) -> str:
-    """An SVG document: a segment for the scale and one for each word; exploratory ones come last."""
+    """An SVG document: a segment for the scale and one for each word; confirmatory ones come first."""
     parts = [(f"claims, {record['scale']}", NAME_COLOUR)]
     for standing, counts in record["counts"].items():
         found = [word for word in WORDS if counts[word]]
-        if found and standing == EXPLORATORY:
-            parts.append((EXPLORATORY, NAME_COLOUR))
+        if found and standing in HEADS:
+            parts.append((standing, NAME_COLOUR))
         parts += [(f"{counts[word]} {wording.plain_word(word)}", COLOURS[word]) for word in found]
     segments, left = [], 0.0
     for text, colour in parts:

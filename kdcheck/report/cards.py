@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kdcheck.claims import WORDINGS
-from kdcheck.evidence.board import EXPLORATORY
+from kdcheck.evidence.board import mark
 from kdcheck.report import wording
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import Markup, grid, join, tag
@@ -22,12 +22,14 @@ def badge(word: str) -> Markup:
 
 
 def marks(claim: Record) -> list[Markup]:
-    """A verdict's word, and EXPLORATORY beside it where it is."""
+    """A verdict's word, and beside it EXPLORATORY or REHEARSAL where it is."""
+    if not mark(claim):
+        return [badge(claim["word"])]
     reasons = " ".join(claim["exploratory"])
-    chip = tag("span", EXPLORATORY, class_="word standing-chip", title=reasons)
-    return (
-        [badge(claim["word"]), chip] if claim["standing"] == EXPLORATORY else [badge(claim["word"])]
-    )
+    return [
+        badge(claim["word"]),
+        tag("span", mark(claim), class_="word standing-chip", title=reasons),
+    ]
 
 
 def premises(record: Record, claim: Record) -> list[tuple[str, str, str]]:
@@ -64,9 +66,9 @@ def card(record: Record, claim: Record, common: Iterable[str]) -> Markup:
     return tag(
         "article",
         _head(claim),
-        tag("div", _findings(claim), _picture(claim), class_="body"),
+        tag("div", _findings(record, claim), _picture(claim), class_="body"),
         _family(record, claim),
-        _paper(claim),
+        _paper(record, claim),
         _own_deviations(claim, common),
         _criterion(claim),
         _runs(claim),
@@ -92,10 +94,15 @@ def _exploratory(claim: Record) -> Markup | None:
     if not claim["exploratory"]:
         return None
     items = [tag("li", text) for text in claim["exploratory"]]
-    return tag("div", tag("p", "Exploratory, since"), tag("ul", items), class_="exploratory-since")
+    return tag(
+        "div",
+        tag("p", f"{mark(claim).capitalize()}, since"),
+        tag("ul", items),
+        class_="exploratory-since",
+    )
 
 
-def _findings(claim: Record) -> Markup:
+def _findings(record: Record, claim: Record) -> Markup:
     parts: list[object] = []
     if claim["effect"] is not None:
         number = tag("span", wording.effect(claim["effect"], claim["unit"]), class_="number")
@@ -111,7 +118,8 @@ def _findings(claim: Record) -> Markup:
         f"{claim['seeds']} seeds, {wording.seconds(claim['seconds'])} of training."
     )
     parts.append(tag("p", shown, class_="quiet") if claim["seeds"] else None)
-    return tag("div", parts, _per_task(claim), class_="findings")
+    parts += [tag("p", text, class_="quiet") for text in claim["data"]]
+    return tag("div", parts, _per_task(record, claim), class_="findings")
 
 
 def _picture(claim: Record) -> Markup | None:
@@ -119,13 +127,13 @@ def _picture(claim: Record) -> Markup | None:
     return tag("figure", drawing, class_="picture") if drawing else None
 
 
-def _per_task(claim: Record) -> Markup | None:
+def _per_task(record: Record, claim: Record) -> Markup | None:
     if not claim["tasks"]:
         return None
     seeds = sorted({seed["seed"] for task in claim["tasks"] for seed in task["per_seed"]})
     rows = [
         [
-            task["name"],
+            wording.marked(record, task["name"]),
             wording.effect(task["effect"]),
             wording.interval(task["interval"]),
             *_by_seed(task, seeds),
@@ -166,11 +174,11 @@ def _relative(found: tuple[str, str, str], known: Iterable[str]) -> Markup:
     return tag("div", badge(word), " ", shown)
 
 
-def _paper(claim: Record) -> Markup | None:
+def _paper(record: Record, claim: Record) -> Markup | None:
     if not claim["paper"]:
         return None
     ours = "; ".join(
-        f"{task['name']} {wording.effect(task['effect'])}"
+        f"{wording.marked(record, task['name'])} {wording.effect(task['effect'])}"
         for task in claim["tasks"]
         if task["effect"] is not None
     )

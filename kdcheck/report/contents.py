@@ -10,17 +10,22 @@ from typing import Any
 
 import kdcheck
 from kdcheck.claims import Arm, Paper
+from kdcheck.encoders import HUB_NAMES, PACKAGED_ENCODERS
 from kdcheck.errors import InputError
-from kdcheck.evidence.board import STANDINGS, WORDS, board
+from kdcheck.evidence.board import REHEARSAL, STANDINGS, WORDS, board
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.report.claim_entry import claim_entry
+from kdcheck.report.paper_tables import paper_tables
+from kdcheck.report.reproduce import REHEARSAL_OF
 from kdcheck.report.run_summary import RunSummary, collect
 from kdcheck.report.series import Cells, curves, finals, metrics_shown
 from kdcheck.tasks.corpora import PACKAGED
+from kdcheck.tasks.glue import GLUE
+from kdcheck.verdict.words import REHEARSED
 
 COUNTED = ("steps", "train_tokens")
-FORMAT = 3
+FORMAT = 4
 """Version of the record; raised when a field changes its meaning or goes."""
 
 
@@ -53,26 +58,30 @@ one scale. Run pytest claims/ first, or name another store.
     runs = collect((digest for each in asked for digest in each.table.digests()), source)
     cells, notes = _cells(asked, runs, paper)
     themes = board(claim_entry(each, runs) for each in asked)
-    return {
+    tasks, drawn = _tasks(asked, cells), curves(cells)
+    record = {
         "format": FORMAT,
         "kdcheck": kdcheck.__version__,
         "paper": {"name": paper.name, "title": paper.title},
         "scale": scale,
-        "scale_ships": scale in paper.scale_names,
-        "tasks": _tasks(asked, cells),
+        "scale_ships": scale.removeprefix(REHEARSAL_OF) in paper.scale_names,
+        "tasks": tasks,
+        "encoders": _encoders(runs.values()),
         "seeds": sorted({seed for each in asked for seed in each.table.seeds}),
         "counts": _counts(asked),
         "claims": [dict(claim) for theme in themes for claim in theme.rows],
         "arms": [_arm(arm, tasks, paper) for arm, tasks in cells.items()],
         "metrics": metrics_shown(paper),
-        "curves": curves(cells),
+        "curves": drawn,
         "figures": _figures(paper, cells),
+        "figures_waiting": _waiting(paper, drawn, tasks),
         "finals": finals(cells, paper),
         "cost": _cost(runs.values()),
         "environment": _environment(runs.values()),
         "deviations": _distinct(d for each in asked for d in each.deviations),
         "notes": notes + _distinct(note for run in runs.values() for note in run.notes),
     }
+    return record | {"paper_tables": paper_tables(paper, record)}
 
 
 def to_json(record: Mapping[str, Any]) -> str:
@@ -143,7 +152,7 @@ def _counts(claims: Sequence[Judged]) -> dict[str, dict[str, int]]:
     return {standing: {word: found[standing, word] for word in WORDS} for standing in STANDINGS}
 
 
-def _tasks(claims: Iterable[Judged], cells: Cells) -> list[dict[str, Any]]:
+def _tasks(claims: Sequence[Judged], cells: Cells) -> list[dict[str, Any]]:
     """Its runs agree in K and in how many rows they use: both are the scale's."""
     found = {
         task: run
@@ -159,9 +168,41 @@ def _tasks(claims: Iterable[Judged], cells: Cells) -> list[dict[str, Any]]:
             "train_rows": found[name].recipe.train_rows if name in found else None,
             "test_rows": found[name].test_rows if name in found else None,
             "packaged": name in PACKAGED,
+            "on_hub": name in GLUE,
+            **_rows(name, claims, found.get(name)),
         }
         for name in names
     ]
+
+
+def _rows(task: str, claims: Sequence[Judged], run: RunSummary | None) -> dict[str, Any]:
+    """Sizes of the splits, and by mark what is not the whole of them; claims read other runs."""
+    known = [each.data[task] for each in claims if task in each.data]
+    rehearsed = {"rehearsal": REHEARSED} if any(_is_rehearsed(each) for each in claims) else {}
+    texts: dict[str, list[str]] = {}
+    for facts in known:
+        for mark, text in facts["marks"].items():
+            texts.setdefault(mark, []).append(text)
+    if not known and run is not None and run.recipe.train_rows:
+        # Of a bundle from before this was kept, the recipe alone tells.
+        texts["cut"] = [f"Each run trains on {run.recipe.train_rows:,} rows."]
+    marks = {mark: " ".join(dict.fromkeys(found)) for mark, found in texts.items()}
+    return {"rows": known[0]["rows"] if known else None, "marks": rehearsed | marks}
+
+
+def _encoders(runs: Iterable[RunSummary]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "packaged": name in PACKAGED_ENCODERS,
+            "on_hub": name in HUB_NAMES,
+        }
+        for name in sorted({run.recipe.encoder for run in runs})
+    ]
+
+
+def _is_rehearsed(judged: Judged) -> bool:
+    return judged.verdict.standing == REHEARSAL
 
 
 def _arm(arm: Arm, tasks: Mapping[str, Mapping[int, RunSummary]], paper: Paper) -> dict[str, Any]:
@@ -186,6 +227,22 @@ def _figures(paper: Paper, cells: Cells) -> list[dict[str, Any]]:
         for figure in paper.figures
         if any(arm in cells for arm in figure.needs or figure.arms)
     ]
+
+
+def _waiting(
+    paper: Paper, drawn: Sequence[Mapping[str, Any]], tasks: Sequence[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """By figure of the paper, the runs whose curves it lacks."""
+    followed = {(curve["arm"], curve["task"]) for curve in drawn}
+    return {
+        figure.name: [
+            f"{arm.key} on {task['name']}"
+            for arm in figure.arms
+            for task in tasks
+            if (arm.key, task["name"]) not in followed
+        ]
+        for figure in paper.figures
+    }
 
 
 def _cost(runs: Iterable[RunSummary]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kdcheck.report import wording
@@ -21,7 +22,23 @@ def figures(record: Record) -> list[Markup]:
     return [shown for figure in record["figures"] if (shown := _figure(figure, record)) is not None]
 
 
-def _figure(figure: Record, record: Record) -> Markup | None:
+@dataclass(frozen=True)
+class Drawn:
+    """What a figure is drawn from."""
+
+    curves: Sequence[Record]
+    """Each with its label."""
+    arms: Sequence[Record]
+    """Those with a curve, in the order of the figure."""
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """By arm, the class that gives its line its colour."""
+        return {arm["key"]: f"method {arm['colour'] or 'other'}" for arm in self.arms}
+
+
+def drawn(figure: Record, record: Record) -> Drawn:
+    """The curves that a figure shows; none, where its runs were looked at in the end alone."""
     by_key = {arm["key"]: arm for arm in record["arms"]}
     curves = [
         curve | {"label": by_key[curve["arm"]]["label"]}
@@ -29,10 +46,14 @@ def _figure(figure: Record, record: Record) -> Markup | None:
         if curve["arm"] in figure["arms"]
     ]
     followed = {curve["arm"] for curve in curves}
-    arms = [by_key[key] for key in figure["arms"] if key in followed]
-    if not curves:
+    return Drawn(curves, [by_key[key] for key in figure["arms"] if key in followed])
+
+
+def _figure(figure: Record, record: Record) -> Markup | None:
+    found = drawn(figure, record)
+    if not found.curves:
         return None
-    classes = {arm["key"]: f"method {arm['colour'] or 'other'}" for arm in arms}
+    arms, classes = found.arms, found.classes
     caption = (
         f"After {figure['name']} of the paper, on samples of test and training text. Lines are "
         "means over seeds, bands one standard deviation; each method trains for its own number of "
@@ -43,7 +64,14 @@ def _figure(figure: Record, record: Record) -> Markup | None:
         "figure",
         tag("figcaption", tag("h3", heading), tag("p", caption, class_="quiet")),
         tag("ul", [_key(arm["label"], classes[arm["key"]]) for arm in arms], class_="legend"),
-        tag("div", list(_panels(record, curves, classes)), class_="panels"),
+        tag(
+            "div",
+            [
+                tag("div", tag("h4", title), drawing, class_="panel")
+                for title, drawing in panels(record, found)
+            ],
+            class_="panels",
+        ),
         class_="curves",
     )
 
@@ -54,19 +82,17 @@ def _key(label: str, name: str) -> Markup:
     return tag("li", sample, label)
 
 
-def _panels(
-    record: Record, curves: Sequence[Record], classes: Mapping[str, str]
-) -> Iterator[Markup]:
+def panels(record: Record, found: Drawn) -> Iterator[tuple[str, Markup]]:
+    """Title and drawing of each panel: per task one on test and one on training text."""
     for task in record["tasks"]:
-        of_task = [curve for curve in curves if curve["task"] == task["name"]]
+        of_task = [curve for curve in found.curves if curve["task"] == task["name"]]
         for split, words in SPLITS.items():
             chosen = [curve for curve in of_task if curve["split"] == split]
             if not chosen:
                 continue
-            title = f"{task['name']}, {words}"
+            title = f"{wording.marked(record, task['name'])}, {words}"
             said = f"Entropy on {title}: {wording.listed([_end(curve) for curve in chosen])}"
-            drawing = _panel(chosen, classes, 1.05 * _highest(of_task), said)
-            yield tag("div", tag("h4", title), drawing, class_="panel")
+            yield title, _panel(chosen, found.classes, 1.05 * _highest(of_task), said)
 
 
 def _end(curve: Record) -> str:

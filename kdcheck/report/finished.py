@@ -46,24 +46,27 @@ def _table(
     in_paper = {name for name in names if any(cell and cell["paper"] for cell in by_task[name])}
     head: list[str] = ["method"]
     for name in names:
-        head += [name, "paper"] if name in in_paper else [name]
+        own = wording.marked(record, name)
+        head += [own, "paper"] if name in in_paper else [own]
     rows = []
     for row, arm in enumerate(arms):
         line: list[object] = [arm["label"]]
         for name in names:
             cell = by_task[name][row]
-            line.append(_ours(metric, cell))
+            line.append(_ours(metric, cell, wording.marks(record, name)))
             if name in in_paper:
                 line.append(_theirs(metric, cell))
         rows.append(line)
     return grid(title, head, rows)
 
 
-def _ours(metric: str, cell: Record | None) -> Markup | str:
+def _ours(metric: str, cell: Record | None, marks: str) -> Markup | str:
     if cell is None:
         return "–"
     each = "; ".join(f"seed {s}: {wording.figure(metric, v)}" for s, v in cell["values"].items())
-    return tag("span", wording.spread(metric, cell["mean"], cell["sd"]), title=each)
+    shown = tag("span", wording.spread(metric, cell["mean"], cell["sd"]), title=each)
+    # Without it a figure from a part of the data would stand beside the paper's as its like.
+    return tag("span", shown, tag("small", marks)) if marks and cell["paper"] else shown
 
 
 def _theirs(metric: str, cell: Record | None) -> Markup | str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kdcheck.evidence.board import EXPLAINED, EXPLORATORY, board, headline, registration, shared
+from kdcheck.evidence.board import EXPLAINED, board, heading, headline, mark, shared
 from kdcheck.report import wording
 from kdcheck.report.reproduce import commands
 
@@ -27,13 +27,14 @@ def markdown(record: Record) -> str:
         plain(f"Tasks: {tasks}{drawn}."),
         *_boards(record["claims"]),
         "## Claims",
-        *(block for claim in record["claims"] for block in _claim(claim)),
+        *(block for claim in record["claims"] for block in _claim(record, claim)),
         "## Finished models",
         "Mean ± standard deviation over seeds; the paper's figure in brackets.",
         *_finals(record),
+        *(["## Rows", bullets(wording.rows_said(record))] if wording.rows_said(record) else []),
         "## Deviations from the paper",
-        _bullets(record["deviations"]) or "None recorded.",
-        *(["## Notes of runs", _bullets(record["notes"])] if record["notes"] else []),
+        bullets(record["deviations"]) or "None recorded.",
+        *(["## Notes of runs", bullets(record["notes"])] if record["notes"] else []),
         "## Reproduce",
         *(f"{why}\n\n    {command}" for why, command in commands(record)),
     ]
@@ -46,12 +47,14 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", " ".join(safe.split()))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, all but its first column set to the right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
-def _bullets(texts: Iterable[str]) -> str:
+def bullets(texts: Iterable[str]) -> str:
+    """A list of texts, marks in them made harmless."""
     return "\n".join(f"- {plain(text)}" for text in texts)
 
 
@@ -62,21 +65,15 @@ def _boards(claims: Sequence[Record]) -> Iterator[str]:
         own = [theme for theme in themes if theme.standing == standing]
         rows = [row for theme in own for row in theme.rows]
         common = shared(rows)
-        yield f"## {plain(_head(standing, rows))}"
+        yield f"## {plain(heading(standing, rows))}"
         if common:
-            yield _bullets(common)
+            yield bullets(common)
         for theme in own:
             yield f"### {plain(theme.name or 'Without a theme')}"
             yield _verdicts(theme.rows)
-            notes = _bullets(text for row in theme.rows for text in _notes(row, common))
+            notes = bullets(text for row in theme.rows for text in _notes(row, common))
             if notes:
                 yield notes
-
-
-def _head(standing: str, rows: Sequence[Record]) -> str:
-    if standing == EXPLORATORY:
-        return "Exploratory: not as registered"
-    return registration(rows).capitalize()
 
 
 def _verdicts(claims: Iterable[Record]) -> str:
@@ -93,37 +90,36 @@ def _verdicts(claims: Iterable[Record]) -> str:
         )
         for claim in claims
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _word(claim: Record) -> str:
-    standing = f" {EXPLORATORY}" if claim["standing"] == EXPLORATORY else ""
-    return f"{wording.SIGNS[claim['word']]} {plain(claim['word'])}{standing}"
+    return f"{wording.SIGNS[claim['word']]} {plain(claim['word'])} {mark(claim)}".rstrip()
 
 
 def _notes(claim: Record, common: Iterable[str]) -> list[str]:
     notes = [claim["reason"]] if claim["word"] in EXPLAINED else []
     beside = [each for each in claim["rests_on"] if each != claim["under"]]
     notes += [f"Rests on {wording.listed(beside)}."] if beside else []
-    notes += [f"{EXPLORATORY}: {text}" for text in claim["exploratory"] if text not in common]
+    notes += [f"{mark(claim)}: {text}" for text in claim["exploratory"] if text not in common]
     return [f"{claim['id']}: {text}" for text in notes]
 
 
-def _claim(claim: Record) -> list[str]:
-    standing = f", {EXPLORATORY}" if claim["standing"] == EXPLORATORY else ""
+def _claim(record: Record, claim: Record) -> list[str]:
+    standing = f", {mark(claim)}" if mark(claim) else ""
     verdict = (
         f"**{plain(claim['word'])}{standing}** ({plain(claim['id'])}; {plain(claim['where'])}). "
         f"{plain(claim['reason'])}"
     )
     lines = [f"### {plain(claim['says'])}", verdict]
     if claim["exploratory"]:
-        lines.append(_bullets(claim["exploratory"]))
+        lines.append(bullets(claim["exploratory"]))
     if claim["rests_on"]:
         lines.append(plain(f"Rests on {wording.listed(claim['rests_on'])}."))
     if claim["tasks"]:
         rows = [
             (
-                plain(task["name"]),
+                plain(wording.marked(record, task["name"])),
                 wording.effect(task["effect"]),
                 plain(wording.interval(task["interval"])),
                 " ".join(wording.effect(seed["effect"]) for seed in task["per_seed"]),
@@ -131,7 +127,7 @@ def _claim(claim: Record) -> list[str]:
             for task in claim["tasks"]
         ]
         unit = f"effect, {plain(claim['unit'])}" if claim["unit"] else "effect"
-        lines.append(_table(("task", unit, "95 % interval", "by seed"), rows))
+        lines.append(table(("task", unit, "95 % interval", "by seed"), rows))
     criterion = f"Must show: {wording.criterion(claim)}, because {claim['because']}."
     lines.append(plain(criterion))
     if claim["paper"]:
@@ -147,16 +143,24 @@ def _finals(record: Record) -> list[str]:
         rows = [
             (
                 f"{plain(arm['label'])} ({arm['size']})",
-                *(_final(metric, cells.get((arm["key"], name, metric))) for name in names),
+                *(
+                    _final(
+                        metric, cells.get((arm["key"], name, metric)), wording.marks(record, name)
+                    )
+                    for name in names
+                ),
             )
             for arm in record["arms"]
         ]
-        blocks.append(_table((f"test {wording.metric(metric)}", *map(plain, names)), rows))
+        blocks.append(table((f"test {wording.metric(metric)}", *map(plain, names)), rows))
     return blocks
 
 
-def _final(metric: str, cell: Record | None) -> str:
+def _final(metric: str, cell: Record | None, marks: str) -> str:
     if cell is None:
         return "–"
-    paper = f" ({plain(cell['paper']['printed'])})" if cell["paper"] else ""
-    return wording.spread(metric, cell["mean"], cell["sd"]) + paper
+    shown = wording.spread(metric, cell["mean"], cell["sd"])
+    if not cell["paper"]:
+        return shown
+    mark = f" {plain(f'[{marks}]')}" if marks else ""
+    return f"{shown}{mark} ({plain(cell['paper']['printed'])})"

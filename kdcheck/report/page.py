@@ -9,6 +9,7 @@ from typing import Any
 from kdcheck.evidence.board import (
     CONFIRMATORY,
     EXPLORATORY,
+    REHEARSAL,
     WORDS,
     headline,
 )
@@ -50,7 +51,8 @@ def html(record: Record) -> str:
     >>> counts = {"CONFIRMATORY": dict.fromkeys(Word, 0)}
     >>> record = dict.fromkeys(schema()["required"], []) | {
     ...     "scale": "mini", "counts": counts, "paper": {"name": "own", "title": "T"},
-    ...     "tasks": [{"name": "a", "classes": 2, "train_rows": None, "test_rows": 9, "packaged": True}],
+    ...     "tasks": [{"name": "a", "classes": 2, "train_rows": None, "test_rows": 9, "packaged": True,
+    ...                "on_hub": False, "rows": None, "marks": {}}],
     ...     "seeds": [0],
     ...     "cost": {"runs": 1, "seconds": 2.5, "steps": 3, "train_tokens": 4}, "environment": {}}
     >>> "<title>kdcheck: 0 of 0 claims decided, EXPLORATORY at mini scale</title>" in html(record)
@@ -106,8 +108,11 @@ def _masthead(record: Record) -> Markup:
 def _learned(record: Record) -> tuple[str, str]:
     """What was learned, in a heading, and the rest of that sentence."""
     decided, _, rest = headline(record["claims"]).partition(" decided")
-    exploratory = "" if any(record["counts"][CONFIRMATORY].values()) else f", {EXPLORATORY}"
-    return f"{decided} decided{exploratory}", rest.lstrip(":; ")
+    counts = record["counts"]
+    rehearsed = any(counts.get(REHEARSAL, {}).values())
+    other = REHEARSAL if rehearsed else EXPLORATORY
+    standing = "" if any(counts[CONFIRMATORY].values()) else f", {other}"
+    return f"{decided} decided{standing}", rest.lstrip(":; ")
 
 
 def _proportions(record: Record) -> list[Markup]:
@@ -215,8 +220,10 @@ def _deviations(record: Record) -> Markup:
     items = [tag("li", text) for text in record["deviations"]]
     listed = tag("ul", items) if items else tag("p", "None recorded.")
     notes = [tag("li", text) for text in record["notes"]]
+    rows = [tag("li", text) for text in wording.rows_said(record)]
     return _section(
-        "deviations", listed, tag("h3", "Notes of runs") if notes else None,
+        "deviations", listed, tag("h3", "Rows") if rows else None,
+        tag("ul", rows) if rows else None, tag("h3", "Notes of runs") if notes else None,
         tag("ul", notes) if notes else None, lead=lead,
     )  # fmt: skip
 

@@ -47,14 +47,14 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSumm
     """The runs of these digests, by digest, and their teachers as far as the source has them."""
     held = cache(source.digests)  # all teachers are nearly always among those asked for
     runs: dict[str, RunSummary] = {}
-    waiting = sorted(set(digests))
+    known = set(digests)
+    waiting = sorted(known)
     while waiting:
         digest = waiting.pop()
-        if digest in runs:
-            continue
         runs[digest] = _summary_of(source.get(digest))
         teacher = runs[digest].recipe.teacher
-        if teacher is not None and teacher.digest not in runs and teacher.digest in held():
+        if teacher is not None and teacher.digest not in known and teacher.digest in held():
+            known.add(teacher.digest)
             waiting.append(teacher.digest)
     return runs
 

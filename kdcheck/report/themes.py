@@ -7,11 +7,10 @@ from typing import Any
 
 from kdcheck.evidence.board import (
     EXPLAINED,
-    EXPLORATORY,
     Theme,
     board,
     decided,
-    registration,
+    heading,
     shared,
 )
 from kdcheck.report import wording
@@ -34,12 +33,15 @@ def boards(record: Record) -> list[Markup]:
 def _board(record: Record, standing: str, themes: Sequence[Theme]) -> Markup:
     rows = [row for theme in themes for row in theme.rows]
     common = shared(rows)
-    head = f"{standing.capitalize()}: not as registered"
-    if standing != EXPLORATORY:
-        head = registration(rows).capitalize()
     reasons = tag("ul", [tag("li", text) for text in common]) if common else None
     shown = [_theme(record, theme, common) for theme in themes]
-    return tag("div", tag("h3", head), reasons, shown, class_=f"standing {standing.lower()}")
+    return tag(
+        "div",
+        tag("h3", heading(standing, rows)),
+        reasons,
+        shown,
+        class_=f"standing {standing.lower()}",
+    )
 
 
 def _theme(record: Record, theme: Theme, common: Sequence[str]) -> Markup:

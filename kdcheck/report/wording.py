@@ -38,6 +38,8 @@ MEANINGS: Mapping[str, str] = {
 STANDING_MEANINGS: Mapping[str, str] = {
     "CONFIRMATORY": "Claim, margin, settings, data and seeds are those of the lock, which was written "
     "before the first run; the whole registered family was judged, and the error rates hold.",
+    "REHEARSAL": "A try of the machinery on a few rows, with the encoders at hand. Whatever its word, it is no "
+    "evidence: neither for the claim nor against it.",
     "EXPLORATORY": "Something differs from what was registered, as is said beside the word. It may be "
     "true; the error rates are not promised.",
 }
@@ -98,6 +100,27 @@ def task(found: Mapping[str, Any]) -> str:
     if found["test_rows"]:
         parts.append(f"{found['test_rows']:,} to test")
     return f"{found['name']} ({', '.join(parts)})"
+
+
+def marks(record: Mapping[str, Any], task: str) -> str:
+    """What a figure on a task must not be read without, as ``subset, cut``; empty for whole data."""
+    found = (each["marks"] for each in record["tasks"] if each["name"] == task)
+    return ", ".join(next(found, ()))
+
+
+def marked(record: Mapping[str, Any], task: str) -> str:
+    """A task's name with its marks."""
+    found = marks(record, task)
+    return f"{task} [{found}]" if found else task
+
+
+def rows_said(record: Mapping[str, Any]) -> list[str]:
+    """What the marks of each task mean, a sentence each."""
+    return [
+        f"{task['name']}, {mark}: {text}"
+        for task in record["tasks"]
+        for mark, text in task["marks"].items()
+    ]
 
 
 def rows_are_drawn(record: Mapping[str, Any]) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kdcheck import metrics
-from kdcheck.errors import EvidenceError
+from kdcheck.errors import EvidenceError, InputError
 from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.recipe import Recipe
 from kdcheck.study.lock import Section, labels_digest
@@ -28,11 +28,11 @@ def check_metrics(evidence: Evidence) -> None:
     """Refuse evidence with a metric, at any point, that its logits there do not give.
 
     Raises:
-        EvidenceError: one that differs; the message names it.
+        EvidenceError: one that differs, or logits or labels that are none; the message names it.
     """
     for point in evidence.points:
         for split, part in point.predictions.items():
-            for name, again in metrics.summary(part.logits_NK, part.labels_N).items():
+            for name, again in _summary(evidence, split, part).items():
                 stored = point.values.get(f"{split}/{name}", again)
                 if not close(stored, again):
                     raise EvidenceError(
@@ -41,6 +41,14 @@ def check_metrics(evidence: Evidence) -> None:
                         "the same",
                         "The evidence was altered after training; train that run again.",
                     )
+
+
+def _summary(evidence: Evidence, split: str, part: Predictions) -> Mapping[str, float]:
+    try:
+        return metrics.summary(part.logits_NK, part.labels_N)
+    except InputError as error:
+        who = f"run {evidence.recipe.digest[:8]}, {split}, {error.who}"
+        raise EvidenceError(who, error.got, error.wanted, error.next_step) from error
 
 
 class Examiner:

@@ -44,7 +44,7 @@ def measure(
 
     Args:
         contrast: of a claim.
-        table: which run is which arm.
+        table: which run is which arm, and which could not be trained.
         readings: of those runs.
         may_collapse: methods that are bad on purpose: that their runs, and their students', are no
             classifiers is what was measured and no fault.
@@ -65,23 +65,20 @@ def _effects_on(
     readings: Readings,
     may_collapse: Collection[str],
 ) -> TaskEffects:
+    arms = contrast.arms()
+    seeds = tuple(s for s in table.seeds if all(table.has(arm, task, s) for arm in arms))
     values = {
-        reading: [
-            readings.value(reading, table.digest(reading.arm, task, seed)) for seed in table.seeds
-        ]
+        reading: [readings.value(reading, table.digest(reading.arm, task, seed)) for seed in seeds]
         for reading in sorted(contrast.readings(), key=lambda reading: reading.text)
     }
-    by_seed = [{r: seen[at] for r, seen in values.items()} for at in range(len(table.seeds))]
+    by_seed = [{r: seen[at] for r, seen in values.items()} for at in range(len(seeds))]
     effects = [contrast.value(at_seed.__getitem__) for at_seed in by_seed]
     # A reading that no seed changes would look like a seed that was ignored.
     seeded = {r: values[r] for r in values if METRICS[r.metric].seeded}
-    runs = {
-        arm.key: tuple(table.digest(arm, task, seed) for seed in table.seeds)
-        for arm in contrast.arms()
-    }
-    some_run = next(iter(runs.values()), ("",))[0]
+    runs = {arm.key: tuple(table.digest(arm, task, seed) for seed in seeds) for arm in arms}
+    some_run = next((digest for digests in runs.values() for digest in digests), "")
     return TaskEffects(
-        seeds=table.seeds,
+        seeds=seeds,
         effects=tuple(map(float, effects)),
         arms={r.text: tuple(map(_number, seen)) for r, seen in seeded.items()},
         curves={
@@ -94,10 +91,13 @@ def _effects_on(
             for r, seen in values.items()
             if r not in seeded and r.point != "every"
         },
-        limits={r.text: _limits(r, readings.classes(some_run)) for r in seeded},
+        limits={r.text: _limits(r, readings.classes(some_run)) for r in seeded if some_run},
         runs=runs,
         data=readings.data(some_run) if some_run else "",
         degenerate_runs=_degenerate(contrast, table, task, readings, may_collapse),
+        failed_runs=tuple(
+            str(each) for each in table.missing if each.task == task and each.arm in arms
+        ),
     )
 
 
@@ -124,6 +124,7 @@ def _degenerate(
             for arm in contrast.arms()
             if not _may_collapse(arm, may_collapse)
             for seed in table.seeds
+            if table.has(arm, task, seed)
             if readings.is_degenerate(table.digest(arm, task, seed))
         )
     )

@@ -12,8 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from kdcheck.errors import TrainingError
+from kdcheck.study.cores import cores
 from kdcheck.study.progress import Display
-from kdcheck.study.work import Job
+from kdcheck.study.stopping import GRACE_SECONDS
+from kdcheck.study.work import DIED, Job, status_file
 
 LOOK_SECONDS = 0.5
 """Between two looks at the workers."""
@@ -36,30 +38,39 @@ class LocalExecutor:
     """Worker processes on this machine; each takes the next runnable recipe.
 
     They may be started before their job is known: what they import takes seconds. By default there
-    are as many as CUDA devices have room for, or else one per core over the threads that a recipe uses.
+    are as many as CUDA devices have room for, or else one per core over the threads that a recipe
+    uses. They end with this process, however it ends. One that dies while it trains is replaced: the
+    store counts how many died of a recipe, and gives it up in the end.
     """
 
     def __init__(self, folder: Path, workers: int | None = None) -> None:
         """Where locks, logs and the job are kept, and how many processes there are to be."""
         self._folder, self._workers = folder, workers
         self._processes: list[subprocess.Popen[str]] = []
+        self._names: list[str] = []
+        self._devices: list[list[str]] = []
 
     def count(self, threads: int) -> int:
         """Number of processes for recipes that use so many threads each."""
         if self._workers is not None:
             return self._workers
-        return len(cuda_devices()) or max(1, (os.cpu_count() or 1) // threads)
+        return len(cuda_devices()) or max(1, cores() // threads)
 
     def start(self, threads: int) -> None:
         """Start the processes, which wait for their job; :meth:`close` ends them."""
         (self._folder / "workers").mkdir(parents=True, exist_ok=True)
-        devices = cuda_devices()
-        for index in range(self.count(threads)):
-            device = [devices[index % len(devices)]] if devices else []
-            self._processes.append(_worker(_log(self._folder, index), f"w{index}", device))
+        devices, count = cuda_devices(), self.count(threads)
+        self._names = [f"w{index}" for index in range(count)]
+        self._devices = [[devices[i % len(devices)]] if devices else [] for i in range(count)]
+        for name, device in zip(self._names, self._devices, strict=True):
+            self._processes.append(_worker(_log(self._folder, name), name, device))
 
     def run(self, job: Job, display: Display) -> None:
-        """Hand the job to the workers and wait; if one fails, the others are stopped."""
+        """Hand the job to the workers and wait; if one cannot work, the others are stopped.
+
+        Raises:
+            TrainingError: a worker ended with an error that is no recipe's fault, or died of none.
+        """
         if not self._processes:
             self.start(max((order.recipe.threads for order in job.orders), default=1))
         for old in self._folder.glob("workers/*.json"):
@@ -68,25 +79,32 @@ class LocalExecutor:
         try:
             for process in self._processes:
                 _tell(process, path)
-            while alive := [process for process in self._processes if process.poll() is None]:
+            while unfinished := [each for each in self._processes if each.poll() != 0]:
                 display.update()
-                self._raise_if_failed()
+                self._replace_the_dead(path)
                 with suppress(subprocess.TimeoutExpired):
-                    alive[-1].wait(LOOK_SECONDS)
-            self._raise_if_failed()
+                    unfinished[-1].wait(LOOK_SECONDS)
             display.update()
         finally:
             self.close()
 
-    def _raise_if_failed(self) -> None:
+    def _replace_the_dead(self, job: Path) -> None:
+        """Put another worker in the place of each that died while it trained."""
         for index, process in enumerate(self._processes):
-            if process.poll() not in (None, 0):
-                log = _log(self._folder, index)
-                last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
-                got = f"exit code {process.returncode}: {' '.join(last) or 'no message'}"
-                step = f"The whole log is {log}; what is finished is kept, so start again after "
-                step += "mending."
-                raise TrainingError(f"worker w{index}", got, "every recipe trained", step)
+            code = process.poll()
+            if code in (None, 0):
+                continue
+            name = self._names[index]
+            log = _log(self._folder, name)
+            if not (_is_death(code) and status_file(self._folder, name).exists()):
+                raise _cannot_work(name, code, log)
+            print(f"\nkdcheck: worker {name} died while it trained ({_how(code)}, log {log})")
+            process.communicate()  # closes its pipe
+            base, _, number = name.partition(".")
+            self._names[index] = f"{base}.{int(number or 0) + 1}"
+            log = _log(self._folder, self._names[index])
+            self._processes[index] = _worker(log, self._names[index], self._devices[index])
+            _tell(self._processes[index], job)
 
     def _write(self, job: Job) -> Path:
         """The job as a file of its own: a session beside this one may share the folder."""
@@ -103,12 +121,32 @@ class LocalExecutor:
         """Stop whatever still runs; it resumes from its checkpoints another time."""
         for process in self._processes:
             process.terminate()
-        for index, process in enumerate(self._processes):
-            process.communicate()  # closes the pipe too
-            log = _log(self._folder, index)
+        for name, process in zip(self._names, self._processes, strict=True):
+            try:
+                process.communicate(timeout=GRACE_SECONDS)  # closes the pipe too
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+            log = _log(self._folder, name)
             if log.exists() and not log.stat().st_size:
                 log.unlink()
-        self._processes = []
+        self._processes, self._names = [], []
+
+
+def _is_death(code: int) -> bool:
+    """Whether a process ended in the middle of its work: by a signal, or by an error of no kind of ours."""
+    return code < 0 or code == DIED
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _cannot_work(name: str, code: int, log: Path) -> TrainingError:
+    last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
+    got = f"{_how(code)}: {' '.join(last) or 'no message'}"
+    step = f"The whole log is {log}; what is finished is kept, so start again after mending."
+    return TrainingError(f"worker {name}", got, "every recipe trained", step)
 
 
 @cache
@@ -131,9 +169,9 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(names[place] for place in sorted(range(len(names)), key=turns.__getitem__))
 
 
-def _log(folder: Path, index: int) -> Path:
+def _log(folder: Path, name: str) -> Path:
     """Log of a worker: not that of a session beside this one, which has such workers too."""
-    return folder / "workers" / f"w{index}-{os.getpid()}.log"
+    return folder / "workers" / f"{name}-{os.getpid()}.log"
 
 
 def _worker(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Collection
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+SAID = b"kdcheck: "
+"""How a line begins that is meant for the user, in the log of a worker."""
 LINE_EVERY = 0.1
 """Share of the runs after which a line is printed where there is no terminal."""
 
@@ -37,6 +40,7 @@ class Display:
         self._stream = stream or sys.stdout
         self._started, self._last_line = time.monotonic(), -1
         self._bar: Progress | None = None
+        self._read: dict[Path, int] = {}
 
     def __enter__(self) -> Self:
         if self._stream.isatty():
@@ -50,18 +54,19 @@ class Display:
 
     def update(self) -> None:
         """Show the present state; cheap enough to be called several times a second."""
+        self._pass_on()
         statuses = self._statuses()
         trained = self._wanted & {digest for status in statuses for digest in status["trained"]}
         done, total = len(self._before | trained), len(self._wanted)
         if self._bar is not None:
-            running = [
-                status["step"] / status["total"]
-                for status in statuses
-                if status["step"] < status["total"] and status["digest"] in self._wanted
-            ]
-            self._bar.update(
-                self._bar.task_ids[0], completed=done + sum(running), running=len(running)
-            )
+            # By digest: one that was taken up from a worker that died is not counted twice.
+            running = {
+                status["digest"]: status["step"] / status["total"]
+                for status in sorted(statuses, key=lambda each: float(each["step"]))
+                if status["step"] < status["total"] and status["digest"] in self._wanted - trained
+            }
+            part = sum(running.values())
+            self._bar.update(self._bar.task_ids[0], completed=done + part, running=len(running))
             return
         step = int(done / max(total, 1) / LINE_EVERY)
         if step > self._last_line:
@@ -69,6 +74,20 @@ class Display:
             elapsed = time.monotonic() - self._started
             text = f"training  {done}/{total}  {clock(elapsed)}{self._to_go(done, elapsed)}"
             print(text, file=self._stream, flush=True)
+
+    def _pass_on(self) -> None:
+        """Print what workers say to the user: their output is a log that nobody watches."""
+        for log in self._folder.glob(f"workers/*-{os.getpid()}.log"):
+            with log.open("rb") as file:
+                file.seek(self._read.get(log, 0))
+                lines = file.readlines()
+            whole = [line for line in lines if line.endswith(b"\n")]
+            self._read[log] = self._read.get(log, 0) + sum(map(len, whole))
+            for line in whole:
+                if line.startswith(SAID):
+                    name = log.name.partition("-")[0]
+                    text = line.removeprefix(SAID).decode(errors="replace").rstrip()
+                    print(f"kdcheck: worker {name}: {text}", file=self._stream, flush=True)
 
     def _to_go(self, done: int, elapsed: float) -> str:
         here = done - len(self._before)

@@ -52,6 +52,14 @@ class Readings:
         one_class = np.bincount(predicted_N).max() >= DEGENERATE_SHARE * examples
         return bool(one_class or (predicted_N == test.labels_N).mean() < 1 / classes)
 
+    def truncated(self, digest: str) -> int:
+        """How many texts of a run were longer than it reads; 0 where that was not kept."""
+        return int(self._run(digest).cost.get("truncated_texts", 0))
+
+    def max_length(self, digest: str) -> int:
+        """The most tokens that a run reads of a text."""
+        return self._run(digest).recipe.max_length
+
     def classes(self, digest: str) -> int:
         """K, of the task that a run was trained on."""
         return int(self._run(digest).final.predictions["test"].logits_NK.shape[1])

@@ -26,6 +26,7 @@ from kdcheck.study.readings import Readings
 from kdcheck.study.slots import Slots, missing
 from kdcheck.study.standing import Standing, judge_under
 from kdcheck.verdict import Criterion, Measured, Verdict
+from kdcheck.verdict.words import REHEARSED
 
 NEXT_STEP = "It was altered, or another version of kdcheck wrote it; judge again: pytest claims/."
 NOT_ITS_RUNS = "Its runs are not those that its study asks for."
@@ -133,11 +134,14 @@ class _Family:
 
     def _differences(self, stored: Judged, again: Verdict) -> Iterator[str]:
         yield from self._held.said
+        if REHEARSED in again.exploratory:
+            yield "a rehearsal, which is evidence of nothing"
         if self._held.scale not in (None, stored.scale) and not self._reasons(stored):
             yield f"at the scale {stored.scale!r}, which the file calls {self._held.scale!r}"
         yield from with_itself(stored, self._criterion(stored))
         yield from self._misfiled[id(stored)]
         for digest in stored.table.digests():
+            self._evidence(digest)  # where a run beside it failed, nothing has read it so far
             yield from self._faults[digest]
         told = list(with_verdict(stored.verdict, again))
         if told and (gone := self._replaced_since(stored)):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kdcheck.errors import InputError, RecipeError
+from kdcheck.errors import EncoderError, InputError, RecipeError
 from kdcheck.places import Places
 from kdcheck.recipe import Recipe, Rows
 from kdcheck.tasks import Task, load_task
@@ -14,7 +14,12 @@ from kdcheck.tasks import Task, load_task
 if TYPE_CHECKING:
     from kdcheck.encoders import Encoder, Tokenized
     from kdcheck.engine.inputs import Inputs
+    from kdcheck.study.graph import Digests
     from kdcheck.study.scale import Scale
+
+
+FEW = 100
+"""Of a split this many times as large as what is drawn only that is tokenised: few seeds draw as often."""
 
 
 class Resources:
@@ -57,6 +62,11 @@ class Resources:
         )
 
     def _cut_inputs(self, encoder: str, max_length: int, task: str, rows: Rows) -> Inputs:
+        from kdcheck.engine.inputs import prepare_cut
+
+        whole = self.load_task(task)
+        if rows.train is not None and rows.train * FEW < len(whole.train):
+            return prepare_cut(whole, self.load_encoder(encoder), max_length, rows)
         return self._whole(encoder, max_length, task).cut(rows)
 
     def _prepare_whole(self, encoder_name: str, max_length: int, task: str) -> Inputs:
@@ -70,6 +80,25 @@ class Resources:
         return whole
 
 
+def encoders_of(scale: Scale) -> dict[str, str]:
+    """The names of a scale's larger and smaller encoder.
+
+    Raises:
+        InputError: a pair that is not known.
+    """
+    from kdcheck.encoders import PAIRS
+
+    pair = PAIRS.get(scale.pair) if isinstance(scale.pair, str) else scale.pair
+    if pair is None:
+        raise InputError(
+            f"scale {scale.name!r}",
+            f"the pair {scale.pair!r}",
+            f"one of {', '.join(PAIRS)}, or a list of two encoders, the larger one first",
+            'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
+        )
+    return dict(zip(("larger", "smaller"), pair, strict=True))
+
+
 class ScaleDigests:
     """Digests of what a scale names, for building its graph of recipes.
 
@@ -80,20 +109,24 @@ class ScaleDigests:
     """
 
     def __init__(self, scale: Scale, resources: Resources) -> None:
-        from kdcheck.encoders import PAIRS, check_pair
+        from kdcheck.encoders import check_pair
 
         self._scale, self._resources = scale, resources
-        pair = PAIRS.get(scale.pair) if isinstance(scale.pair, str) else scale.pair
-        if pair is None:
-            raise InputError(
-                f"scale {scale.name!r}",
-                f"the pair {scale.pair!r}",
-                f"one of {', '.join(PAIRS)}, or a list of two encoders, the larger one first",
-                'Encoders of --model-dir are named as in pair = ["my-bert", "my-small-bert"].',
-            )
-        self._names = dict(zip(("larger", "smaller"), pair, strict=True))
-        self.notes = check_pair(*map(resources.load_encoder, pair))
-        """What differs between the two encoders and is allowed to."""
+        self._names = encoders_of(scale)
+        larger, smaller = map(resources.load_encoder, self._names.values())
+        if larger.digest == smaller.digest:
+            got = f"one model for both sizes, {larger.name} and {smaller.name}"
+            step = "Name two encoders in pair; a copy under another name is the same model."
+            raise InputError(f"scale {scale.name!r}, pair", got, "a larger and a smaller one", step)
+        self.notes = check_pair(larger, smaller)
+        """What differs between the two encoders and is allowed to, and which files are unpinned."""
+        doubts = [larger.unpinned, smaller.unpinned]
+        doubts += [resources.load_task(task).origin.unpinned for task in scale.tasks]
+        self.notes += filter(None, doubts)
+
+    def whole(self, name: str) -> Task:
+        """A task before the scale cuts it."""
+        return self._resources.load_task(name)
 
     def task(self, name: str) -> str:
         """Content digest of a whole task, which must have the rows that the scale cuts it to."""
@@ -112,3 +145,26 @@ class ScaleDigests:
     def encoder_name(self, size: str) -> str:
         """Name of the pair's larger or smaller encoder."""
         return self._names[size]
+
+
+def check_unchanged(digests: Digests, stored: Mapping[str, Collection[str]]) -> None:
+    """Refuse an encoder that is not what the trainings of a store began with, under the same name.
+
+    Args:
+        digests: of the encoders at hand.
+        stored: by name, digests of those that something in the store was trained from.
+
+    Raises:
+        EncoderError: its weights, tokenizer or configuration have changed since.
+    """
+    for size in ("larger", "smaller"):
+        name, found = digests.encoder_name(size), digests.encoder(size)
+        known = sorted(stored.get(name, ()))
+        if known and found not in known:
+            raise EncoderError(
+                f"encoder {name!r}",
+                f"files with the content {found[:8]}",
+                f"{' or '.join(each[:8] for each in known)}, which the store was trained from",
+                "A file of it has changed: put the old one back. To study the new one give it another "
+                "name, or start a new store with --store; nothing was trained.",
+            )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdcheck.border import read_toml
 from kdcheck.claims import OWN, SIZES, Arm, Paper
 from kdcheck.errors import InputError
 from kdcheck.recipe import Recipe
@@ -22,6 +22,8 @@ DECIDED_ELSEWHERE = {
     "engine_version",
 }  # fmt: skip
 TRAINING_FIELDS = {f.name for f in dataclasses.fields(Recipe)} - DECIDED_ELSEWHERE
+MOST_SEEDS = 1000
+"""Seeds from there up are for tuning."""
 TEXTS = ("tasks", "deviations", "may_collapse")
 """Fields that are lists of texts."""
 BUDGET_FIELDS = ("learning_rate", "epochs")
@@ -53,6 +55,8 @@ class Scale:
     """Whether it runs on CUDA alone."""
     may_collapse: tuple[str, ...] = ()
     """Methods made bad on purpose: that a run of one, or of its student, collapses is no fault."""
+    rehearsal: bool = False
+    """Whether it only tries the machinery; no file says so, :func:`kdcheck.study.rehearsal.rehearsal_of` does."""
 
     def content(self, arms: Iterable[Arm]) -> dict[str, Any]:
         """What decides the runs of some arms besides data, encoders and seeds, as JSON values.
@@ -72,6 +76,7 @@ class Scale:
         content: dict[str, Any] = {"training": defaults | dict(self.training), "methods": methods}
         content |= {"may_collapse": sorted(set(self.may_collapse) & methods.keys())}
         content |= {"rows": {task: self.rows[task] for task in self.tasks if task in self.rows}}
+        content |= {"rehearsal": True} if self.rehearsal else {}
         # A copy, and lists where a test may have given tuples: as the file of a lock gives them back.
         plain: dict[str, Any] = json.loads(json.dumps(content))
         return plain
@@ -126,9 +131,10 @@ def load(name_or_path: str, paper: Paper = OWN) -> Scale:
         )
         raise InputError("scale", repr(name_or_path), wanted, step)
     try:
-        return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+        values = read_toml(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"scale {name_or_path!r}", str(error), "TOML", NEXT_STEP) from error
+    return _checked(values)
 
 
 def shipped_names(paper: Paper) -> list[str]:
@@ -140,7 +146,7 @@ def _checked(values: dict[str, Any]) -> Scale:
     who = f"scale {values.get('name')!r}"
     _check_kinds(who, values)
     tasks, methods = values.get("tasks", []), _methods(values)
-    known = {f.name for f in dataclasses.fields(Scale)}
+    known = {f.name for f in dataclasses.fields(Scale)} - {"rehearsal"}
     required = {"name", "pair", "tasks", "seeds", "training", "methods"}
     strange = {place for place, size, own in methods if size not in SIZES or "objective" not in own}
     # Tables for tasks that the scale does not have would have no effect.
@@ -169,7 +175,8 @@ def _checked(values: dict[str, Any]) -> Scale:
         ),
     ):
         if wrong:
-            raise InputError(who, ", ".join(sorted(wrong)), wanted, NEXT_STEP)
+            got = ", ".join(name or repr(name) for name in sorted(wrong))
+            raise InputError(who, got, wanted, NEXT_STEP)
     lists = {name: tuple(values.get(name, ())) for name in TEXTS}
     pair = values["pair"]
     return Scale(**values | lists | {"pair": pair if isinstance(pair, str) else tuple(pair)})
@@ -227,12 +234,15 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "pair": (
         "the name of a pair, or a list of two encoders, the larger one first",
-        lambda value: _is_text(value) or (_are_texts(value) and len(value) == 2),
+        lambda value: _is_text(value) or (_are_texts(value) and len(set(value)) == len(value) == 2),
     ),
     "tasks": ("a list of at least one name", lambda value: _are_texts(value) and bool(value)),
     "deviations": ("a list of texts", _are_texts),
     "may_collapse": ("a list of methods", _are_texts),
-    "seeds": ("a whole number", lambda value: type(value) is int),
+    "seeds": (
+        f"a whole number from 1 to {MOST_SEEDS}",
+        lambda value: type(value) is int and 1 <= value <= MOST_SEEDS,
+    ),
     "first_seed": (
         "a whole number from 0 up",
         lambda value: type(value) is int and value >= 0,

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdcheck.claims import Claim
-from kdcheck.errors import ClaimError, InputError
+from kdcheck.errors import ClaimError
+from kdcheck.evidence.failure import why_lost
 from kdcheck.evidence.judged import Judged, RunTable
+from kdcheck.evidence.source import ReadOnce
 from kdcheck.places import Places
+from kdcheck.recipe import Recipe
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
+from kdcheck.study.marks import facts_of_rows
 from kdcheck.study.readings import Readings
-from kdcheck.study.resources import Resources, ScaleDigests
+from kdcheck.study.resources import Resources, ScaleDigests, check_unchanged
 from kdcheck.study.scale import Scale
+from kdcheck.study.seeds import seed_counts
 from kdcheck.study.standing import NO_LOCK, Standing, judge_under
 from kdcheck.study.work import Job
 from kdcheck.verdict import Criterion, Measured, Plan, Verdict, Word
 from kdcheck.verdict.guards import IdenticalDifferences, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
 
-UNTIL_DECIDED = "until-decided"
 Train = Callable[[Job, "Store"], None]
 FAILED = (Word.REFUTED, Word.EQUIVALENT, Word.INVALID)
 """Words of a premise after which more seeds do not make testable what rests on it."""
@@ -47,6 +52,8 @@ class Session:
         lock: what is registered; verdicts on anything else are exploratory.
         first_seed: where the seeds begin, instead of where the scale says.
         is_worker: whether it is one of several processes of one execution, as under pytest-xdist.
+        retry_failed: name of this execution, if what has failed before is to be tried again.
+        resources: of the same places, where some are loaded already.
 
     Raises:
         ClaimError: two claims of one id, or of two papers.
@@ -63,20 +70,24 @@ class Session:
         lock: Lock | None = None,
         first_seed: int | None = None,
         is_worker: bool = False,
+        retry_failed: str = "",
+        resources: Resources | None = None,
     ) -> None:
         _check_family(claims)
         self.claims, self.places, self._is_worker = tuple(claims), places, is_worker
+        self._retry = retry_failed
         self.lock = lock or Lock()
         first = scale.first_seed if first_seed is None else first_seed
         self.plan = Plan.of(scale.seeds)
         self.seeds = tuple(range(first, first + self.plan.looks[-1]))
         """In the order in which they count; a look takes the first so many."""
         self.counts = seed_counts(seeds, self.plan)
-        self._resources = Resources(places)
+        self._resources = resources or Resources(places)
         self._digests = ScaleDigests(scale, self._resources)
         self.scale = replace(scale, deviations=(*scale.deviations, *self._digests.notes))
         self.family = (claims[0].paper.name, scale.name)
         self._tables: dict[str, RunTable] = {}
+        self._recipes: dict[str, Recipe] = {}
         self.graph = self._graph(self.claims, self.counts[0])
         self.standing = self._held_against_the_lock()
         if self.section and not self.standing.common:
@@ -87,6 +98,7 @@ class Session:
         asked = list(claims)
         graph = build(asked, self.scale, self.seeds[:count], self._digests)
         self._tables |= {claim.id: graph.table(claim.measures) for claim in asked}
+        self._recipes |= graph.recipes
         return graph
 
     def _held_against_the_lock(self) -> Standing:
@@ -94,7 +106,9 @@ class Session:
             return TaskFacts(digest=self._digests.task(task), classes=self._digests.classes(task))
 
         present = section_of(self.claims, self.scale, self._digests, facts, self.seeds, self.plan)
-        return Standing(present, self.lock.nearest(present, self.scale.name))
+        # A rehearsal is held against nothing: no lock could register it.
+        registered = None if self.scale.rehearsal else self.lock.nearest(present, self.scale.name)
+        return Standing(present, registered)
 
     @property
     def section(self) -> Section | None:
@@ -105,6 +119,8 @@ class Session:
     def registration(self) -> str:
         """What the lock makes of this session, on one line."""
         section = self.section
+        if self.scale.rehearsal:
+            return f"REHEARSAL. {REHEARSED}"
         if section is None:
             return f"EXPLORATORY. {NO_LOCK}"
         known = f"{len(section.claims)} claims, attempt {section.attempt}"
@@ -119,7 +135,7 @@ class Session:
         """The evidence store, made if there is none; what dead processes left RUNNING is marked."""
         from kdcheck.evidence.store import Store
 
-        store = Store.create(self.places.store)
+        store = Store.create(self.places.store, rehearsal=self.scale.rehearsal)
         # On a server nothing locks: a worker could mark a run that another is taking up just then.
         if not self._is_worker:
             store.reap()
@@ -134,10 +150,14 @@ class Session:
         for count in self.counts:
             if count != self.counts[0]:
                 self.graph = self._graph(self._open(), count)
-            self.__dict__.pop("verdicts", None)
+            if self._retry:
+                self.store.retry(self.graph.recipes, self._retry)
+            self._forget("verdicts")
+            self._forget("lost")
             if self.missing():
                 train(self.job(), self.store)
                 self._finished = self.store.digests()
+                self._forget("lost")
             if count == self.counts[-1] or not self._open():
                 break
         self._record_the_others_again()
@@ -147,21 +167,34 @@ class Session:
         return Job.of(self.graph, self.places)
 
     def missing(self) -> int:
-        """Number of runs of the present graph that the store lacks."""
-        return len(set(self.graph.recipes) - self._finished)
+        """Number of runs of the present graph that the store lacks and that can be trained."""
+        return len(set(self.graph.recipes) - self._finished - self.lost.keys())
+
+    @cached_property
+    def lost(self) -> Mapping[str, str]:
+        """By digest, runs that cannot be had, and why: they failed before, or a teacher of theirs did."""
+        failures = self.store.failures()
+        wanted = {d: recipe for d, recipe in self._recipes.items() if d not in self._finished}
+        why = {digest: why_lost(recipe, failures) for digest, recipe in wanted.items()}
+        return {digest: reason for digest, reason in why.items() if reason is not None}
+
+    def failures(self) -> list[str]:
+        """Arm, task and seed of each run that claims need and that cannot be had, and why."""
+        missing = (each for claim in self.claims for each in self._table(claim).missing)
+        return list(dict.fromkeys(map(str, missing)))
+
+    def _forget(self, name: str) -> None:
+        """Have a cached property computed anew."""
+        self.__dict__.pop(name, None)
+
+    def _table(self, claim: Claim) -> RunTable:
+        """Which run is which for a claim, without those that cannot be had."""
+        return self._tables[claim.id].without(self.lost.get)
 
     @cached_property
     def verdicts(self) -> Mapping[str, Verdict]:
         """By claim id, from the evidence in the store: of the registered family and of these claims."""
-        measured = {
-            claim.id: measure(
-                claim.measures,
-                self._tables[claim.id],
-                self._readings,
-                self.scale.may_collapse,
-            )
-            for claim in self.claims
-        }
+        measured = self._measured()
         as_registered = {
             claim: found
             for claim, found in measured.items()
@@ -184,12 +217,27 @@ class Session:
             for claim, verdict in verdicts.items()
         }
 
+    def _measured(self) -> dict[str, Measured]:
+        # Readers of curves first: a run that was read with its earlier points need not be read again.
+        ordered = sorted(self.claims, key=lambda each: not _reads_curves(each))
+        collapse = self.scale.may_collapse
+        found = {
+            each.id: measure(each.measures, self._table(each), self._readings, collapse)
+            for each in ordered
+        }
+        return {claim.id: found[claim.id] for claim in self.claims}
+
     def _criterion(self, claim: Claim) -> Criterion:
         return replace(criterion_of(claim, self.scale), plan=self.plan, seeds=self.seeds)
 
     @cached_property
+    def evidence(self) -> ReadOnce:
+        """The store for readers: what verdicts were made of is not read again for the page."""
+        return ReadOnce(self.store, lambda: self._finished)
+
+    @cached_property
     def _readings(self) -> Readings:
-        return Readings(self.store.get)
+        return Readings(self.evidence.get)
 
     def _part(self, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         """Why a part of the family is not the family, if it is one."""
@@ -244,14 +292,25 @@ class Session:
         deviations = self.scale.deviations
         if {self._digests.classes(task) for task in self.scale.tasks} == {2}:
             deviations = (*deviations, AT_TWO_CLASSES)
-        table = self._tables[claim.id]
+        table = self._table(claim)
         lock = self.section.digest if self.section else ""
         standing = self.standing
         differs = bool(standing.common or standing.own[claim.id])
         # As registered it is the section's own, so that whoever else is asked for changes no record.
         of = standing.present if differs or self.section is None else self.section
         beside = tuple(each.id for each in self.claims) if differs else ()
-        return Judged(claim, self.verdicts[claim.id], table, deviations, lock, of.study, beside)
+        data = {task: self._data(task, table) for task in self.scale.tasks}
+        found = self.verdicts[claim.id]
+        return Judged(claim, found, table, deviations, lock, of.study, beside, data)
+
+    def _data(self, task: str, table: RunTable) -> dict[str, Any]:
+        """What a reader must know of the rows of a task in the runs of a claim."""
+        runs = [digest for tasks in table.runs.values() for digest in tasks.get(task, {}).values()]
+        longest = max((self._readings.max_length(digest) for digest in runs), default=0)
+        truncated = map(self._readings.truncated, runs)
+        return facts_of_rows(
+            self._digests.whole(task), self.scale.rows.get(task, {}), truncated, longest
+        )
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""
@@ -259,7 +318,9 @@ class Session:
 
     @cached_property
     def _finished(self) -> set[str]:
-        return self.store.digests()
+        finished = self.store.digests()
+        check_unchanged(self._digests, self.store.encoders())
+        return finished
 
     def _open(self) -> list[Claim]:
         """Claims of this session that more seeds may decide, in their order."""
@@ -312,6 +373,10 @@ class Session:
                 self.store.record_claim(replace(each, verdict=told), section)
 
 
+def _reads_curves(claim: Claim) -> bool:
+    return any(reading.point != "last" for reading in claim.measures.readings())
+
+
 def _check_family(claims: Sequence[Claim]) -> None:
     papers = sorted({claim.paper.name for claim in claims})
     if len(papers) > 1:
@@ -322,19 +387,3 @@ def _check_family(claims: Sequence[Claim]) -> None:
     if twice:
         got = f"claim {twice[0]!r} twice"
         raise ClaimError("study", got, "each id once", "Rename one of them.")
-
-
-def seed_counts(seeds: str, plan: Plan) -> tuple[int, ...]:
-    """The numbers of seeds that a session goes through: that number, or the planned looks.
-
-    Raises:
-        InputError: neither, or more seeds than are planned.
-    """
-    most = plan.looks[-1]
-    if seeds == UNTIL_DECIDED:
-        return plan.looks
-    if not seeds.isdigit() or not 1 <= int(seeds) <= most:
-        wanted = f"a number from 1 to {most}, or {UNTIL_DECIDED}"
-        next_step = "More seeds than are planned would be a new criterion."
-        raise InputError("seeds", repr(seeds), wanted, next_step)
-    return (int(seeds),)

@@ -82,13 +82,14 @@ def _slots(table: RunTable) -> Iterator[tuple[Slot, str]]:
 
 
 def missing(table: RunTable) -> list[str]:
-    """Slots of the table's tasks and seeds that hold no run."""
+    """Slots of the table's tasks and seeds that hold no run, and none that could not be trained."""
+    failed = {(each.arm, each.task, each.seed) for each in table.missing}
     return [
         _text((arm, task, seed))
         for arm, tasks in table.runs.items()
         for task in table.tasks
         for seed in table.seeds
-        if seed not in tasks.get(task, {})
+        if seed not in tasks.get(task, {}) and (arm, task, seed) not in failed
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdcheck.study.lock import Section
 from kdcheck.verdict import Criterion, Measured, Plan, Verdict, judge_family
+from kdcheck.verdict.words import REHEARSED
 
 SHOWN = 3
 """Settings that are named one by one where many differ."""
@@ -150,6 +151,8 @@ class Standing:
     @cached_property
     def common(self) -> tuple[str, ...]:
         """What makes every verdict exploratory whatever its claim."""
+        if self.present.settings.get("rehearsal", False):
+            return (REHEARSED,)
         if self.registered is None:
             return (NO_LOCK,)
         return shared_reasons(self.present, self.registered)

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from pathlib import Path
 
-from kdcheck.errors import KdcheckError
+from kdcheck.errors import KdcheckError, Stopped
 from kdcheck.study.garbage import collect_rarely
-from kdcheck.study.work import Job, Worker, work
+from kdcheck.study.stopping import EXIT_CODE, end_with_controller
+from kdcheck.study.work import DIED, Job, Worker, work
 
 
 def main(arguments: list[str]) -> int:
-    """Work on a job until nothing is left; an error of ours is printed as one line."""
+    """Work on a job until nothing is left; an error of ours is printed as one line.
+
+    Ends with whoever started this process and holds the other end of its standard input.
+    """
     _import_ahead()
     from kdcheck.evidence.store import Store
 
@@ -23,6 +28,7 @@ def main(arguments: list[str]) -> int:
     path = sys.stdin.readline().strip()
     if not path:  # whoever started this process has ended
         return 0
+    end_with_controller(sys.stdin)
     worker = Worker(name, device[0] if device else None)
     try:
         job = Job.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -30,6 +36,12 @@ def main(arguments: list[str]) -> int:
     except KdcheckError as error:
         print(error, file=sys.stderr)
         return 1
+    except Stopped as error:
+        print(f"stopped by {error}", file=sys.stderr)
+        return EXIT_CODE
+    except Exception:  # noqa: BLE001 - whatever it is, the next worker may not meet it
+        traceback.print_exc()
+        return DIED
     return 0
 
 

@@ -14,6 +14,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from kdcheck.errors import FetchError
 from kdcheck.tasks.split import SPLITS, Split
@@ -66,12 +67,14 @@ def load(path: Path, name: str, digest: str) -> Task:
         )
         for split, columns in content["splits"].items()
     }
-    origin = content["origin"]
+    origin: dict[str, Any] = content["origin"]
     task = Task(
         name=content["name"],
         classes=tuple(content["classes"]),
         text_columns=tuple(content["text_columns"]),
-        origin=Origin(**{**origin, "notes": tuple(origin["notes"])}),
+        origin=Origin(
+            **origin | {part: tuple(origin.get(part, ())) for part in ("notes", "subsets")}
+        ),
         **splits,
     )
     if task.digest != digest:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from kdcheck import pins
+from kdcheck.border import json_of, read_file, read_toml
 from kdcheck.errors import TaskError
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
 from kdcheck.tasks.examples import some
@@ -26,6 +27,10 @@ class FolderSource:
     def describe(self, name: str) -> str:
         """One line for the origin of a task; evidence travels, so no path of this machine is in it."""
         return f"local folder, {name}/"
+
+    def check(self, name: str) -> str:
+        """Refuse files that were changed since they were fetched; why they are unpinned, if they are."""
+        return pins.check(name, self.data_dir / name)
 
     def read(self, layout: Layout, split: str) -> Split:
         """The file of that split, checked."""
@@ -74,11 +79,11 @@ def read_declaration(data_dir: Path, name: str) -> Mapping[str, Sequence[str]]:
     """What a folder's ``task.toml`` says, its keys checked."""
     path = data_dir / name / DECLARATION
     try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        declared = read_toml(path)
     except (OSError, ValueError) as error:
         next_step = "Compare it with the guide add-a-task."
         raise TaskError(f"task {name!r}, {path}", str(error), "a TOML file", next_step) from error
-    wrong = [key for key, kind in _DECLARED.items() if not isinstance(declared.get(key), kind)]
+    wrong = [key for key, kind in _DECLARED.items() if not _is(declared.get(key), kind)]
     wrong += [key for key in declared if key not in _DECLARED]
     if wrong:
         raise TaskError(
@@ -87,7 +92,17 @@ def read_declaration(data_dir: Path, name: str) -> Mapping[str, Sequence[str]]:
             "lists of strings classes and text_columns; strings source, licence and citation",
             "Compare it with the guide add-a-task.",
         )
+    if "label" in declared["text_columns"]:
+        got, wanted = "text_columns with label", "columns of texts: label holds the answer"
+        next_step = "Take it out: a model that reads its label learns nothing else."
+        raise TaskError(f"task {name!r}, {path}", got, wanted, next_step)
     return declared
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a value is a text, or a list of texts."""
+    texts = value if isinstance(value, list) else [value]
+    return isinstance(value, kind) and all(isinstance(text, str) for text in texts)
 
 
 def _find(folder: Path, name: str, split: str) -> Path:
@@ -113,34 +128,39 @@ def _read_parquet(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        table = parquet.read_table(io.BytesIO(read_file(path)))
+        names = _class_names(table.schema.metadata)
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
         who = f"task {layout.name!r}, {path}"
         got = f"{path.stat().st_size} bytes that are no parquet file ({str(error).splitlines()[0]})"
         wanted = "a whole parquet file"
         raise TaskError(who, got, wanted, "It may be cut short: copy it again.") from error
-    names = _class_names(table.schema.metadata)
     if names:
         check_class_names(names, layout, str(path))
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    return columns
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> list[str]:
     """The label map that the datasets library leaves in a parquet file, if it is there."""
-    info = json.loads((metadata or {}).get(b"huggingface", b"{}"))
-    label = info.get("info", {}).get("features", {}).get("label", {})
-    names: list[str] = label.get("names", [])
-    return names
+    found = json_of((metadata or {}).get(b"huggingface", b"{}"))
+    for key in ("info", "features", "label", "names"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _read_tsv(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
     # Quoting is off: in these files a quotation mark is a character like any other, and reading
     # it as a quote swallows rows without a word. Only "\n" ends a row.
-    lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    lines = read_file(path).decode("utf-8-sig").split("\n")
     rows = [line.removesuffix("\r").split("\t") for line in lines]
     if rows[-1] == [""]:
         rows.pop()
     header, body = rows[0] if rows else [], rows[1:]
+    if len(set(header)) < len(header):
+        who, wanted = f"task {layout.name!r}, {path}", "each column once in the first line"
+        next_step = "Rename or remove one of them: it is not clear which is meant."
+        raise TaskError(who, f"columns {', '.join(header)}", wanted, next_step)
     odd = [number for number, row in enumerate(body, start=2) if len(row) != len(header)]
     if odd:
         who = f"task {layout.name!r}, {path}"
@@ -152,11 +172,11 @@ def _read_tsv(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
 
 def _read_jsonl(path: Path, layout: Layout) -> dict[str, Sequence[object]]:
     rows: list[dict[str, object]] = []
-    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(read_file(path).decode("utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json_of(line.encode())
         except ValueError:
             row = None
         if not isinstance(row, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdcheck import pins
 from kdcheck.errors import FetchError, TaskError
 from kdcheck.tasks.columns import Layout, check_class_names, split_from_columns
 from kdcheck.tasks.split import Split
@@ -23,6 +24,12 @@ class HubSource:
     def describe(self, name: str) -> str:
         """One line for the origin of a task."""
         return f"Hugging Face hub, {REPOSITORY}, {name}"
+
+    def check(self, name: str) -> str:
+        """Why what the hub serves is unpinned, if it is."""
+        if pins.shipped(name):
+            return ""
+        return f"{name} is unpinned: it is whatever {REPOSITORY} on the hub is today."
 
     def read(self, layout: Layout, split: str) -> Split:
         """The published split of that name, checked."""
@@ -46,7 +53,9 @@ class HubSource:
             import datasets
 
             try:
-                self._loaded[name] = datasets.load_dataset(REPOSITORY, name)
+                pin = pins.shipped(name)
+                at = {"revision": pin.revision} if pin else {}
+                self._loaded[name] = datasets.load_dataset(REPOSITORY, name, **at)
             except Exception as error:  # without a network: a dozen types of four packages
                 raise FetchError(
                     f"task {name!r}, hub",

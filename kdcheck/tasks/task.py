@@ -24,6 +24,10 @@ class Origin:
     """What to cite."""
     notes: tuple[str, ...] = ()
     """What was done to the rows and what a reader of a result has to know."""
+    unpinned: str = ""
+    """Why nothing says that the files are those that were published, a sentence; empty if something does."""
+    subsets: tuple[str, ...] = ()
+    """Splits that were read with other rows than were published, as ``train: 3 of 10 rows``."""
 
 
 @dataclass(frozen=True, kw_only=True)

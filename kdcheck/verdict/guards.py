@@ -21,6 +21,8 @@ from kdcheck.verdict.spread import Floats
 
 BLIND = 1e-6
 """Seeds that change an arm by less than this share of its size do not change it."""
+SHOWN = 3
+"""Failed runs that are named one by one where many are."""
 IN_RANGE = 1e-9
 """A reading may leave its range by so much: rounding of a mean over some thousand examples."""
 AGREES = 1e-9
@@ -56,6 +58,16 @@ class UnregisteredRuns(Fault):
 
     Likely causes: 1. runs of another scale in the same store: filter by scale. 2. Extra seeds were
     tried and picked: judge the registered ones.
+    """
+
+
+class FailedRun(Fault):
+    """A run that the claim needs could not be trained.
+
+    Likely causes: 1. its loss is not finite: lower the rate in the scale file. 2. Too little memory for
+    one example: shorten max_length, or use a larger device. 3. Its process died each time: look at the
+    worker's log, and at the kernel's for want of memory. What failed is not tried again by itself:
+    pytest claims/ --retry-failed does.
     """
 
 
@@ -211,6 +223,9 @@ def find_fault(criterion: Criterion, measured: Measured) -> Fault | None:
 
 def _structural_faults(criterion: Criterion, measured: Measured) -> Iterator[Fault]:
     tasks = measured.tasks
+    if failed := list(dict.fromkeys(run for task in tasks.values() for run in task.failed_runs)):
+        more = f"; {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+        yield FailedRun(f"not trained is {'; '.join(failed[:SHOWN])}{more}")
     if extra := sorted(set(tasks) - set(criterion.tasks)):
         yield UnregisteredRuns(f"tasks {extra} are not registered")
     missing = [name for name in criterion.tasks if name not in tasks or not tasks[name].seeds]

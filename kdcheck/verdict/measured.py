@@ -28,6 +28,8 @@ class TaskEffects:
         runs: by name of a way of training, the digest of its run with each seed.
         data: digest of the ids and labels that it was tested on.
         degenerate_runs: names of runs that are no classifiers, and should be.
+        failed_runs: names of runs that could not be trained, each with the reason; their seeds are
+            not among the others.
 
     Raises:
         InputError: lengths that differ, or limits of what is no arm.
@@ -47,6 +49,7 @@ class TaskEffects:
     runs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     data: str = ""
     degenerate_runs: tuple[str, ...] = ()
+    failed_runs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         by_name = {**self.arms, **self.curves, **self.constants, **self.runs}
@@ -86,6 +89,7 @@ class TaskEffects:
             "runs": {name: list(digests) for name, digests in self.runs.items()},
             "data": self.data,
             "degenerate_runs": list(self.degenerate_runs),
+            **({"failed_runs": list(self.failed_runs)} if self.failed_runs else {}),
         }
 
     @classmethod
@@ -103,6 +107,7 @@ class TaskEffects:
             runs={name: tuple(digests) for name, digests in stored["runs"].items()},
             data=stored["data"],
             degenerate_runs=tuple(stored["degenerate_runs"]),
+            failed_runs=tuple(stored.get("failed_runs", ())),
         )
 
 
@@ -139,8 +144,8 @@ class Measured:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no task has a single seed."""
-        return not any(task.seeds for task in self.tasks.values())
+        """Whether no task has a single seed, nor a run that was tried in vain."""
+        return not any(task.seeds or task.failed_runs for task in self.tasks.values())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON scalars, lists and objects only."""

@@ -21,7 +21,7 @@ from kdcheck.verdict.measured import Measured
 from kdcheck.verdict.p_values import sample_of, task_p_values
 from kdcheck.verdict.seeds_needed import seeds_to_decide
 from kdcheck.verdict.spread import NO_PRIOR, Prior
-from kdcheck.verdict.words import DECIDING, REGIONS, Word, signed
+from kdcheck.verdict.words import DECIDING, REGIONS, REHEARSED, Word, signed
 
 Cause = Literal["seeds", "contradiction", "price", "margin", "noise"]
 
@@ -100,7 +100,12 @@ class Verdict:
 
     @property
     def standing(self) -> str:
-        """``CONFIRMATORY`` if all was registered before the first run, else ``EXPLORATORY``."""
+        """``CONFIRMATORY`` if all was registered before the first run, else ``EXPLORATORY``.
+
+        ``REHEARSAL`` where nothing was to be learned: that is no evidence at all.
+        """
+        if REHEARSED in self.exploratory:
+            return "REHEARSAL"
         return "EXPLORATORY" if self.exploratory else "CONFIRMATORY"
 
     @property
@@ -302,7 +307,8 @@ class Verdict:
 
     def __str__(self) -> str:
         at_scale = f" at {self.criterion.scale} scale" if self.criterion.scale else ""
-        head = f"{self.criterion.claim}: {self.word}{at_scale}"
+        mark = " (REHEARSAL)" if self.standing == "REHEARSAL" else ""
+        head = f"{self.criterion.claim}: {self.word}{mark}{at_scale}"
         if self.seeds < 2:
             return f"{head}. {self.reason}"
         low, high = self.interval()

@@ -31,6 +31,8 @@ class Word(StrEnum):
     NOT_RUN = "NOT_RUN"
 
 
+REHEARSED = "It is a rehearsal on a few rows: it tries the machinery and is evidence of nothing."
+"""Among what differs from the registered study, it makes a verdict a REHEARSAL, whatever its word."""
 DECIDING = (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT)
 """The words that are shown by a test; the last axis of every array of p values runs over them."""
 

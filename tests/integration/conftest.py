@@ -1,5 +1,6 @@
 """One migrated store per session, copied for each test: making one takes seconds, copying none."""
 
+import multiprocessing
 import os
 import sqlite3
 from contextlib import closing
@@ -37,3 +38,12 @@ def store_folder(store_template, tmp_path):
 def store(store_folder):
     """A store of the test's own, empty."""
     return Store.create(store_folder)
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Processes that never saw this one's connections, and share one costly import."""
+    context = multiprocessing.get_context("forkserver")
+    costly = ("mlflow.store.tracking.sqlalchemy_store", "alembic.script", "pyarrow.parquet")
+    context.set_forkserver_preload([*costly, "kdcheck.evidence.store"])
+    return context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -197,6 +198,78 @@ def test_a_worker_of_xdist_that_is_killed_while_it_trains_costs_no_run_and_no_ve
 
     assert run_claims("-n", "2", "--store", "store2").returncode == 0
     assert _found(folder) == alone
+
+
+@slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("by", [("--workers", "1"), ("-n", "1")], ids=["workers", "xdist"])
+def test_a_session_that_is_killed_leaves_no_worker_and_the_next_takes_up_what_it_trained(
+    run_claims: Run, study_folder: Path, how: signal.Signals, by: tuple[str, str]
+) -> None:
+    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=200))
+    with subprocess.Popen(
+        _command(*by), cwd=study_folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as session:
+        worker, digest = _one_that_trains(study_folder / "store")
+        session.send_signal(how)
+        session.wait(60)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and _lives(worker):
+        time.sleep(0.1)
+    assert not _lives(worker)
+    left = study_folder / "work" / "runs" / digest
+    assert by[0] == "-n" or list(left.glob("step-*")), "it left a checkpoint as it ended"
+    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=200))
+    assert run_claims("--workers", "1").returncode == 0
+    assert len(Store.open(study_folder / "store").digests()) == 8
+
+
+def _one_that_trains(folder: Path) -> tuple[int, str]:
+    """Process and digest of the first run that is RUNNING and has taken some steps."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        for status in (folder.parent / "work" / "workers").glob("*.json"):
+            told = json.loads(status.read_text())
+            if 0 < told["step"] < told["total"]:
+                [run] = Store.open(folder)._runs.search(
+                    TRAININGS, f"tags.digest = '{told['digest']}'"
+                )
+                return int(run.data.tags["kdcheck.pid"]), told["digest"]
+    raise AssertionError("no worker began to train")
+
+
+def _lives(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@slow
+def test_a_rate_that_diverges_is_recorded_and_a_restart_trains_nothing_else(
+    run_claims: Run, study_folder: Path
+) -> None:
+    text = SCALE.format(seeds=2, epochs=8)
+    good, bad = "alpha = 0.6 }\nlearning_rate = 3e-3", "alpha = 0.6 }\nlearning_rate = 1e30"
+    assert good in text
+    (study_folder / "smoke.toml").write_text(text.replace(good, bad))
+    first = run_claims()
+    assert first.returncode == 1
+    assert "kdcheck: failed: ls/smaller on words with seed 0: step " in first.stdout
+    assert "got a loss that is not finite" in first.stdout
+    assert "INVALID" in first.stdout
+    assert re.search(r"UNDECIDED +A student is surer\.", first.stdout), first.stdout
+    again = run_claims()
+    assert "8 runs (6 in the store, 2 that failed before)" in again.stdout
+    assert again.returncode == 1
+    started = [run.data.tags["kdcheck.pid"] for run in _runs(study_folder)]
+    assert len(set(started)) == 1, "the second session began nothing"
+    asked = run_claims("--retry-failed")
+    assert "8 runs (6 in the store, 2 that failed before)" in asked.stdout
+    assert len({run.data.tags["kdcheck.pid"] for run in _runs(study_folder)}) == 2
+
+
+def _runs(folder: Path) -> list:
+    return Store.open(folder / "store")._runs.search(TRAININGS, "")
 
 
 def _kill_a_worker_that_trains(folder: Path) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """Several processes on one store: none locked out, no run lost, the dead told from the living."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -16,15 +15,6 @@ from tests.evidence_doubles import add, sample_evidence, sample_recipe
 from tests.study_doubles import ERM_SMALL, LS_SMALL, NamedDigests, entropy_gap, scale
 
 PROCESSES, RUNS = 4, 5
-
-
-@pytest.fixture(scope="module")
-def fresh():
-    """Processes that never saw this one's connections, and share one costly import."""
-    context = multiprocessing.get_context("forkserver")
-    costly = ("mlflow.store.tracking.sqlalchemy_store", "alembic.script", "pyarrow.parquet")
-    context.set_forkserver_preload([*costly, "kdcheck.evidence.store"])
-    return context
 
 
 def log_runs(folder, first_seed, started, errors):

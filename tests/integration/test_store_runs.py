@@ -4,6 +4,7 @@ Its rules are tested without MLflow in test_evidence_store.py.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -66,6 +67,16 @@ def test_mlflow_shows_parameters_tags_curves_and_files(store):
     assert [entry.path for entry in listed] == [f"posteriors/{each}.parquet" for each in splits]
 
 
+def test_files_of_a_run_are_open_to_whom_its_store_is(store):
+    add(store)
+    [run] = runs(store)
+    folder = Path(run.info.artifact_uri)
+    new = store.location.folder / "new"
+    new.mkdir()
+    modes = {path.stat().st_mode for path in (folder, folder / "posteriors")}
+    assert modes == {new.stat().st_mode}
+
+
 def test_a_running_or_failed_training_is_not_in_the_store(store):
     add(store, 0)
     begin(store, 1)
@@ -86,6 +97,17 @@ def test_a_failed_training_is_taken_up_in_the_same_run(store):
     [run] = runs(store)
     assert run.info.status == "FINISHED"
     assert "kdcheck.reason" not in run.data.tags
+
+
+def test_what_another_store_object_did_since_is_seen_before_each_write(store):
+    begun, other = begin(store), Store.open(store.location)
+    assert begin(other).run_id == begun.run_id
+    with pytest.raises(EvidenceError, match=r"RUNNING and was taken up by another"):
+        store.finish(begun, sample_evidence())
+    add(other, 1)
+    assert begin(store, 1) is None
+    add(store, 2)
+    assert begin(other, 2) is None
 
 
 def test_logging_the_metrics_twice_changes_nothing(store, monkeypatch):

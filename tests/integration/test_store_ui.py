@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -72,6 +73,26 @@ def test_the_server_is_up_inside_the_block_and_gone_with_its_children_after_it(l
         assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health").status == 200
         assert alive(location.folder) == [True, True]
     assert gone(location.folder)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("KDCHECK_SLOW"), reason="starts MLflow's server, 10 s; set KDCHECK_SLOW=1"
+)
+def test_another_host_or_a_page_of_another_origin_gets_403(store_folder):
+    port = ui.free_port(0)
+    with ui.serve(Location.parse(store_folder), port):
+        address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search"
+        codes = {}
+        for headers in ((), ("Host", "evil.example"), ("Origin", "http://evil.example")):
+            question = urllib.request.Request(address, b'{"max_results": 1}', method="POST")
+            question.add_header("Content-Type", "application/json")
+            if headers:
+                question.add_header(*headers)
+            try:
+                codes[headers] = urllib.request.urlopen(question).status  # noqa: S310 - our own
+            except urllib.error.HTTPError as error:
+                codes[headers] = error.code
+    assert list(codes.values()) == [200, 403, 403]
 
 
 @pytest.fixture

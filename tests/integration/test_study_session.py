@@ -10,24 +10,29 @@ import pytest
 
 from kdcheck.claims import Claim, Paper, nats
 from kdcheck.cli.lock import _known as known_to
-from kdcheck.errors import ClaimError
+from kdcheck.errors import ClaimError, EncoderError, EvidenceError
 from kdcheck.evidence import note
+from kdcheck.evidence.failure import Failure, why_lost
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS
 from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import session
+from kdcheck.study.graph import build
 from kdcheck.study.lock import Lock, TaskFacts, section_of
 from kdcheck.study.recheck import verify
 from kdcheck.study.registering import Known, register
 from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
 from kdcheck.verdict import Plan, Verdict, Word
-from kdcheck.verdict.guards import NotFinite, SeedIgnored
+from kdcheck.verdict.guards import FailedRun, NotFinite, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
+from tests.refusal import refused
 from tests.study_doubles import (
     CLASSES,
     ERM_LARGE,
     ERM_SMALL,
+    KD,
     LS_LARGE,
     LS_SMALL,
     NamedDigests,
@@ -72,6 +77,8 @@ def run(store: Store, places: Places, trained: list[str], monkeypatch) -> Run:
 
     def train(job, store):
         for order in job.orders:
+            if why_lost(order.recipe, store.failures()):
+                continue
             if order.recipe.digest not in store.digests():
                 begun = store.begin(order.recipe, role=order.role, claims=order.claims, worker="w0")
                 store.finish(begun, evidence(order.recipe))
@@ -354,3 +361,149 @@ def test_a_claim_whose_company_was_judged_anew_cannot_be_judged_again(run: Run, 
     found = differing(store)
     assert set(found) <= {"one", "false"}
     assert found["false"][0].startswith("judged beside other, of which another session has judged")
+
+
+# Failures
+
+
+LOSS = "step 3, seed 1: got a loss that is not finite"
+
+
+@pytest.fixture
+def failing(store: Store, run: Run, monkeypatch) -> list[str]:
+    """Digests of recipes that cannot be trained; a test adds to them."""
+    broken: list[str] = []
+    finish = Store.finish
+
+    def finish_or_fail(self, begun, found):
+        if begun.recipe.digest in broken:
+            self.fail(begun, LOSS)
+            return ""
+        return finish(self, begun, found)
+
+    monkeypatch.setattr(Store, "finish", finish_or_fail)
+    return broken
+
+
+def recipes_of(*claims: Claim, seeds=(0, 1, 2)):
+    return build(claims, scale(), seeds, NamedDigests())
+
+
+def test_a_recipe_that_fails_makes_the_claims_that_need_it_invalid_and_no_others(
+    run: Run, store: Store, failing: list[str], trained: list[str]
+):
+    graph = recipes_of(ONE, BESIDE)
+    failing.append(graph.runs[LS_SMALL]["b"][1])
+    found = run(ONE, BESIDE)
+    assert {claim: each.verdict.word for claim, each in found.items()} == {
+        "one": Word.INVALID,
+        "beside": Word.SUPPORTED,
+    }
+    fault = found["one"].verdict.fault
+    assert fault == FailedRun(f"not trained is {LS_SMALL.key} on b with seed 1: {LOSS}")
+    assert fault.detail[1:] in found["one"].verdict.reason
+    assert "--retry-failed" in fault.advice
+    assert store.failures() == {failing[0]: Failure(LS_SMALL.key, "b", 1, LOSS)}
+    assert len(store.digests()) == len(graph.recipes) - 1
+    # Judged again it is the same, also where nobody tells of the failure but the record itself.
+    assert [check.differences for check in verify(store)] == [(), ()]
+    # Nothing of it is trained again, and nothing is recorded anew.
+    trained.clear()
+    assert run(ONE, BESIDE) == found
+    assert trained == []
+
+
+def test_a_teacher_that_fails_is_named_for_its_students(run: Run, failing: list[str]):
+    taught = entropy_gap(ERM_SMALL, KD, "taught")
+    graph = recipes_of(taught)
+    failing.append(graph.recipes[graph.runs[KD]["a"][2]].teacher.digest)
+    verdict = run(taught)["taught"].verdict
+    assert verdict.word is Word.INVALID
+    student = (
+        f"{KD.key} on a with seed 2: its teacher {ERM_LARGE.key} on a with seed 2 failed: {LOSS}"
+    )
+    assert verdict.fault == FailedRun(f"not trained is {student}")
+
+
+def test_a_claim_of_which_every_run_failed_is_invalid_and_not_merely_not_run(
+    run: Run, failing: list[str]
+):
+    failing.extend(recipes_of(ONE).recipes)
+    assert run(ONE)["one"].verdict.word is Word.INVALID
+
+
+def test_what_failed_is_tried_again_where_that_is_asked_for_once_a_session(
+    run: Run, store: Store, failing: list[str], trained: list[str]
+):
+    failing.append(recipes_of(ONE).runs[LS_SMALL]["a"][0])
+    run(ONE)
+    run(ONE, retry_failed="first")
+    assert store.failures().keys() == set(failing), "it failed again"
+    [digest] = failing
+    failing.clear()
+    run(ONE, retry_failed="first")
+    assert store.failures().keys() == {digest}, "of this session it was tried already"
+    trained.clear()
+    assert run(ONE, retry_failed="second")["one"].verdict.word is Word.SUPPORTED
+    assert trained == [digest]
+    assert store.failures() == {}
+
+
+class OtherWeights(NamedDigests):
+    def encoder(self, size: str) -> str:
+        return f"other weights of {size}" if size == "larger" else super().encoder(size)
+
+
+def test_an_encoder_whose_files_have_changed_is_an_error_and_no_new_study(
+    run: Run, trained: list[str], monkeypatch
+):
+    run(BESIDE)
+    trained.clear()
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: OtherWeights())
+    with pytest.raises(
+        EncoderError, match=r"encoder 'tiny-2': got files with the content other we"
+    ):
+        run(BESIDE)
+    assert trained == []
+
+
+# Rehearsals, and what is said of rows
+
+
+def test_a_rehearsal_is_marked_whatever_the_lock_says_and_verified_as_no_evidence(run, store):
+    at = scale(name="rehearsal of made up", rehearsal=True)
+    found = run(ONE, OTHER, at=at, lock=locked(ONE, OTHER))
+    assert standing(found) == {"one": (REHEARSED,), "other": (REHEARSED,)}
+    assert {each.verdict.standing for each in found.values()} == {"REHEARSAL"}
+    checks = {check.again.criterion.claim: check for check in verify(store)}
+    assert all(not check.same for check in checks.values())
+    assert "a rehearsal, which is evidence of nothing" in checks["one"].differences
+
+
+def test_a_rehearsal_whose_mark_was_taken_off_is_found_by_what_was_run(run, store):
+    at = scale(name="rehearsal of made up", rehearsal=True)
+    [found] = run(ONE, at=at).values()
+    store.record_claim(replace(found, verdict=replace(found.verdict, exploratory=())))
+    [check] = verify(store)
+    assert check.again.standing == "REHEARSAL"
+    assert "stored as CONFIRMATORY, not REHEARSAL" in check.differences
+
+
+def test_rehearsals_and_evidence_never_share_a_store(run, store, tmp_path):
+    run(ONE)
+    with refused(EvidenceError, "a store with trainings", "Leave --store out"):
+        run(ONE, at=scale(name="rehearsal of made up", rehearsal=True))
+    place = tmp_path / "apart"
+    Store.create(place, rehearsal=True)
+    Store.create(place, rehearsal=True)
+    with refused(EvidenceError, "a store of rehearsals", "no rehearsal is evidence"):
+        Store.create(place, rehearsal=False)
+
+
+def test_a_claim_says_what_its_figures_must_not_be_read_without(run, store):
+    found = run(ONE, at=scale(rows={"a": {"train": 7}}))["one"]
+    assert found.data["a"]["rows"]["train"] == 60
+    assert found.data["a"]["marks"] == {"cut": "Each run trains on 7 of 60 rows."}
+    assert found.data["b"]["marks"] == {}
+    assert found.data_said == ("a, cut: Each run trains on 7 of 60 rows.",)
+    assert "a, cut: Each run trains on 7 of 60 rows." in note.note(found, store)

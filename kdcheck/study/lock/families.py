@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdcheck.border import MOST_TEXT, json_of, read_file
 from kdcheck.errors import InputError
 from kdcheck.evidence.files import digest_of
+from kdcheck.evidence.shapes import StoredLock, departure
 from kdcheck.study.lock.section import NEXT_STEP, Past, Section
 
 FORMAT = 1
@@ -93,12 +95,14 @@ def read(path: Path) -> Lock:
         return Lock()
     who = f"lock {path}"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_of(read_file(path, limit=MOST_TEXT))
         found = values["format"] if isinstance(values, dict) else None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(who, f"{error!r}", "a file of kdcheck lock", NEXT_STEP) from error
     if found != FORMAT:
         raise InputError(who, f"format {found!r}", f"format {FORMAT}", NEXT_STEP)
+    if told := departure(StoredLock, values):
+        raise InputError(who, told, "a file of kdcheck lock", NEXT_STEP)
     for digest, section in values["families"].items():
         if (content := digest_of(section)) != digest:
             got = f"a section {digest[:8]} whose content has the digest {content[:8]}"

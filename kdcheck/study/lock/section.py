@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.claims import Arm, Claim, Contrast
 from kdcheck.errors import ClaimError, InputError
 from kdcheck.evidence.files import digest_of
+from kdcheck.evidence.shapes import StoredSection, departure
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 from kdcheck.study.graph import Digests, recipe_of
 from kdcheck.study.scale import Scale
@@ -85,6 +86,7 @@ class Section:
             methods=settings["methods"],
             rows=settings["rows"],
             may_collapse=tuple(settings["may_collapse"]),
+            rehearsal=settings.get("rehearsal", False),
         )
 
     def criterion(self, claim: str, scale: str) -> Criterion:
@@ -147,6 +149,9 @@ class Section:
         Raises:
             InputError: a field is missing or of another kind.
         """
+        if told := departure(StoredSection, values):
+            got = f"a section that cannot be read ({told})"
+            raise InputError("lock", got, "one of this version", NEXT_STEP)
         try:
             tasks = {
                 task["name"]: TaskFacts(**{k: v for k, v in task.items() if k != "name"})

@@ -1,0 +1,91 @@
+"""A rehearsal: every run of a scale, each so short that all of them together take minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kdcheck.claims import Arm
+from kdcheck.study.scale import Scale
+from kdcheck.tasks import SPLITS, Task
+from kdcheck.verdict.words import REHEARSED
+
+NAME = "rehearsal of"
+"""Begins the name of its scale, in every place that shows one."""
+SEEDS, FIRST_SEED = 2, 1000
+"""Two, since differences need a spread; among the seeds for tuning, which no verdict comes from."""
+TRAIN_WORDS = 2400
+"""Training text of about so many words: as much work on long texts as on short ones."""
+SHARES = {"train": 1.0, "validation": 0.125, "test": 0.5}
+"""Rows of a split, as a share of the training rows."""
+LEAST_ROWS = 16
+RATE, RATE_OF_EPOCH = 5e-4, 1e-6
+"""A few steps must do what thousands do, so the rate is raised. Each run has one epoch; those of the
+scale go into the rate, so that runs that differ in them alone do not become one."""
+AT_MOST = {"max_length": 32, "batch_size": 8, "curve_rows": 32}
+LOOKS = 2
+"""Per epoch, where there is any: a curve has two points at least."""
+
+
+def rehearsal_of(
+    scale: Scale, pair: str | tuple[str, str], load_task: Callable[[str], Task]
+) -> Scale:
+    """The scale with all its arms and tasks, on few rows, few steps, and any pair of encoders.
+
+    It is another scale by name and by content, and every verdict at it is a REHEARSAL.
+
+    Args:
+        scale: the one to rehearse.
+        pair: name of the encoder pair at hand, or its two encoders.
+        load_task: a task of the scale by name.
+    """
+    return replace(
+        scale,
+        name=f"{NAME} {scale.name}",
+        pair=pair,
+        seeds=SEEDS,
+        first_seed=FIRST_SEED,
+        training=_short({**AT_MOST, **scale.training}),
+        methods={
+            method: {size: _method(scale, Arm(method, size), own) for size, own in sizes.items()}
+            for method, sizes in scale.methods.items()
+        },
+        rows={task: _rows(load_task(task), scale.rows.get(task, {})) for task in scale.tasks},
+        deviations=(REHEARSED, *scale.deviations),
+        needs_cuda=False,
+        rehearsal=True,
+    )
+
+
+def _method(scale: Scale, arm: Arm, own: Mapping[str, Any]) -> dict[str, Any]:
+    tasks = {}
+    for task in scale.tasks:
+        settings = scale.settings(arm, task)
+        rate = RATE + settings["learning_rate"] + RATE_OF_EPOCH * settings["epochs"]
+        one = {"learning_rate": rate, "epochs": 1}
+        tasks[task] = _short(own.get("tasks", {}).get(task, {})) | one
+    return _short(own) | {"tasks": tasks}
+
+
+def _short(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of recipe fields with the sizes of a rehearsal; tables of tasks in it alike."""
+    short = {k: min(v, AT_MOST[k]) if k in AT_MOST else v for k, v in table.items()}
+    if table.get("evaluations_per_epoch"):
+        short["evaluations_per_epoch"] = LOOKS
+    if "tasks" in table:
+        short["tasks"] = {task: _short(own) for task, own in table["tasks"].items()}
+    return short
+
+
+def _rows(task: Task, given: Mapping[str, int]) -> dict[str, int]:
+    """How many rows of each split; never more than there are, or than the scale itself uses."""
+    words = sum(len(text.split()) for texts in task.train.texts for text in texts)
+    train = TRAIN_WORDS * len(task.train) / words
+    return {
+        split: min(
+            max(LEAST_ROWS, round(train * SHARES[split])),
+            given.get(split, len(task.split(split))),
+        )
+        for split in SPLITS
+    }

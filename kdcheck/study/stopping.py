@@ -1,0 +1,57 @@
+"""How a process that trains is asked to end: by SIGTERM, or since whoever started it has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+GRACE_SECONDS = 30.0
+"""From SIGTERM until a process is ended whatever it does: enough for a step and a checkpoint."""
+EXIT_CODE = 128 + signal.SIGTERM
+"""As a shell reports a process that SIGTERM ended."""
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM has come since; a second one ends the process at once, as it would have.
+
+    Python runs handlers in the main thread alone, so in another nothing is caught.
+    """
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before: Any = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_with_controller(pipe: TextIO) -> None:
+    """Ask this process to end once nobody holds the other end of a pipe, however that one ended.
+
+    The kernel closes the pipes of a process that is killed, on every system; only whoever started this
+    process holds the other end. Read as a bare descriptor, whose reader may be cut off at exit.
+    """
+
+    def watch() -> None:
+        while os.read(pipe.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os._exit(EXIT_CODE)
+
+    threading.Thread(target=watch, name="ends with its controller", daemon=True).start()

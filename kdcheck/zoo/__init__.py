@@ -1,0 +1,1 @@
+"""The zoo: small faulty losses, metrics, trainers and studies, and the check that kills each of them."""

@@ -1,0 +1,361 @@
+"""Every border under fuzz: whatever comes in is taken or refused in our words, and nothing else happens.
+
+A few examples of each run here; the long profile (``KDCHECK_HYPOTHESIS=fuzz``) has 20,000 a border:
+docs/fuzzing.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import shutil
+import sqlite3
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import closing, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hostile import as_json, as_toml, damaged, mutated, only_documented, sandbox
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from kdcheck import encoders, tasks
+from kdcheck.cli import build_parser, main
+from kdcheck.cli._recipe import fields_of
+from kdcheck.encoders.catalogue import FILES
+from kdcheck.evidence.bundle import Bundle
+from kdcheck.evidence.files import MANIFEST, seal, write_json
+from kdcheck.evidence.store import Store
+from kdcheck.fetch import cache_root
+from kdcheck.places import Places
+from kdcheck.recipe import Recipe
+from kdcheck.report import build, html, markdown, to_json
+from kdcheck.study.lock import read
+from kdcheck.study.recheck import verify
+from kdcheck.study.scale import load
+from kdcheck.tasks.doubts import doubts
+from kdcheck.verdict import Plan
+from tests import tampering
+from tests.tiny_files import write_encoder, write_task
+
+RECIPE = {
+    "task": "words", "task_digest": "t", "encoder": "small", "encoder_digest": "e", "seed": 3,
+    "objective": {"name": "kd", "alpha": 0.5, "temperature": 2.0}, "learning_rate": 1e-3, "epochs": 2,
+    "teacher_temperature": 2.0, "dropout": 0.2, "schedule": "linear_over_longest", "schedule_epochs": 3,
+    "train_rows": 10, "threads": 1, "teacher": {
+        "task": "words", "task_digest": "t", "encoder": "large", "encoder_digest": "f", "seed": 3,
+        "objective": {"name": "erm"}, "learning_rate": 1e-3, "epochs": 2, "train_rows": 10,
+    },
+}  # fmt: skip
+SCALE = {
+    "name": "little", "pair": ["my-bert", "my-small-bert"], "tasks": ["words"], "seeds": 3,
+    "first_seed": 2, "deviations": ["Small."], "needs_cuda": False, "may_collapse": ["ls"],
+    "rows": {"words": {"train": 20, "test": 10}},
+    "training": {"batch_size": 8, "tasks": {"words": {"max_length": 32}}},
+    "methods": {
+        method: {"smaller": {"objective": objective, "learning_rate": 1e-3, "epochs": 2,
+                             "tasks": {"words": {"epochs": 1}}}}
+        for method, objective in (("erm", {"name": "erm"}), ("ls", {"name": "ls", "alpha": 0.1}))
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tampering.Study:
+    return tampering.real_study(tmp_path_factory.mktemp("study"))
+
+
+def arguments_of(verb: str, *given: str) -> argparse.Namespace:
+    return build_parser().parse_args([verb, *given])
+
+
+@given(
+    fields=mutated(RECIPE), as_file=st.booleans(), sets=st.lists(st.text(max_size=20), max_size=2)
+)
+def test_recipes(fields: Any, as_file: bool, sets: list[str]) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        if as_file and isinstance(fields, dict):
+            path = folder / "recipe.toml"
+            path.write_bytes(as_toml(fields))
+            options = [f"--set={text}" for text in sets]
+            fields = fields_of(arguments_of("train", str(path), *options))
+        if isinstance(fields, dict):
+            made = Recipe.from_dict(fields)
+            assert Recipe.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+@given(content=damaged(as_toml(RECIPE)))
+def test_recipe_files(content: bytes) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        (folder / "recipe.toml").write_bytes(content)
+        Recipe.from_dict(fields_of(arguments_of("train", str(folder / "recipe.toml"))))
+
+
+def _use(path: Path) -> None:
+    scale = load(str(path))
+    plan = Plan.of(scale.seeds)
+    assert plan.looks[-1] <= 4000
+    arms = [tampering.ERM_SMALL, tampering.LS_SMALL]
+    scale.content(arms)
+    for arm in arms:
+        for task in scale.tasks:
+            Recipe.from_dict(
+                {"task": task, "task_digest": "t", "encoder": "e", "encoder_digest": "e", "seed": 0}
+                | scale.settings(arm, task)
+            )
+
+
+@given(values=mutated(SCALE))
+def test_scales(values: Any) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        if isinstance(values, dict):
+            (folder / "a.toml").write_bytes(as_toml(values))
+            _use(folder / "a.toml")
+
+
+@given(content=damaged(as_toml(SCALE)))
+def test_scale_files(content: bytes) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        (folder / "a.toml").write_bytes(content)
+        _use(folder / "a.toml")
+
+
+@given(data=st.data())
+def test_locks(study: tampering.Study, data: st.DataObject) -> None:
+    good = study.lock.text
+    with sandbox() as (folder, outside), only_documented(outside):
+        if data.draw(st.booleans()):
+            content = data.draw(damaged(good.encode()))
+        else:
+            values = json.loads(good)
+            [digest] = values["families"]
+            section = data.draw(mutated(values["families"].pop(digest)))
+            # Its digest made anew, as of a file that was written by hand.
+            new = tampering.digest_of(section) if _is_json(section) else digest
+            values["families"][new] = section
+            content = as_json(data.draw(mutated(values)) if data.draw(st.booleans()) else values)
+        (folder / "claims.lock").write_bytes(content)
+        for found in read(folder / "claims.lock").families.values():
+            found.scale, found.facts  # noqa: B018 - made when they are asked for
+            for claim in found.claims:
+                found.criterion(claim, "s"), found.measures(claim).text
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False).encode()
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_task(folder / "words", test=8)
+    return folder / "words"
+
+
+def _in_format(path: Path, suffix: str) -> bytes:
+    """A split in one of the formats that are read."""
+    header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
+    if suffix == "tsv":
+        return path.read_bytes()
+    if suffix == "jsonl":
+        lines = (dict(zip(header, (t, int(n)), strict=True)) for t, n in rows)
+        return "\n".join(map(json.dumps, lines)).encode()
+    sink = io.BytesIO()
+    texts, labels = zip(*rows, strict=True)
+    parquet.write_table(pa.table({"text": texts, "label": list(map(int, labels))}), sink)
+    return sink.getvalue()
+
+
+@given(data=st.data(), suffix=st.sampled_from(["tsv", "jsonl", "parquet"]))
+def test_task_files(data_folder: Path, data: st.DataObject, suffix: str) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        made = folder / "words"
+        made.mkdir()
+        declared = tomllib.loads((data_folder / "task.toml").read_text())
+        split = data.draw(st.sampled_from(["declaration", "train", "test"]))
+        changed = data.draw(mutated(declared)) if split == "declaration" else declared
+        text = as_toml(changed) if isinstance(changed, dict) else b"="
+        (made / "task.toml").write_bytes(text)
+        for name in ("train", "validation", "test"):
+            content = _in_format(data_folder / f"{name}.tsv", suffix)
+            content = data.draw(_rows(content, suffix)) if name == split else content
+            (made / f"{name}.{suffix}").write_bytes(content)
+        assert isinstance(doubts(tasks.load_task("words", data_dir=folder)), list)
+
+
+def _rows(content: bytes, suffix: str) -> st.SearchStrategy[bytes]:
+    if suffix != "jsonl":
+        return damaged(content)
+    rows = [json.loads(line) for line in content.splitlines()]
+    lines = mutated(rows).map(
+        lambda found: b"\n".join(map(as_json, found)) if isinstance(found, list) else as_json(found)
+    )
+    return lines | damaged(content)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_encoder(folder / "small", 1)
+    return folder / "small"
+
+
+@given(data=st.data())
+def test_encoder_folders(encoder_folder: Path, data: st.DataObject) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        shutil.copytree(encoder_folder, folder / "small")
+        name = data.draw(st.sampled_from([FILES[0], *FILES]))
+        good = (encoder_folder / name).read_bytes()
+        as_values = name.endswith(".json") and data.draw(st.booleans())
+        content = mutated(json.loads(good)).map(as_json) if as_values else damaged(good)
+        (folder / "small" / name).write_bytes(data.draw(content))
+        encoder = encoders.load_encoder("small", model_dir=folder)
+        encoders.check_pair(encoder, encoder)
+        encoders.check_label_map(encoder, ("c0", "c1"))
+        assert len(encoder.digest) == 64
+        encoder.build(num_classes=2, seed=0)
+
+
+@given(data=st.data())
+def test_bundles(study: tampering.Study, data: st.DataObject) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        shutil.copytree(study.bundle, folder / "b")
+        _forge(folder / "b", data)
+        bundle = Bundle(folder / "b")
+        checks = list(verify(bundle))
+        record = build(bundle.claims(), bundle)
+        assert checks
+        html(record), markdown(record), to_json(record)
+
+
+def _forge(bundle: Path, data: st.DataObject) -> None:
+    """Change a file of a bundle and seal all that lies above it again."""
+    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    # Each kind as often as any other: of posteriors there are the most, and they differ the least.
+    kinds: dict[str, list[Path]] = {}
+    for path in files:
+        kinds.setdefault(path.name if path.suffix == ".json" else path.suffix, []).append(path)
+    path = data.draw(st.sampled_from(data.draw(st.sampled_from(sorted(kinds.values())))))
+    good = path.read_bytes()
+    as_values = path.suffix == ".json" and data.draw(st.integers(0, 3)) > 0
+    content = mutated(json.loads(good)).map(as_json) if as_values else damaged(good)
+    path.write_bytes(data.draw(content))
+    contents = json.loads((bundle / MANIFEST).read_bytes()) if path.parent != bundle else {}
+    for entry in (*contents.get("trainings", {}).values(), *contents.get("claims", [])):
+        part = bundle / entry["folder"]
+        if path.is_relative_to(part):
+            manifest = part / MANIFEST
+            entry["manifest"] = _sum_of(manifest) if path == manifest else seal(part)
+            write_json(bundle / MANIFEST, contents)
+
+
+def _sum_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made, folder = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("store")
+    Store.create(made)
+    # Whole in one file: a log that lies beside it would be left behind by a copy.
+    with (
+        closing(sqlite3.connect(made / "mlflow.db")) as source,
+        closing(sqlite3.connect(folder / "mlflow.db")) as copy,
+    ):
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+    return folder
+
+
+@given(data=st.data())
+def test_stores(store_folder: Path, data: st.DataObject) -> None:
+    good = (store_folder / "mlflow.db").read_bytes()
+    with sandbox() as (folder, outside), only_documented(outside):
+        (folder / "mlflow.db").write_bytes(data.draw(damaged(good)))
+        store = Store.open(folder)
+        store.digests(), store.claims(), store.locks()
+
+
+VALUES = st.sampled_from(
+    [
+        *("", " ", "-1", "0", "1", "nan", "1e400", "9" * 5000, "x", "é", "a\nb"),
+        *(".", "none.toml", "x=1", "=", "a.b=1", "epochs=[", "objective=1", "http://",
+          "sqlite:///", "tpu", "meta", "cpu", "small", "erm", "json", "here", "here/file"),
+    ]
+) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)  # fmt: skip
+LEFT_OUT = {
+    "lock": "starts a pytest of its own, in this process",
+    "calibrate": "simulates for as long as it is told to",
+}
+ENDS_QUICKLY = {"ui": ["--print-url"], "data": ["list"]}
+
+
+def _options(verb: str) -> list[str]:
+    parser = build_parser()
+    [actions] = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    found = [flag for action in actions.choices[verb]._actions for flag in action.option_strings]
+    return [flag for flag in found if flag.startswith("--") and flag != "--help"]
+
+
+def _verbs() -> Iterator[tuple[str, list[str]]]:
+    from kdcheck.cli import verbs
+
+    for verb in verbs():
+        if verb not in LEFT_OUT:
+            yield verb, _options(verb)
+
+
+VERBS = list(_verbs())
+
+
+@given(data=st.data())
+def test_arguments(data: st.DataObject) -> None:
+    with sandbox() as (folder, outside), pytest.MonkeyPatch.context() as patch:
+        (folder / "here").mkdir()
+        (folder / "here" / "file").write_text("x = 1\n")
+        patch.chdir(folder)
+        patch.setenv("KDCHECK_CACHE", str(folder / "cache"))
+        verb, options = data.draw(st.sampled_from(VERBS))
+        given = list(ENDS_QUICKLY.get(verb, ()))
+        for _ in range(data.draw(st.integers(0, 3))):
+            flag = data.draw(st.sampled_from(["", *options]))
+            given += [data.draw(VALUES)] if not flag else [f"{flag}={data.draw(VALUES)}"]
+        said = io.StringIO()
+        with only_documented(outside), redirect_stdout(io.StringIO()), redirect_stderr(said):
+            try:
+                status = main([verb, *given])
+            except SystemExit as error:  # argparse's own refusal
+                status = error.code
+        assert status in (0, 1, 2), said.getvalue()
+        assert "Traceback" not in said.getvalue()
+
+
+NAMES = ("KDCHECK_STORE", "MLFLOW_TRACKING_URI", "KDCHECK_CACHE")
+
+
+@given(
+    environment=st.dictionaries(st.sampled_from(NAMES), VALUES | st.text(max_size=30)),
+    option=st.none() | VALUES,
+)
+def test_environments(environment: dict[str, str], option: str | None) -> None:
+    with sandbox() as (folder, outside), only_documented(outside):
+        places = Places.resolve(store=option, root=folder, environment=environment)
+        assert Places.from_dict(json.loads(json.dumps(places.to_dict()))) == places
+        assert str(places.store)
+        assert cache_root(None).is_absolute()
+
+
+BORDERS: list[Callable[..., Any]] = [
+    *(test_recipes, test_recipe_files, test_scales, test_scale_files, test_locks, test_task_files),
+    *(test_encoder_folders, test_bundles, test_stores, test_arguments, test_environments),
+]

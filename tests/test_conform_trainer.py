@@ -1,0 +1,217 @@
+"""Checks of a trainer: what each says of a sound one, and of one that passes over what it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import kdcheck as kd
+from kdcheck.conform.results import Status
+from kdcheck.conform.trainer import hugging_face, plain_loop, relations
+from kdcheck.conform.trainer.bench import bench_of, farthest
+from kdcheck.conform.trainer.tiny_rows import CLASSES, SIZES, WORDS_PER_CLASS, tiny_rows
+from kdcheck.errors import ParameterError
+from kdcheck.zoo.sound_loop import SoundLoop
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = (ROOT / "docs" / "guides" / "check-your-trainer.md").read_text(encoding="utf-8")
+
+
+def by_name(report):
+    return {each.name: each for each in report.results}
+
+
+def guide(*, until):
+    """What the first blocks of the guide define, run one after the other, and what they print."""
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[:until]:
+            exec(compile(block, "check-your-trainer.md", "exec"), names)  # noqa: S102 - our own page
+    return names, printed.getvalue()
+
+
+def test_a_sound_trainer_passes_every_check():
+    report = kd.check_trainer(SoundLoop.train)
+    assert {each.name: each.detail for each in report.results if each.detail} == {}
+    assert (report.exit_code, report.verdict, len(report.results)) == (0, "nothing fails", 21)
+
+
+def test_what_a_loop_passes_over_in_silence_is_not_run_with_the_reason_and_never_passed():
+    names, printed = guide(until=1)
+    assert printed == re.search(r"```\n(nothing fails.*?)```", GUIDE, re.DOTALL)[1]
+    report = names["report"]
+    left = {name: each.detail for name, each in by_name(report).items() if each.detail}
+    assert {each.status for each in report.results} == {Status.PASSED, Status.NOT_RUN}
+    assert {name: told.partition(" was")[0] for name, told in left.items()} == {
+        "evaluating_changes_nothing": "evaluate_every",
+        "accumulation_equals_one_batch": "parts",
+        "mixed_precision_is_close": "precision",
+        "resume_equals_uninterrupted": "stop_after",
+    }
+    assert report.subject == "my_loop"
+
+
+def test_what_a_trainer_refuses_is_not_run_with_its_own_words():
+    def refuses(job):
+        if job.resume or job.stop_after:
+            raise NotImplementedError("we keep no checkpoints")
+        return SoundLoop.train(job)
+
+    found = by_name(kd.check_trainer(refuses, only=[relations.resume_equals_uninterrupted]))
+    only = found["resume_equals_uninterrupted"]
+    assert (only.status, only.detail) == (
+        Status.NOT_RUN,
+        "The trainer says: we keep no checkpoints.",
+    )
+
+
+def test_a_trainer_that_resumes_from_the_start_has_not_resumed():
+    class Anew(SoundLoop):
+        def load(self, path):
+            pass
+
+    found = kd.check_trainer(Anew.train, only=[relations.resume_equals_uninterrupted]).results[0]
+    assert (found.status, "began anew" in found.detail) == (Status.NOT_RUN, True)
+
+
+def test_a_trainer_that_pads_by_itself_is_not_said_to_ignore_padding():
+    class OwnPadding(SoundLoop):
+        def batch(self, rows, indices):
+            return type(self.job.collate)(12)([rows[at] for at in indices])
+
+    found = kd.check_trainer(OwnPadding.train, only=[relations.padding_does_not_matter]).results[0]
+    assert (found.status, "job.collate was passed over" in found.detail) == (Status.NOT_RUN, True)
+
+
+def test_whatever_a_trainer_raises_is_its_failure_by_name():
+    def breaks(job):
+        raise RuntimeError("out of memory")
+
+    report = kd.check_trainer(breaks, only=[relations.seed_matters])
+    assert report.results[0].detail == "It ended in RuntimeError: out of memory"
+    assert report.exit_code == 1
+
+
+def test_posteriors_of_another_shape_are_refused_with_what_to_return():
+    report = kd.check_trainer(lambda job: torch.zeros(2, 3), only=[relations.seed_matters])
+    told = report.results[0].detail
+    assert "(2, 3)" in told
+    assert "in the order of job.test" in told
+
+
+def test_a_failure_that_is_expected_is_kept_apart_and_a_stale_one_is_told():
+    one = [relations.teacher_in_eval_mode]
+    teaches = plain_loop(lambda job, student, batches: None)
+    expected = kd.check_trainer(
+        teaches, only=one, expected_failures={"teacher_in_eval_mode": "no teacher yet"}
+    )
+    stale = kd.check_trainer(
+        SoundLoop.train, only=one, expected_failures={"teacher_in_eval_mode": "no teacher yet"}
+    )
+    assert [each.results[0].status for each in (expected, stale)] == [
+        Status.EXPECTED,
+        Status.STALE,
+    ]
+    with pytest.raises(ParameterError, match="a check's name"):
+        kd.check_trainer(teaches, only=one, expected_failures={"teacher_eval": "misspelt"})
+
+
+def test_generators_and_threads_are_left_as_they_were():
+    states = torch.get_rng_state(), random.getstate(), torch.get_num_threads()
+    numpys = np.random.get_state()[1].tolist()  # noqa: NPY002
+    kd.check_trainer(SoundLoop.train, only=[relations.seed_matters])
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert (random.getstate(), torch.get_num_threads()) == states[1:]
+    assert np.random.get_state()[1].tolist() == numpys  # noqa: NPY002
+
+
+def test_only_a_reader_of_token_types_can_tell_the_class_of_a_tiny_row():
+    splits = tiny_rows(3)
+    contents = [content for rows in splits.values() for content in rows.contents]
+    assert len(set(contents)) == len(contents) == sum(SIZES.values())
+    for rows in splits.values():
+        for content, label in zip(rows.contents, rows.labels, strict=True):
+            words = [(token - 1) // WORDS_PER_CLASS for token, kind in content if kind == 1]
+            assert [k for k in words if k < CLASSES] == [label, label]
+
+
+def test_a_copy_of_the_teacher_writes_into_the_log_of_the_first():
+    def copies(job):
+        if job.teacher is not None:
+            copy.deepcopy(job.teacher).train()(**job.collate([job.train[0], job.train[1]]))
+        return SoundLoop.train(job)
+
+    found = kd.check_trainer(copies, only=[relations.teacher_in_eval_mode]).results[0]
+    assert found.detail == "in 1 of 19 passes it was in train mode."
+
+
+def test_the_guide_names_every_check_and_no_other():
+    named = re.findall(r"^\| `(\w+)` \|", GUIDE.partition("## What is checked")[2], re.MULTILINE)
+    assert named == [relation.__name__ for relation in relations.RELATIONS]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_told_apart_lies_far_from_the_tolerance_on_both_sides(seed):
+    # Without this a check could pass because nothing was learned.
+    with bench_of(SoundLoop.train, seed) as bench:
+        plain, smooth = bench.run(method="erm"), bench.run(method="ls")
+        soft, another = bench.run(), bench.run(teacher="another")
+        again = bench.run(parts=2)
+    assert farthest(plain.posteriors_MK, smooth.posteriors_MK) > 30 * relations.SAME
+    assert farthest(soft.posteriors_MK, another.posteriors_MK) > 30 * relations.SAME
+    assert farthest(soft.posteriors_MK, again.posteriors_MK) < relations.SAME / 30
+
+
+class TestHuggingFace:
+    """The library's own Trainer, with the loss of the guide in a subclass."""
+
+    CHECKS = (
+        relations.uniform_teacher_equals_label_smoothing,
+        relations.test_is_read_once,
+        relations.accumulation_equals_one_batch,
+        relations.mixed_precision_is_close,
+        relations.resume_equals_uninterrupted,
+    )
+
+    @pytest.fixture(scope="class")
+    def build(self):
+        return guide(until=2)[0]["build"]
+
+    def test_the_subclass_of_the_guide_passes(self, build):
+        report = kd.check_trainer(hugging_face(build), only=self.CHECKS)
+        assert {each.name: each.detail for each in report.results if each.detail} == {}
+
+    def test_without_the_line_that_the_guide_explains_parts_are_averaged_and_it_is_caught(
+        self, build
+    ):
+        def forgetful(job, **usual):
+            made = build(job, **usual)
+            made.model_accepts_loss_kwargs = False
+            return made
+
+        only = [relations.accumulation_equals_one_batch]
+        assert kd.check_trainer(hugging_face(forgetful), only=only).exit_code == 1
+
+    def test_its_evaluation_moves_the_dropout_masks_as_the_guide_says(self, build):
+        report = kd.check_trainer(
+            hugging_face(build),
+            only=[relations.evaluating_changes_nothing],
+            expected_failures={"evaluating_changes_nothing": "see the guide"},
+        )
+        assert report.results[0].status is Status.EXPECTED
+        assert "posteriors differ" in report.results[0].detail
+
+    def test_without_accelerate_it_says_what_to_install(self, build, monkeypatch):
+        monkeypatch.setattr(
+            "kdcheck.conform.trainer.adapter_hugging_face.find_spec", lambda name: None
+        )
+        report = kd.check_trainer(hugging_face(build), only=[relations.seed_matters])
+        assert "pip install 'transformers[torch]'" in report.results[0].detail
