@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kdcheck.engine import dropout as module
-from kdcheck.engine.dropout import LEVELS, Dropout, dropout, keep_mask, replace_dropout
+from kdcheck.engine.dropout import LEVELS, Dropout, dropout, keep_mask, keep_masks, replace_dropout
 
 COUNT = 400_000
 
@@ -71,6 +71,15 @@ def test_the_mask_is_a_function_of_the_seed_whatever_the_number_of_threads():
     assert torch.equal(masks[0], masks[1])
     torch.manual_seed(4)
     assert not torch.equal(dropout(torch.ones(700, 300), 0.1), masks[0])
+
+
+def test_several_masks_of_one_draw_are_those_of_one_draw_after_the_other():
+    shapes = [(5, 3), (1,), (4, 4), (7,)]
+    torch.manual_seed(6)
+    together = keep_masks(shapes, 0.3, torch.float32)
+    torch.manual_seed(6)
+    for got, shape in zip(together, shapes, strict=True):
+        assert torch.equal(got, keep_mask(shape, 0.3, torch.float32))
 
 
 def test_the_gradient_is_the_mask():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kdcheck.engine import gradients, loop
+from kdcheck.engine.adamw import AdamW
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.inputs import Inputs
 from kdcheck.engine.schedule import Schedule
@@ -219,12 +220,44 @@ def test_when_not_even_one_example_fits_the_run_stops_and_says_what_would_help(m
         train(recipe_of(), inputs_of())
 
 
-@pytest.mark.parametrize("where", ["clip_grad_norm_", "step"])
+ALLOCATION = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+def failing_once(monkeypatch, message: str, training: bool) -> None:
+    """The model fails once with a plain error, as libraries of CUDA do."""
+    real, left = Inputs.logits, [message]
+
+    def once(self, model, batch):
+        if model.training is training and left:
+            raise RuntimeError(left.pop())
+        return real(self, model, batch)
+
+    monkeypatch.setattr(Inputs, "logits", once)
+
+
+@pytest.mark.parametrize("message", [ALLOCATION, "CUDA error: out of memory"])
+@pytest.mark.parametrize("training", [True, False], ids=["a step", "an evaluation"])
+def test_memory_that_a_library_of_cuda_does_not_find_is_met_like_any(
+    message, training, monkeypatch
+):
+    failing_once(monkeypatch, message, training)
+    evidence = train(recipe_of(), inputs_of())
+    assert any("memory ran out" in note for note in evidence.notes) is training
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["a step", "an evaluation"])
+def test_another_plain_error_is_not_taken_for_too_little_memory(training, monkeypatch):
+    failing_once(monkeypatch, "mat1 and mat2 shapes cannot be multiplied", training)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        train(recipe_of(), inputs_of())
+
+
+@pytest.mark.parametrize("where", ["get_total_norm", "step"])
 def test_an_optimiser_that_gets_no_memory_ends_the_run_and_says_what_would_help(where, monkeypatch):
     def greedy(*_args):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    module = torch.optim.AdamW if where == "step" else torch.nn.utils
+    module = AdamW if where == "step" else torch.nn.utils
     monkeypatch.setattr(module, where, greedy)
     with refused(
         TrainingError, "step 0, seed 0", "on cpu for the optimiser: ", "2.00 GiB", "fewer workers"

@@ -9,7 +9,14 @@ import sys
 import pytest
 import torch
 
-from kdcheck.engine.settings import autocast_of, environment, pick_device, settings_of
+from kdcheck.engine.settings import (
+    autocast_of,
+    environment,
+    is_emulated,
+    pick_device,
+    room_on,
+    settings_of,
+)
 from kdcheck.errors import TrainingError
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
 from tests.refusal import refused
@@ -93,6 +100,40 @@ def test_a_device_that_is_not_there_is_refused_with_the_number_of_those_that_are
         TrainingError, "'cuda:1' with 1 CUDA devices", "CUDA_VISIBLE_DEVICES", "leave --device out"
     ):
         pick_device("cuda:1")
+
+
+def test_a_named_device_is_tried_before_it_is_trained_on(monkeypatch):
+    counted(monkeypatch, 2, starts=False)
+    with refused(TrainingError, "'cuda:1', on which torch cannot start", "leave --device out"):
+        pick_device("cuda:1")
+
+
+@pytest.mark.parametrize(("free_gib", "workers"), [(0, 1), (11, 1), (16, 2), (24, 4), (139, 6)])
+def test_workers_share_a_device_where_its_memory_allows(free_gib, workers, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free_gib * 2**30, 140 * 2**30))
+    assert room_on("cuda:0") == workers
+
+
+def test_a_driver_that_does_not_tell_its_memory_has_room_for_one_worker(monkeypatch):
+    def silent(_):
+        raise RuntimeError("CUDA error: operation not supported")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", silent)
+    assert room_on("cuda:0") == 1
+
+
+@pytest.mark.parametrize(
+    ("native", "precision", "device", "emulated"),
+    [
+        (False, "bfloat16", "cuda", True),
+        (True, "bfloat16", "cuda", False),
+        (False, "float16", "cuda", False),
+        (False, "bfloat16", "cpu", False),
+    ],
+)
+def test_bfloat16_on_a_gpu_without_it_is_told(native, precision, device, emulated, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: native)
+    assert is_emulated(recipe(precision=precision), torch.device(device)) is emulated
 
 
 @pytest.mark.parametrize(

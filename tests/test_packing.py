@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -206,6 +208,59 @@ def test_the_route_for_accelerators_gives_the_same_numbers():
     for other in answers[1:]:
         for got, want in zip(other, answers[0], strict=True):
             assert distance(got, want) < 1e-12
+
+
+def attend_by_scatter(query, key, value, layout, scale):
+    """One padded layout, filled with zeros and index_copy, and read back with index_select."""
+    (group,) = layout.groups
+    back, shape = layout.rows(1).back, (group.examples, group.longest, *query.shape[1:])
+    padded = (
+        query.new_zeros(group.places, *query.shape[1:]).index_copy(0, back, each)
+        for each in (query, key, value)
+    )
+    out = attention.scaled_dot_product_attention(
+        *(each.view(shape).transpose(1, 2) for each in padded),
+        attn_mask=layout.masks(query.dtype)[0],
+        scale=scale,
+    )
+    return out.transpose(1, 2).flatten(0, 1).index_select(0, back)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gathers_give_the_bits_of_scatters_in_attention_and_its_gradient(dtype):
+    inputs = [each.clone().requires_grad_() for each in heads(sorted_by_group(LENGTHS), dtype)]
+    layout = lay_out(sorted_by_group(LENGTHS), on_cpu=False)
+    outs = (attend_fused(*inputs, layout, 0.5, 0.0), attend_by_scatter(*inputs, layout, 0.5))
+    answers = [[out, *torch.autograd.grad(out.sin().sum(), inputs)] for out in outs]
+    for got, want in zip(*answers, strict=True):
+        assert torch.equal(got, want)
+
+
+def test_on_an_accelerator_the_heads_tokens_have_the_gradient_that_they_have_on_the_cpu():
+    batch = pack(texts(), np.arange(len(LENGTHS))[::-1].copy(), np.arange(VOCABULARY))
+    example = torch.argsort(batch.first).repeat_interleave(torch.from_numpy(batch.lengths_B))
+    hidden = heads(LENGTHS)[0].flatten(1).requires_grad_()
+    answers = []
+    for each in (batch, replace(batch, example=example)):
+        first = packing._first_of(hidden, each)
+        answers.append([first, *torch.autograd.grad(first.sin().sum(), hidden)])
+    for got, want in zip(*answers, strict=True):
+        assert torch.equal(got, want)
+
+
+def test_rows_of_several_heads_go_to_their_places_and_come_back():
+    lengths, tokens, width = np.array([3, 2, 9]), 14, 2
+    layout = lay_out(lengths, on_cpu=True)
+    assert [(g.examples, g.longest, g.padded) for g in layout.groups] == [
+        (2, 3, True),
+        (1, 9, False),
+    ]
+    rows = layout.rows(width)
+    numbers = torch.arange(tokens * width)
+    assert torch.equal(numbers[rows.source][rows.back], numbers)
+    # Two examples of two heads: a token's rows are its number times two, and one more.
+    assert numbers[rows.source][:12].tolist() == [0, 2, 4, 1, 3, 5, 6, 8, 6, 7, 9, 7]
+    assert rows.real[:12, 0].tolist() == [1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0]
 
 
 def test_bfloat16_inputs_stay_near_float64():

@@ -307,6 +307,30 @@ def test_the_devices_are_counted_once_in_a_process_of_their_own(machine):
     assert len(asked) == 1
 
 
+def test_a_device_with_room_for_several_workers_is_named_again_once_all_have_been(machine):
+    machine("cuda:0\ncuda:0\ncuda:0\ncuda:1\n")
+    assert local.cuda_devices() == ("cuda:0", "cuda:1", "cuda:0", "cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "seen"),
+    [(None, "cuda:1", "1"), ("5, GPU-7f", "cuda:1", "GPU-7f"), ("5,3", "cuda:0", "5")],
+)
+def test_a_worker_sees_its_own_device_alone(visible, device, seen, monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(
+        local.subprocess, "Popen", lambda command, **options: started.append((command, options))
+    )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    local._worker(tmp_path / "log", "w0", [device])
+    local._worker(tmp_path / "log", "w1", [])
+    (with_device, options), (without, rest) = started
+    assert (with_device[-1], options["env"]["CUDA_VISIBLE_DEVICES"]) == ("cuda:0", seen)
+    assert (without[-1], rest["env"].get("CUDA_VISIBLE_DEVICES")) == ("w1", visible)
+
+
 def test_without_a_driver_or_with_every_device_hidden_torch_is_not_even_asked(machine, monkeypatch):
     asked = machine("cuda:0\n", driver=False)
     assert local.cuda_devices() == ()

@@ -58,6 +58,10 @@ class FiniteGuard:
             raise next(self._error(step, loss_B) for step, loss_B, bad in self._unread if bool(bad))
         self._unread.clear()
 
+    def brake(self) -> Tensor | None:
+        """What blocks the optimiser if it is 1; none where the host has just read that it is not."""
+        return self.blocked if self._unread else None
+
     def mean_loss(self) -> float:
         """Mean loss per example since the last call, in nats."""
         mean = float(self.loss_sum) / max(self.loss_count, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcheck.engine.inputs import Inputs
-from kdcheck.engine.memory import free_cache, too_little_memory
+from kdcheck.engine.memory import free_cache, ran_out, too_little_memory
 from kdcheck.engine.settings import autocast_of
 from kdcheck.engine.state import State
 from kdcheck.engine.streams import stream_seed
@@ -33,7 +33,9 @@ def accumulate(
     while True:
         try:
             loss_B = _micro_batches(state, recipe, inputs, rows_B, labels_N, teacher_logits_NK)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not ran_out(error):
+                raise
             what = str(error)
         else:
             state.cost["train_rows"] += len(rows_B)

@@ -17,10 +17,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdcheck import metrics
 from kdcheck.engine import resume
+from kdcheck.engine.adamw import AdamW
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.engine.gradients import accumulate
 from kdcheck.engine.hugging_face import check_is_new, export
@@ -32,6 +33,7 @@ from kdcheck.engine.settings import (
     DTYPES,
     autocast_of,
     environment,
+    is_emulated,
     peak_memory_bytes,
     pick_device,
     settings_of,
@@ -50,6 +52,8 @@ Stop = Callable[[], bool]
 """Asked after each step: whether to end here, with a checkpoint."""
 WAIT_OVER_SAVE = 50
 """Time until the next checkpoint over the time that the last one took: at most 2 % goes there."""
+CLEARLY = 0.99
+"""Share of the norm that gradients are clipped to, below which rounding cannot matter."""
 
 
 def train(
@@ -95,7 +99,8 @@ def train(
     schedule = Schedule(recipe, len(inputs.task.train))
     targets = targets_of(recipe, inputs, teacher, device)
     with settings_of(recipe, device):
-        state = _start(recipe, inputs, schedule, device)
+        with memory_for("the model", f"step 0, seed {recipe.seed}", device):
+            state = _start(recipe, inputs, schedule, device)
         resume.restore(state, workdir, recipe, inputs)
         clock = Clock(checkpoint_seconds, state.cost["seconds"])
         while state.step < schedule.total_steps:
@@ -144,13 +149,12 @@ def _start(recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.dev
     if recipe.precision == "float64":
         model = model.to(DTYPES["float64"])
     model.train()
-    optimizer = torch.optim.AdamW(
+    optimizer = AdamW(
         model.parameters(),
         lr=recipe.learning_rate,
         betas=(recipe.beta_1, recipe.beta_2),
         eps=recipe.epsilon,
         weight_decay=recipe.weight_decay,
-        fused=True,
     )
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -171,8 +175,7 @@ def _take_step(state: State, schedule: Schedule, inputs: Inputs, targets: Target
     loss_B = accumulate(state, recipe, inputs, rows_B, *targets)
     with memory_for("the optimiser", f"step {state.step}, seed {recipe.seed}", state.device):
         state.scaler.unscale_(state.optimizer)
-        # The optimiser has them as a list; the model would search its modules each time.
-        norm = nn.utils.clip_grad_norm_(group["params"], recipe.clip_norm)
+        norm = _clip(group["params"], recipe.clip_norm)
         # A loss scaler backs off as gradients overflow: their norm is its own affair.
         state.guard.watch(state.step, loss_B, norm.new_zeros(()) if _scales(state) else norm)
         if state.guard.look_is_due():
@@ -201,6 +204,16 @@ def _scales(state: State) -> bool:
     return bool(state.scaler.is_enabled())
 
 
+def _clip(weights: list[nn.Parameter], most: float) -> Tensor:
+    """Scale the gradients down to a norm of at most so much; what the norm was."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    # Well below it the factor is 1, and on the CPU that can be read.
+    if norm.device.type != "cpu" or not norm < CLEARLY * most:
+        nn.utils.clip_grads_with_norm_(weights, most, norm)
+    return norm
+
+
 def _step(state: State) -> None:
     """One optimiser step, unless the guard (or the loss scaler) blocks it on the device."""
     if _scales(state):
@@ -208,7 +221,7 @@ def _step(state: State) -> None:
         state.scaler.step(state.optimizer)
         state.scaler.update()
         return
-    state.optimizer.grad_scale, state.optimizer.found_inf = None, state.guard.blocked
+    state.optimizer.grad_scale, state.optimizer.found_inf = None, state.guard.brake()
     state.optimizer.step()
 
 
@@ -281,6 +294,10 @@ def _evidence(state: State, recipe: Recipe, inputs: Inputs, schedule: Schedule) 
     state.cost["steps"] = float(schedule.total_steps)
     state.cost["micro_batch"] = float(state.micro_batch)
     cut = sum(int(part.truncated.sum()) for part in inputs.tokenized.values())
+    if is_emulated(recipe, state.device):
+        state.notes.append(
+            "this device has no bfloat16 of its own: float16 or float32 is faster here"
+        )
     state.cost["truncated_texts"] = float(cut)
     if cut:
         state.notes.append(f"{cut} texts were longer than {recipe.max_length} tokens and were cut")

@@ -9,6 +9,16 @@ import torch
 
 from kdcheck.errors import TrainingError
 
+SAYS_SO = ("CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED", "out of memory")
+"""What plain errors of CUDA say where its libraries, and not torch, find no memory."""
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether an error means that a device has too little memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in SAYS_SO
+    )
+
 
 def too_little_memory(who: str, device: torch.device, what: str, message: str) -> TrainingError:
     """The error of a run that cannot do with less."""
@@ -26,7 +36,9 @@ def memory_for(what: str, who: str, device: torch.device) -> Iterator[None]:
     """Around what cannot be done in smaller parts."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
         raise too_little_memory(who, device, what, str(error)) from error
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from kdcheck.encoders import Tokenized
-from kdcheck.engine.attention import Layout, Rows, attend, lay_out, length_group
+from kdcheck.engine.attention import Layout, Rows, attend, gather, lay_out, length_group
 from kdcheck.errors import EncoderError
 
 ATTENTION = "kdcheck_packed"
@@ -46,6 +46,8 @@ class PackedBatch:
     """Tokens of each example, in the order in which they lie; stays on the host."""
     layout: Layout
     """Where they stand in attention."""
+    example: Tensor | None = None
+    """Example of each token, in the order asked for, shape (T,); on accelerators alone."""
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch on a device, with a layout for accelerators; one copy, which does not wait."""
@@ -53,15 +55,17 @@ class PackedBatch:
             return self
         layout = lay_out(self.lengths_B, on_cpu=False)
         rows = layout.rows(1)
-        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first]
+        example = torch.argsort(self.first).repeat_interleave(torch.from_numpy(self.lengths_B))
+        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first, example]
         host += [rows.source, rows.back, rows.real.long()]
         numbers = torch.cat([each.flatten() for each in host])
         if device.type == "cuda":
             numbers = numbers.pin_memory()  # else the copy waits for what runs on the device
         parts = numbers.to(device, non_blocking=True).split([each.numel() for each in host])
         moved = [part.view(each.shape) for part, each in zip(parts, host, strict=True)]
-        layout = layout.with_rows(Rows(*moved[4:]))
-        return PackedBatch(*moved[:4], lengths_B=self.lengths_B, layout=layout)
+        ids, types, positions, first, example, source, back, real = moved
+        layout = layout.with_rows(Rows(source, back, real))
+        return PackedBatch(ids, types, positions, first, self.lengths_B, layout, example)
 
 
 def pack(
@@ -99,7 +103,7 @@ def use_packing(model: nn.Module) -> nn.Module:
 def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
     head: Any = model
-    first_BW = _hidden(model, batch).index_select(0, batch.first)
+    first_BW = _first_of(_hidden(model, batch), batch)
     if head.config.model_type == "bert":
         pooler = (
             head.base_model.pooler
@@ -108,6 +112,14 @@ def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     else:
         first_BW = head.pre_classifier(first_BW).relu()
     return cast("Tensor", head.classifier(head.dropout(first_BW)))
+
+
+def _first_of(hidden_TW: Tensor, batch: PackedBatch) -> Tensor:
+    """The first token of each example, (B, width)."""
+    if batch.example is None:  # on the CPU, where a scatter of a few rows is cheap
+        return hidden_TW.index_select(0, batch.first)
+    is_first_T1 = batch.position_ids.view(-1, 1) == 0
+    return gather(hidden_TW, batch.first, batch.example, is_first_T1)
 
 
 def _hidden(model: nn.Module, batch: PackedBatch) -> Tensor:

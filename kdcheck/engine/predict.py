@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcheck.engine.inputs import Inputs
-from kdcheck.engine.memory import free_cache, too_little_memory
+from kdcheck.engine.memory import free_cache, ran_out, too_little_memory
 from kdcheck.engine.streams import sample_rows
 from kdcheck.evidence.evidence import Predictions
 from kdcheck.tasks import Split
@@ -62,7 +62,9 @@ def predict(
                 batch = inputs.batch(split, rows_N[left[0]]).to(device)
                 with autocast() if autocast else torch.autocast(device.type, enabled=False):
                     pieces.append((left[0], inputs.logits(model, batch)))
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
                 what = str(error)
             else:
                 left = left[1:]

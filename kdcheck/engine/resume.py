@@ -26,9 +26,8 @@ def save(state: State, workdir: Path, recipe: Recipe) -> None:
     for name, parameter in state.model.named_parameters():
         tensors[f"model/{name}"] = parameter.detach().cpu().contiguous()
         for moment in MOMENTS:
-            tensors[f"{moment}/{name}"] = (
-                state.optimizer.state[parameter][moment].cpu().contiguous()
-            )
+            # Copied, since all weights share one count and the format has one for each.
+            tensors[f"{moment}/{name}"] = state.optimizer.state[parameter][moment].cpu().clone()
     for index, point in enumerate(state.points):
         for split, predictions in point.predictions.items():
             tensors[f"point/{index}/{split}"] = torch.from_numpy(predictions.logits_NK)
@@ -61,13 +60,8 @@ def restore(state: State, workdir: Path | None, recipe: Recipe, inputs: Inputs) 
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
             parameter.copy_(found.tensors[f"model/{name}"])
-            state.optimizer.state[parameter] = {
-                moment: found.tensors[f"{moment}/{name}"].to(
-                    # Fused AdamW keeps its step count beside the weights.
-                    parameter.device
-                )
-                for moment in MOMENTS
-            }
+            for moment in MOMENTS:
+                state.optimizer.state[parameter][moment].copy_(found.tensors[f"{moment}/{name}"])
     state.step = found.step
     state.micro_batch = found.state["micro_batch"]
     if found.state["scaler"]:

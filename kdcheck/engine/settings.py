@@ -17,6 +17,12 @@ from kdcheck.recipe import Recipe
 # first recipe; without it, deterministic mode refuses matmuls.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
+WORKER_BYTES = 6 * 2**30
+"""A bfloat16 BERT-base with batches of 32 texts of 128 tokens, by arithmetic: 1.8 GB of weights, gradients
+and moments, 2 of activations, 0.5 of CUDA itself, and room for an allocator to waste some."""
+MOST_WORKERS = 6
+"""More would wait for each other's launches."""
+
 DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -54,6 +60,13 @@ def pick_device(name: str | None = None) -> torch.device:
             "a device that is there",
             "Install a CUDA build of torch, check CUDA_VISIBLE_DEVICES, or leave --device out.",
         )
+    if device.type == "cuda" and not starts_on(name):
+        raise TrainingError(
+            "device",
+            f"{name!r}, on which torch cannot start",
+            "a device that this build of torch runs on and that has memory left",
+            "Install a build of torch for this card, free its memory, or leave --device out.",
+        )
     return device
 
 
@@ -64,6 +77,15 @@ def starts_on(name: str) -> bool:
     except (RuntimeError, AssertionError):
         return False
     return True
+
+
+def room_on(name: str) -> int:
+    """How many workers may share a device: one for each 6 GiB that are free, from 1 to 6."""
+    try:
+        free_bytes, _ = torch.cuda.mem_get_info(name)
+    except (RuntimeError, AssertionError):  # a driver that does not say
+        return 1
+    return int(min(max(free_bytes // WORKER_BYTES, 1), MOST_WORKERS))
 
 
 @contextmanager
@@ -105,6 +127,15 @@ def _apply(
     torch.backends.cudnn.allow_tf32 = cudnn_tf32
 
 
+def is_emulated(recipe: Recipe, device: torch.device) -> bool:
+    """Whether the device computes the recipe's bfloat16 by way of float32."""
+    return (
+        recipe.precision == "bfloat16"
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    )
+
+
 def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:
     """The autocast context of a recipe's precision; switched off for float32 and float64."""
     mixed = recipe.precision in ("bfloat16", "float16")
@@ -136,7 +167,7 @@ def environment(recipe: Recipe, device: torch.device) -> dict[str, str]:
         "transformers": transformers.__version__,
         "device": device.type,
         "device_name": name,
-        "cuda": str(torch.version.cuda),
+        "cuda": f"ROCm {torch.version.hip}" if torch.version.hip else str(torch.version.cuda),
         "threads": str(recipe.threads),
         "precision": recipe.precision,
         "tf32": str(recipe.tf32),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from kdcheck.engine.adamw import AdamW
 from kdcheck.engine.finite import FiniteGuard
 from kdcheck.evidence.evidence import EvaluationPoint
 
@@ -18,7 +19,7 @@ class State:
 
     device: torch.device
     model: nn.Module
-    optimizer: torch.optim.AdamW
+    optimizer: AdamW
     scaler: torch.amp.GradScaler
     guard: FiniteGuard
     micro_batch: int

@@ -20,26 +20,27 @@ from kdcheck.study.work import DIED, Job, status_file
 LOOK_SECONDS = 0.5
 """Between two looks at the workers."""
 
-DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""One of them is there where CUDA can be: on Linux, and on Linux within Windows."""
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
+"""One of them is there where CUDA can be: on Linux, on Linux within Windows, and where ROCm is."""
 
 TRY_DEVICES = """
 import torch
-from kdcheck.engine.settings import starts_on
+from kdcheck.engine.settings import room_on, starts_on
 for index in range(torch.cuda.device_count()):
     if starts_on(f"cuda:{index}"):
-        print(f"cuda:{index}", flush=True)
+        print(f"cuda:{index}\\n" * room_on(f"cuda:{index}"), end="", flush=True)
 """
-"""Prints each device as soon as it has worked, so that one that ends the process hides none before."""
+"""Prints each device as soon as it has worked, so that one that ends the process hides none before;
+and as often as it has room for a worker."""
 
 
 class LocalExecutor:
     """Worker processes on this machine; each takes the next runnable recipe.
 
     They may be started before their job is known: what they import takes seconds. By default there
-    is one per CUDA device, or else one per core over the threads that a recipe uses. They end with
-    this process, however it ends. One that dies while it trains is replaced: the store counts how many
-    died of a recipe, and gives it up in the end.
+    are as many as CUDA devices have room for, or else one per core over the threads that a recipe
+    uses. They end with this process, however it ends. One that dies while it trains is replaced: the
+    store counts how many died of a recipe, and gives it up in the end.
     """
 
     def __init__(self, folder: Path, workers: int | None = None) -> None:
@@ -150,7 +151,10 @@ def _cannot_work(name: str, code: int, log: Path) -> TrainingError:
 
 @cache
 def cuda_devices() -> tuple[str, ...]:
-    """Devices that torch can start on, as it names them; none without CUDA.
+    """Devices that torch can start on, as it names them, one for each worker; none without CUDA.
+
+    One worker leaves a device idle while its host prepares launches, so several share it where its
+    memory allows. Each is named once before any is named again.
 
     Tried in a process of its own: CUDA must not be started in one that forks, and a device may end
     it. That costs seconds, so it is done once.
@@ -160,7 +164,9 @@ def cuda_devices() -> tuple[str, ...]:
     result = subprocess.run(
         [sys.executable, "-c", TRY_DEVICES], capture_output=True, text=True, check=False
     )
-    return tuple(result.stdout.split())
+    names = result.stdout.split()
+    turns = [names[:place].count(name) for place, name in enumerate(names)]
+    return tuple(names[place] for place in sorted(range(len(names)), key=turns.__getitem__))
 
 
 def _log(folder: Path, name: str) -> Path:
@@ -171,6 +177,10 @@ def _log(folder: Path, name: str) -> Path:
 def _worker(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
     # Libraries read these before a recipe can set its threads.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if device:
+        # It sees its own alone, so that nothing of it, not even a context, lies on another.
+        environment["CUDA_VISIBLE_DEVICES"] = _visible(*device)
+        device = ["cuda:0"]
     with path.open("w", encoding="utf-8") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "kdcheck.study.worker", name, *device],
@@ -180,6 +190,13 @@ def _worker(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
             text=True,
             env=environment,
         )
+
+
+def _visible(device: str) -> str:
+    """What the variable calls a device that torch names by its place among the visible ones."""
+    index = int(device.removeprefix("cuda:"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return str(index) if visible is None else visible.split(",")[index].strip()
 
 
 def _tell(process: subprocess.Popen[str], job: Path) -> None:
