@@ -32,7 +32,7 @@ class Behaviour:
     says: str
     law: Law
     needs: tuple[str, ...] = ()
-    """``teacher``, ``labels``, ``alpha``, ``tau``; ``hard`` and ``Eq. 2`` ask for a known convention."""
+    """``teacher``, ``labels``, ``alpha``, ``tau``; ``hard``, ``Eq. 2`` and the like ask for a known convention."""
     classes: tuple[int, int] = (2, 5)
     examples: tuple[int, int] = (1, 3)
 
@@ -100,8 +100,10 @@ def _lacks(found: Convention, need: str) -> str:
         return "" if has_weight else "it has no weight to set: map it with --map if it does"
     if found.fit is None:
         return "its convention is not known"
+    from_teacher = any(part.term.family == "soft" for part in found.fit.parts)
     taus = {soft.term.student_tau, soft.term.teacher_tau} if soft else set()
     lacking = {
+        "from teacher": (not from_teacher, "no term of it is drawn towards the teacher"),
         "hard": (hard is None or soft is None, "it is not made of a hard and a soft term"),
         "Eq. 2": (soft is None or soft.term.kind not in EQ_2, "its soft term is not that of Eq. 2"),
         "at tau 1": (bool(taus - {"1", "tau", "1/tau"}), "its temperature is built in"),

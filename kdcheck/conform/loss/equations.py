@@ -56,7 +56,11 @@ def no_gradient_to_the_teacher(found: Convention, case: Case) -> None:
         )
 
 
-@behaviour("Where the student equals its teacher, the soft term has no gradient.", "teacher", "fit")
+@behaviour(
+    "Where the student equals its teacher, the soft term has no gradient.",
+    "teacher",
+    "from teacher",
+)
 def no_soft_gradient_at_equality(found: Convention, case: Case) -> None:
     """The teacher's own logits are what the soft term asks for."""
     case = replace(case, teacher_NK=case.student_NK)

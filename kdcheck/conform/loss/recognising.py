@@ -34,8 +34,7 @@ def recognise(
             refused = refused or f"{type(error).__name__}: {error}".splitlines()[0]
             continue
         attempts.append(attempt)
-        is_clean = isinstance(attempt, Fit) and not (attempt.flaws or against_its_names(loss))
-        if is_clean or len(attempts) == MOST_ATTEMPTS:
+        if _doubt(attempt) == 0 or len(attempts) == MOST_ATTEMPTS:
             break
     if not attempts:
         got = f"a call that ends with {refused}"
@@ -45,9 +44,14 @@ def recognise(
 
 
 def _doubt(attempt: Fit | NoFit) -> int:
+    """From 0, nothing speaks against it, to 4, a worse account of the loss than none."""
     if isinstance(attempt, NoFit):
         return 3
-    return 2 if against_its_names(attempt.loss) else bool(attempt.flaws)
+    misnamed, flawed = bool(against_its_names(attempt.loss)), bool(attempt.flaws)
+    # Wrong names together with a mistake explain too much; a softmax over one class explains nothing.
+    if (misnamed and flawed) or all(part.term.family == "constant" for part in attempt.parts):
+        return 4
+    return 2 if misnamed else int(flawed)
 
 
 def _told(attempt: Fit | NoFit) -> Convention:
