@@ -52,8 +52,12 @@ def test_a_failed_check_ends_with_1_and_one_that_was_expected_with_0(capsys):
     told = capsys.readouterr().out
     assert "torch.nn:KLDivLoss: 1/K of Eq. 2's soft term alone" in told
     assert "failed             sums_over_classes" in told
-    assert main([*asked, "--expect", "sums_over_classes=torch says so itself"]) == 0
-    assert "expected failure" in capsys.readouterr().out
+    assert "failed             no_gradient_to_the_teacher" in told
+    asked += ["--expect", "sums_over_classes=torch says so itself"]
+    assert main(asked) == 1
+    asked += ["--expect", "no_gradient_to_the_teacher=its caller detaches"]
+    assert main(asked) == 0
+    assert capsys.readouterr().out.count("expected failure   ") == 3
 
 
 @pytest.mark.parametrize(
