@@ -561,7 +561,7 @@ def test_the_page_holds_the_claims_of_that_paper_and_scale_in_the_store_that_was
     )
     monkeypatch.setattr(report, "write_tables", lambda record, page: [page.with_name("t.html")])
     options = {"--store": str(tmp_path / "named"), "--report": tmp_path / "my.html"}
-    stash = {keys.SESSION: SimpleNamespace(store=store)} if has_session else {}
+    stash = {keys.SESSION: SimpleNamespace(store=store, evidence=store)} if has_session else {}
     config = SimpleNamespace(rootpath=tmp_path, getoption=options.get, stash=stash)
     rows = [json.dumps(outcome.row(sample_judged(each))) for each in ("b", "a")]
     terminal = Terminal()

@@ -206,7 +206,7 @@ def test_a_worker_of_xdist_that_is_killed_while_it_trains_costs_no_run_and_no_ve
 def test_a_session_that_is_killed_leaves_no_worker_and_the_next_takes_up_what_it_trained(
     run_claims: Run, study_folder: Path, how: signal.Signals, by: tuple[str, str]
 ) -> None:
-    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=200))
+    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=60))
     with subprocess.Popen(
         _command(*by), cwd=study_folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as session:
@@ -219,7 +219,7 @@ def test_a_session_that_is_killed_leaves_no_worker_and_the_next_takes_up_what_it
     assert not _lives(worker)
     left = study_folder / "work" / "runs" / digest
     assert by[0] == "-n" or list(left.glob("step-*")), "it left a checkpoint as it ended"
-    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=200))
+    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=60))
     assert run_claims("--workers", "1").returncode == 0
     assert len(Store.open(study_folder / "store").digests()) == 8
 
