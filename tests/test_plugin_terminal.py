@@ -67,7 +67,7 @@ def test_the_board_says_what_was_learned_then_sentence_figures_and_id(
         "                  Rests on smooth_is_less_sure[smaller].",
         "",
     ]  # fmt: skip
-    reason = " ".join(line.strip() for line in lines[11 : teachers - 1])
+    reason = " ".join(line.strip() for line in lines[14 : teachers - 1])
     (undecided,) = (e.verdict for e in doubles.study() if e.claim is doubles.AS_GOOD)
     assert reason == undecided.reason
 

@@ -40,14 +40,15 @@ def report(*arguments: object) -> int:
     return main(["report", "--bundle", "somewhere", *map(str, arguments)])
 
 
-def test_four_files_of_one_paper_and_scale_are_written_and_named(
+def test_the_files_of_one_paper_and_scale_are_written_and_named(
     pocket: list[Judged], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
     assert report("--paper", "tulip", "--scale", "pocket", "--output", page) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        str(page.with_suffix(suffix)) for suffix in (".html", ".md", ".json", ".svg")
-    ]
+    four = [page.with_suffix(suffix) for suffix in (".html", ".md", ".json", ".svg")]
+    tables = sorted((tmp_path / "page-tables").iterdir())
+    assert {path.suffix for path in tables} >= {".html", ".md", ".csv"}
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(map(str, four + tables))
     expected = to_json(build(pocket, doubles.source()))
     assert page.with_suffix(".json").read_text(encoding="utf-8") == expected
 

@@ -69,7 +69,7 @@ def test_whatever_a_test_says_of_an_exploratory_verdict_says_that_it_is_and_why(
 def session_with(*ids, seeds=5, first=3):
     """What the readers of the expected file need of a session."""
     claims = [SimpleNamespace(id=each) for each in ids]
-    scale = SimpleNamespace(name="embedded", seeds=5, first_seed=3)
+    scale = SimpleNamespace(name="embedded", seeds=5, first_seed=3, rehearsal=False)
     return SimpleNamespace(claims=claims, counts=(seeds,), scale=scale, seeds=(first, first + 1))
 
 

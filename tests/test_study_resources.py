@@ -104,7 +104,7 @@ def test_a_changed_weight_file_in_a_model_folder_is_an_error_that_names_the_enco
     places = Places.resolve(model_dir=tmp_path, environment={})
 
     def found():
-        return ScaleDigests(scale(pair=names), Resources(places))
+        return ScaleDigests(scale(pair=names, tasks=()), Resources(places))
 
     before = found()
     stored = {

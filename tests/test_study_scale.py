@@ -24,7 +24,7 @@ from kdcheck.paper.arms import (
 )
 from kdcheck.study.resources import ScaleDigests
 from kdcheck.study.scale import load, shipped_names
-from kdcheck.testing import tiny_encoder
+from kdcheck.testing import tiny_encoder, tiny_task
 
 GOOD = """
 name = "own"
@@ -108,7 +108,8 @@ def digests_of(tmp_path, pair):
     known = {"my-bert": tiny_encoder(layers=2), "my-small-bert": tiny_encoder(layers=1)}
     path = tmp_path / "own.toml"
     path.write_text(GOOD.replace('"tiny"', pair))
-    return ScaleDigests(load(str(path)), SimpleNamespace(load_encoder=known.__getitem__))
+    resources = SimpleNamespace(load_encoder=known.__getitem__, load_task=lambda name: tiny_task())
+    return ScaleDigests(load(str(path)), resources)
 
 
 def test_a_pair_is_two_encoders_by_name_the_larger_one_first(tmp_path):

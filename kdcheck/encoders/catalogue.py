@@ -87,7 +87,8 @@ tiny-1, tiny-2. Check the spelling, or give a model folder that holds it.
     """
     if model_dir is not None and _is_in(model_dir, name):
         return _from_folder(name, model_dir / name)
-    if model_dir is not None and (name in HUB_NAMES or name not in _MAKERS):
+    is_elsewhere = name in HUB_NAMES or name not in _MAKERS
+    if model_dir is not None and stays_inside(name) and is_elsewhere:
         raise _no_folder(name, model_dir)
     if name not in _MAKERS:
         wanted = f"one of {', '.join(sorted(_MAKERS))}"
@@ -155,7 +156,7 @@ def _no_folder(name: str, model_dir: Path) -> EncoderError:
 
 
 def _from_folder(name: str, folder: Path) -> Encoder:
-    missing = [file for file in FILES if not (folder / file).is_file()]
+    missing = [file for file in FILES if not (folder / file).exists()]
     if missing:
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         got = f"no {' and no '.join(missing)} in {folder}, which holds {there}"

@@ -99,8 +99,7 @@ def train(
     schedule = Schedule(recipe, len(inputs.task.train))
     targets = targets_of(recipe, inputs, teacher, device)
     with settings_of(recipe, device):
-        with memory_for("the model", f"step 0, seed {recipe.seed}", device):
-            state = _start(recipe, inputs, schedule, device)
+        state = _start(recipe, inputs, schedule, device)
         resume.restore(state, workdir, recipe, inputs)
         clock = Clock(checkpoint_seconds, state.cost["seconds"])
         while state.step < schedule.total_steps:
@@ -145,7 +144,8 @@ class Clock:
 
 
 def _start(recipe: Recipe, inputs: Inputs, schedule: Schedule, device: torch.device) -> State:
-    model = inputs.build(recipe).to(device)
+    with memory_for("the model", f"step 0, seed {recipe.seed}", device):
+        model = inputs.build(recipe).to(device)
     if recipe.precision == "float64":
         model = model.to(DTYPES["float64"])
     model.train()

@@ -44,6 +44,9 @@ def compute_loss_func(
     Returns:
         What ``check_objective`` and ``parametrize_with_checks`` take.
 
+    Raises:
+        ConformError: it cannot be called as a loss is called.
+
     >>> def summed(outputs, labels, num_items_in_batch=None):
     ...     logits = outputs.logits
     ...     return cross_entropy(logits, labels, reduction="sum") / num_items_in_batch
@@ -77,6 +80,9 @@ def compute_loss(
 
     Returns:
         What ``check_objective`` and ``parametrize_with_checks`` take.
+
+    Raises:
+        ConformError: it cannot be called as a loss is called.
 
     >>> class Smoothing:
     ...     def compute_loss(self, model, inputs, return_outputs=False):

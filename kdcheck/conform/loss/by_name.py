@@ -25,8 +25,8 @@ def named(text: str) -> Any:
     Raises:
         ConformError: there is no such module or name, or the import fails.
 
-    >>> named("torch.nn:CrossEntropyLoss").__name__
-    'CrossEntropyLoss'
+    >>> named("math:tau") / named("math:pi")
+    2.0
     """
     where, colon, name = text.rpartition(":")
     if not (colon and where and name):
