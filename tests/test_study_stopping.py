@@ -95,6 +95,7 @@ def _has_ended(pid: int, seconds: float = 60) -> bool:
 def test_a_worker_that_cannot_stop_is_ended_after_a_while(worker):
     process = worker(NEVER_ENDS)
     process.stdin.close()
+    process.stdin = None  # the fixture's communicate would flush what is closed
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
 
 

@@ -66,7 +66,9 @@ def test_a_session_goes_through_the_looks_until_all_is_decided(
     monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
     made = Session([entropy_gap(LS_SMALL, ERM_SMALL)], scale(), seeds, SimpleNamespace())
     trained: list[int] = []
-    monkeypatch.setattr(Session, "store", SimpleNamespace(digests=set, encoders=dict, failures=dict))
+    monkeypatch.setattr(
+        Session, "store", SimpleNamespace(digests=set, encoders=dict, failures=dict)
+    )
     monkeypatch.setattr(Session, "job", lambda self: None)
 
     def judged(self):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdcheck.engine import loop
+from kdcheck.engine import loop, settings
 from kdcheck.engine.stopped import Stopped
 from kdcheck.errors import (
     BusyError,
@@ -180,6 +180,13 @@ def test_a_fault_of_store_disk_or_data_ends_the_worker_and_is_no_recipes_failure
     assert marked == [("x: got a full disk; wanted room. Stop.", "KILLED")]
 
 
+def test_a_device_that_is_refused_ends_the_worker_and_is_no_recipes_failure(job):
+    store = MemoryStore()
+    with pytest.raises(TrainingError, match="device: got 'meta'"):
+        work(job, store, Worker("w0", "meta"))
+    assert not store.begun
+
+
 def test_what_another_machine_trains_is_left_to_it_and_asked_about_again(job, monkeypatch):
     monkeypatch.setattr(room, "BUSY_SECONDS", 0.0)
     store, worker, refused = MemoryStore(), Worker("w0"), []
@@ -289,11 +296,14 @@ def test_whoever_shows_progress_is_called_once_the_file_says_what_is_new(job, mo
     assert worker.trained == [digest]
 
 
-def test_each_order_reaches_the_loop_with_its_own_recipe_device_folder_and_teacher(job, asked):
+def test_each_order_reaches_the_loop_with_its_own_recipe_device_folder_and_teacher(
+    job, asked, monkeypatch
+):
     *others, last = job.orders
     last = replace(last, model_folder=Path("model"))
     job = replace(job, orders=(*others, last), checkpoint_seconds=7.0)
     store = MemoryStore()
+    monkeypatch.setattr(settings, "DEVICES", ("cpu", "meta"))
     work(job, store, Worker("w0", "meta"))
     for order in job.orders:
         options = asked[order.recipe.digest]

@@ -37,6 +37,8 @@ from kdcheck.study.resources import Resources
 from kdcheck.study.stopping import asked_to_stop
 
 if TYPE_CHECKING:
+    import torch
+
     from kdcheck.evidence.evidence import Evidence, Predictions
     from kdcheck.evidence.store import Store
     from kdcheck.evidence.taking import Begun
@@ -151,6 +153,7 @@ def work(
     Raises:
         KdcheckError: the store, the data or the disk cannot be used. A recipe that itself cannot be
             trained raises nothing: it is recorded as failed, and what it teaches is left out.
+        TrainingError: the worker's device cannot be used.
         Stopped: SIGTERM came; there is a checkpoint.
     """
     shift = _Shift(job, store, worker, resources or Resources(job.places), report)
@@ -190,14 +193,17 @@ class _Shift:
 
     def train(self, order: Order, stop: Callable[[], bool]) -> Outcome:
         """Train one recipe, unless the store has it or its failure by now; the caller holds its lock."""
+        from kdcheck.engine.settings import pick_device
+
         recipe, worker, store = order.recipe, self.worker, self.store
+        device = pick_device(worker.device)  # one that is refused is no recipe's fault
         try:
             begun = store.begin(recipe, role=order.role, claims=order.claims, worker=worker.name)
             if begun is None:  # another worker finished it since we looked
                 return Outcome.FINISHED
             # Whoever finds this process dead is told what it died of.
             _write_status(self.job.places.work, worker, recipe, 0, 1)
-            store.finish(begun, self._evidence(order, begun, stop))
+            store.finish(begun, self._evidence(order, begun, device, stop))
         except BusyError:
             return Outcome.BUSY
         except FailedBeforeError:
@@ -211,10 +217,11 @@ class _Shift:
         shutil.rmtree(self._workdir(recipe), ignore_errors=True)
         return Outcome.FINISHED
 
-    def _evidence(self, order: Order, begun: Begun, stop: Callable[[], bool]) -> Evidence:
+    def _evidence(
+        self, order: Order, begun: Begun, device: torch.device, stop: Callable[[], bool]
+    ) -> Evidence:
         """What a recipe leaves; where it leaves nothing, the store is told why."""
         from kdcheck.engine.loop import train
-        from kdcheck.engine.settings import pick_device
 
         recipe, work = order.recipe, self.job.places.work
         try:
@@ -222,7 +229,7 @@ class _Shift:
                 recipe,
                 self.resources.inputs_of(recipe),
                 teacher=_teacher_logits(recipe, self.store),
-                device=pick_device(self.worker.device),
+                device=device,
                 workdir=self._workdir(recipe),
                 checkpoint_seconds=self.job.checkpoint_seconds,
                 # Whatever has no teacher may be asked to teach by the claims of a later day.
