@@ -113,6 +113,7 @@ def test_the_headline_names_the_lock_and_never_counts_exploratory_claims_with_th
         "1 REFUTED."
     )
     assert headline([late]) == ("1 of 1 claim decided: 1 REFUTED; EXPLORATORY, not as registered.")
+    assert headline([]) == "0 of 0 claims decided."
 
 
 def test_only_reasons_that_all_have_are_said_once() -> None:

@@ -145,7 +145,8 @@ def headline(rows: Iterable[Row]) -> str:
     by = {name: [each for each in found if each["standing"] == name] for name in STANDINGS}
     registered = by[CONFIRMATORY]
     if not registered:
-        return " ".join(f"{counted(by[name])}; {HEADS[name]}." for name in HEADS if by[name])
+        others = [f"{counted(by[name])}; {HEADS[name]}." for name in HEADS if by[name]]
+        return " ".join(others) or f"{counted([])}."
     said = f"{counted(registered)}; {registration(registered)}."
     beside = (f" Beside them, {name}: {counted(by[name])}." for name in HEADS if by[name])
     return said + "".join(beside)

@@ -46,7 +46,7 @@ def check_trainer(
     >>> import torch
     >>> report = check_trainer(forgets_to_train)
     >>> report.exit_code, report.verdict.partition(":")[0]
-    (1, '7 checks fail')
+    (1, '5 checks fail')
     """
     with bench_of(trainer, seed) as bench:
         found = [_result(relation, bench) for relation in only]
