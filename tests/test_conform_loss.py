@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from time import process_time
 
+import numpy as np
 import pytest
 import torch
 
 import kdcheck as kd
 from kdcheck.conform import Status
 from kdcheck.conform.loss import CHECKS, checked_loss, compute_loss, compute_loss_func
+from kdcheck.conform.loss.formulas import centred, cosine, probabilities
 from kdcheck.errors import ConformError, ParameterError
 from tests import foreign_losses as foreign
 from tests.refusal import refused
@@ -46,6 +48,14 @@ CONVENTIONS = {
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_a_convention_of_others_is_named_as_it_is(name):
     assert checked_loss(getattr(foreign, name)).convention.verdict == CONVENTIONS[name]
+
+
+@pytest.mark.parametrize("classes", range(3, 10))
+def test_posteriors_without_spread_are_not_correlated_whatever_rounding_leaves(classes):
+    flat_NK = np.zeros((2, classes))
+    posteriors_NK = centred(probabilities(flat_NK))
+    want = 1 - torch.nn.functional.cosine_similarity(*torch.from_numpy(np.stack([flat_NK] * 2)))
+    assert cosine(posteriors_NK, posteriors_NK) == pytest.approx(want.numpy())
 
 
 def test_a_loss_that_is_none_of_the_known_ones_is_said_to_be_unknown():
