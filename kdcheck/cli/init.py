@@ -27,7 +27,10 @@ WRITTEN = {
     "pytest.ini": "tells pytest and kdcheck which claims, scale and data are meant",
 }
 NEXT = (
-    ("kdcheck lock", "registers the claim before its first run, so that its verdict is CONFIRMATORY"),
+    (
+        "kdcheck lock",
+        "registers the claim before its first run, so that its verdict is CONFIRMATORY",
+    ),
     ("pytest", "trains ten models, judges the claim, writes kdcheck-report.html; a minute"),
     ("kdcheck ui", "shows the evidence in MLflow"),
 )
@@ -78,7 +81,9 @@ def _write(folder: Path) -> None:
             path.rename(path.with_suffix(""))
         new, there = sorted(Path(made).iterdir()), {path.name for path in folder.iterdir()}
         if taken := there & {*SETTINGS, *(path.name for path in new)}:
-            wanted = f"a folder without {', '.join(path.name for path in new)} and settings of pytest"
+            wanted = (
+                f"a folder without {', '.join(path.name for path in new)} and settings of pytest"
+            )
             step = "Nothing was written. Name a new folder, as kdcheck init my-study."
             raise OptionError(f"init {folder}", ", ".join(sorted(taken)), wanted, step)
         for path in new:
