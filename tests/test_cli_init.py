@@ -61,7 +61,7 @@ def test_it_names_each_thing_that_it_wrote_and_the_commands_that_come_next(begun
     written = {name for name, content in listed(begun / "an other").items() if content is not None}
     for name in init.WRITTEN:
         assert f"  {name} " in printed
-        own = {each for each in written if each.startswith(name)}
+        own = {each for each in written if each == name or each.rpartition("/")[0] + "/" == name}
         assert own, f"{name} is named and not there"
         written -= own
     assert written == set()
