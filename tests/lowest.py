@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT, CONSTRAINTS = ROOT / "pyproject.toml", ROOT / "constraints-lowest.txt"
-BOUND = re.compile(r"([\w-]+)>=([\d.]+)")
+BOUND = re.compile(r"([\w-]+)>=([\d.]+)(?:,<[\d.]+)?")
 HEAD = "# The lowest versions of pyproject.toml, for tox -e py311-lowest: python -m tests.lowest wrote it.\n"
 
 
@@ -23,7 +23,9 @@ def constraints(project: str) -> str:
     bounds = {requirement: BOUND.fullmatch(requirement) for requirement in requirements}
     loose = [requirement for requirement, bound in bounds.items() if bound is None]
     if loose:
-        raise ValueError(f"requirements {loose}: each is to read name>=version, and nothing more")
+        raise ValueError(
+            f"requirements {loose}: each is to read name>=version or name>=version,<version"
+        )
     return HEAD + "".join(f"{bound[1]}=={bound[2]}\n" for bound in bounds.values() if bound)
 
 
