@@ -419,6 +419,19 @@ def test_stored_json_names_what_a_reader_looks_for():
     assert set(stored["derived"]["tasks"]["mrpc"]["p"]) == {"SUPPORTED", "REFUTED", "EQUIVALENT"}
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_stored_json_has_an_interval_from_two_seeds_on(seeds):
+    verdict = judge(CRITERION, effects(0.4, seeds=seeds))
+    interval = json.loads(verdict.to_json())["derived"]["interval_95"]
+    assert interval == (list(verdict.interval()) if seeds >= 2 else None)
+
+
+def test_stored_json_is_strict_json():
+    verdict = judge(CRITERION, effects(0.4))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        replace(verdict, adjusted_p={word: float("nan") for word in Word}).to_json()
+
+
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
