@@ -2,6 +2,7 @@
 
 All mutants of these rooms would take days on two cores; a sample gives the share with an interval. It works on a
 copy of the tracked files; give --keep a folder to go on from, since the map from functions to tests takes longest.
+Tests that were changed since that map was made must pass: mutmut's second run of the unchanged code is left out.
 Run it from the root of the repository, with mutmut installed:
 
     python tests/tools/sample_mutants.py verdict --tries 100 --seed 0
@@ -25,7 +26,13 @@ from mutmut.utils.format_utils import get_mutant_name
 from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[2]
-MUTMUT = str(Path(sys.executable).with_name("mutmut"))
+# Its run of the clean tests before every sample takes as long as the map, which needs all of them to pass as well.
+MUTMUT = """\
+from mutmut.workers.isolation import ForkServerRunner
+ForkServerRunner.run_clean_tests = lambda self, tests: 0
+from mutmut.__main__ import cli
+cli()
+"""
 PROPERTIES = "tests/properties"
 # The tests that hold a room, its own; mutmut runs those that reach the mutated function, quickest first.
 TESTS = {
@@ -98,7 +105,7 @@ def names_of_mutants(folder: Path, room: str) -> list[str]:
 def run_by_mutmut(folder: Path, names: list[str]) -> dict[str, str]:
     """Run mutants by name; what became of each mutant of the room so far, by name."""
     with (folder / "mutmut.log").open("w") as log:  # it draws spinners
-        run = [MUTMUT, "run", "--max-children", "1", *names]
+        run = [sys.executable, "-c", MUTMUT, "run", "--max-children", "1", *names]
         if code := subprocess.run(run, stdout=log, check=False).returncode:
             sys.exit(f"mutmut ended with {code}: see {log.name}")
     return {
@@ -132,7 +139,7 @@ def main() -> int:
     became = run_by_mutmut(folder, late) if late else became
     survivors = [name for name in drawn if became[name] not in {"killed", "timeout"}]
     for name in survivors:
-        subprocess.run([MUTMUT, "show", name], check=True)
+        subprocess.run([sys.executable, "-c", MUTMUT, "show", name], check=True)
     killed, tried = len(drawn) - len(survivors), len(drawn)
     low, high = binomtest(killed, tried).proportion_ci(method="wilson")
     print(
