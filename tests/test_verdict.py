@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kdcheck.errors import ClaimError, InputError
+from kdcheck.errors import InputError
 from kdcheck.verdict import (
     Criterion,
     Measured,
