@@ -10,7 +10,7 @@ import torch
 
 import kdcheck as kd
 from kdcheck.conform import Status
-from kdcheck.conform.loss import CHECKS, checked_loss, compute_loss, compute_loss_func
+from kdcheck.conform.loss import CHECKS, checked_loss, checking, compute_loss, compute_loss_func
 from kdcheck.errors import ConformError, ParameterError
 from tests import foreign_losses as foreign
 from tests.refusal import refused
@@ -69,35 +69,70 @@ def test_a_fit_that_holds_on_the_chosen_logits_alone_is_not_told():
     assert "4.0" in found.counterexample
 
 
+ONCE = "Multiply the soft term by tau squared, once: its gradient keeps its size as tau grows."
+SUM = "Sum over classes: reduction='batchmean', or .sum(-1).mean()."
+SWAP = "Swap the arguments of the divergence: the paper's is D_KL(teacher, student)."
+ONE_SOFTMAX = "Hand log_softmax of the logits to the divergence, taken once."
+# Of the convention the whole of what is told; of the behaviour, where figures follow, a part.
 MISTAKES = {
-    "tau_squared_twice": ("tau_squared_once", "tau squared twice"),
+    "tau_squared_twice": ("tau_squared_once", f"tau squared twice. {ONCE}"),
     "tau_squared_dropped": ("tau_scaling", "multiplies the soft gradient by 0.25"),
-    "averaged_over_classes": ("sums_over_classes", "1/K of the soft term"),
-    "soft_term_summed": ("one_reduction", "reductions differ"),
-    "divided_by_n_twice": ("one_reduction", "divided by N twice"),
-    "only_teacher_softened": ("sides_tempered_alike", "student not tempered"),
-    "only_student_softened": ("sides_tempered_alike", "teacher not tempered"),
-    "hard_term_softened": ("hard_term_untempered", "hard term tempered too"),
-    "divergence_swapped": ("from_teacher_to_student", "Swap the arguments"),
-    "softmax_twice": ("one_softmax", "softmax is taken twice in the hard term"),
-    "probabilities_as_logits": ("one_softmax", "softmax is taken twice of teacher"),
-    "log_softmax_forgotten": ("softmax_is_taken", "no log-softmax is taken of the student"),
+    "averaged_over_classes": ("sums_over_classes", f"1/K of the soft term. {SUM}"),
+    "soft_term_summed": (
+        "one_reduction",
+        (
+            "reductions differ (hard term times 1/N, soft term times 1). "
+            "Reduce both terms alike, or their ratio moves with the batch."
+        ),
+    ),
+    "divided_by_n_twice": (
+        "one_reduction",
+        "divided by N twice (1/N^2). Take the mean over examples once.",
+    ),
+    "only_teacher_softened": (
+        "sides_tempered_alike",
+        "student not tempered. Divide the student's logits by tau as well.",
+    ),
+    "only_student_softened": (
+        "sides_tempered_alike",
+        "teacher not tempered. Divide the teacher's logits by tau as well.",
+    ),
+    "hard_term_softened": (
+        "hard_term_untempered",
+        "hard term tempered too. The hard term takes the logits as they are: temperature 1.",
+    ),
+    "divergence_swapped": ("from_teacher_to_student", SWAP),
+    "softmax_twice": ("one_softmax", f"softmax is taken twice in the hard term. {ONE_SOFTMAX}"),
+    "probabilities_as_logits": ("one_softmax", f"softmax is taken twice of teacher. {ONE_SOFTMAX}"),
+    "log_softmax_forgotten": (
+        "softmax_is_taken",
+        f"no log-softmax is taken of the student. {ONE_SOFTMAX}",
+    ),
     "student_detached": ("gradient_is_that_of_the_value", "slope"),
     "no_gradient_at_all": ("gradient_reaches_the_student", "no gradient"),
     "teacher_learns": ("no_gradient_to_the_teacher", "detach the teacher"),
     "tempers_in_place": ("inputs_unchanged", "the teacher's tensor was changed"),
     "logarithm_of_softmax": ("extreme_logits", "nan"),
     "epsilon_lost_in_half_precision": ("half_precision", "float16"),
-    "other_at_alpha_1": ("same_at_edges", "at alpha = 1"),
-    "temperature_ignored": ("settings_have_an_effect", "T has no effect"),
+    "other_at_alpha_1": (
+        "same_at_edges",
+        "at alpha = 1 it is 0.16 times what it is elsewhere. Let the formula hold at alpha = 1 too.",
+    ),
+    "temperature_ignored": ("settings_have_an_effect", "T has no effect. Use T, or drop it."),
     "by_chance": ("deterministic", "then"),
     "last_class_for_minus_1": ("ignored_labels", "the label -1 counts as class"),
     "normalised_by_batch": ("batch_independence", "swapped pairs"),
     "favours_class_0": ("class_order", "value"),
     "SmoothingOverOthers": ("two_classes", "the label's logit"),
     "mse_of_logits": ("student_shift", "value"),
-    "reverse_kl": ("terms_of_the_paper", "reverse KL"),
-    "in_bits": ("in_nats", "bits"),
+    "reverse_kl": (
+        "terms_of_the_paper",
+        (
+            "It has reverse KL(student, teacher); the paper's soft term is D_KL(teacher, student) or "
+            "D_KL(u, student)."
+        ),
+    ),
+    "in_bits": ("in_nats", "in bits. Use the natural logarithm, or divide by log 2."),
 }
 
 
@@ -106,8 +141,30 @@ def test_a_mistake_is_named_by_the_check_that_is_for_it(name):
     check, told = MISTAKES[name]
     result = checked_loss(getattr(foreign, name)).run(check)
     assert result.status is Status.FAILED
-    assert told in result.detail
+    assert told == result.detail if check in checking.CONVENTIONS else told in result.detail
     assert result.counterexample
+
+
+ADD_UP = "do not add up to 1; the paper's are alpha and 1 - alpha."
+OTHERS = "alpha (K - 1) / K for Eq. 1's alpha, or spread it over all K."
+CHANGES = {
+    "hinton": [],
+    "alpha_weighs_the_hard_term": ["Pass lambd = 1 - alpha: here it weighs the hard term."],
+    "both_weights_free": [f"The weights kd_weight and ce_weight {ADD_UP}"],
+    "muller_smoothing": ["The value lies alpha log K above Eq. 1; gradients agree."],
+    "SmoothingOverOthers": [f"Pass epsilon = {OTHERS}"],
+    "in_bits": [
+        "The value lies H(teacher) times the weight above Eq. 2; gradients agree.",
+        "Use the natural logarithm, or divide by log 2.",
+    ],
+    "sharpness": ["Pass temperature = 1 / tau."],
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_to_change_is_told_where_a_convention_differs(name):
+    remarks = checked_loss(getattr(foreign, name)).convention.remarks
+    assert [remark.change for remark in remarks if remark.change] == CHANGES[name]
 
 
 def test_the_smallest_input_is_small():
