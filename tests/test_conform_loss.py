@@ -145,6 +145,29 @@ def test_a_mistake_is_named_by_the_check_that_is_for_it(name):
     assert result.counterexample
 
 
+HARD = "cross-entropy with the label"
+TEMPERED = "[student at tau, teacher at tau]"
+FITTED = {
+    "hinton": f"(1 - alpha) 1/N {HARD} + (alpha) tau^2 1/N KL(teacher, student) {TEMPERED}",
+    "averaged_over_classes": f"(1 - alpha) 1/N {HARD} + (alpha) tau^2 1/K 1/N KL(teacher, student) {TEMPERED}",
+    "divided_by_n_twice": f"(1 - alpha) 1/N^2 {HARD} + (alpha) tau^2 1/N^2 KL(teacher, student) {TEMPERED}",
+    "only_teacher_softened": f"(1 - alpha) 1/N {HARD} + (alpha) tau^2 1/N KL(teacher, student) "
+    "[student at 1, teacher at tau]",
+    "softmax_twice": f"(1 - alpha) 1/N {HARD} of a softmax taken twice + (alpha) tau^2 1/N KL(teacher, student) "
+    f"{TEMPERED}",
+    "probabilities_as_logits": f"(1 - alpha) 1/N {HARD} + (alpha) tau^2 1/N KL with softmax taken twice of teacher "
+    f"{TEMPERED}",
+    "log_softmax_forgotten": "(1) 1/N KL(teacher, student) without a log-softmax on the student",
+    "in_bits": f"(1/log 2 (1 - alpha)) 1/N {HARD} + (1/log 2 alpha) tau^2 1/N cross-entropy with the teacher {TEMPERED}",
+    "temperature_ignored": f"(1 - alpha) 1/N {HARD} + (alpha) 1/N KL(teacher, student)",
+}
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_what_was_fitted_is_told_term_by_term(name):
+    assert checked_loss(getattr(foreign, name)).run("convention_is_known").detail == FITTED[name]
+
+
 ADD_UP = "do not add up to 1; the paper's are alpha and 1 - alpha."
 OTHERS = "alpha (K - 1) / K for Eq. 1's alpha, or spread it over all K."
 CHANGES = {
