@@ -145,6 +145,40 @@ def test_a_mistake_is_named_by_the_check_that_is_for_it(name):
     assert result.counterexample
 
 
+OTHERS = "alpha (K - 1) / K for Eq. 1's alpha, or spread it over all K."
+LAWS = {
+    "no_soft_gradient_at_equality": ("only_teacher_softened", "soft gradient: "),
+    "never_negative": ("below_nothing", "it is -"),
+    "teacher_shift": ("mse_of_logits", "value: "),
+    "example_order": ("weighs_by_place", "value: "),
+    "reduction_under_accumulation": ("divided_by_the_root_of_n", "parts give "),
+    "hard_limit": ("keeps_alpha_off_its_ends", "value with another teacher: "),
+    "soft_limit": ("keeps_alpha_off_its_ends", "value with other labels: "),
+    "uniform_teacher": ("drops_teachers_without_opinion", "gradient: "),
+    "one_hot_teacher": ("drops_teachers_that_are_sure", "gradient: "),
+    "label_types": ("narrow_labels_for_targets", "value with int32 labels: "),
+    "double_backward": ("bent_at_equality", "the second gradient is "),
+    "memory_layout": ("flat_in_memory", "RuntimeError: view size is not compatible"),
+    "smooths_over_all_classes": (
+        "SmoothingOverOthers",
+        f"smoothing over the K - 1 other classes. Pass epsilon = {OTHERS}",
+    ),
+    "convention_is_known": ("strange", "no combination"),
+}
+
+
+@pytest.mark.parametrize("check", LAWS)
+def test_a_law_that_no_other_mistake_breaks_is_broken_by_one_of_its_own(check):
+    name, told = LAWS[check]
+    result = checked_loss(getattr(foreign, name)).run(check)
+    assert result.status is Status.FAILED
+    assert told in result.detail
+
+
+def test_every_check_is_failed_by_a_mistake():
+    assert {check for check, _ in MISTAKES.values()} | set(LAWS) == set(CHECKS)
+
+
 HARD = "cross-entropy with the label"
 TEMPERED = "[student at tau, teacher at tau]"
 FITTED = {
@@ -169,7 +203,6 @@ def test_what_was_fitted_is_told_term_by_term(name):
 
 
 ADD_UP = "do not add up to 1; the paper's are alpha and 1 - alpha."
-OTHERS = "alpha (K - 1) / K for Eq. 1's alpha, or spread it over all K."
 CHANGES = {
     "hinton": [],
     "alpha_weighs_the_hard_term": ["Pass lambd = 1 - alpha: here it weighs the hard term."],
