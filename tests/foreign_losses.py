@@ -331,3 +331,15 @@ def bent_at_equality(student, teacher):
 
 def flat_in_memory(student, teacher):
     return (student.view(-1) - teacher.view(-1)).pow(2).sum() / len(student)
+
+
+def reverse_kl_above_one(student, teacher):
+    return reverse_kl(student, teacher) + 1.0
+
+
+def plain_cross_entropy(logits, labels):
+    return F.cross_entropy(logits, labels)
+
+
+def of_the_teacher_alone(student_logits, teacher_logits):
+    return -(teacher_logits.softmax(-1) * teacher_logits.log_softmax(-1)).sum(-1).mean()

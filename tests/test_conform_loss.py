@@ -40,7 +40,26 @@ CONVENTIONS = {
     "sequences": "Eq. 2 with alpha = alpha, tau squared present",
     "in_bits": "Eq. 2 with alpha = alpha, soft cross-entropy for KL, tau squared present, in bits",
     "sharpness": "Eq. 2 with alpha = alpha, tau squared present, temperature is the inverse of tau",
+    "below_nothing": "Eq. 2 with alpha = alpha, tau squared present",
+    "divided_by_the_root_of_n": "Eq. 2 with alpha = alpha, times 1/sqrt N, tau squared present",
+    "averaged_over_classes": "Eq. 2 with alpha = alpha, 1/K of the soft term, tau squared present",
+    "soft_term_summed": "Eq. 2 with alpha = alpha, reductions differ (hard term times 1/N, soft term times 1), "
+    "tau squared present",
+    "reverse_kl_above_one": "no distillation loss: reverse KL(student, teacher)",
+    "plain_cross_entropy": "plain cross-entropy (ERM)",
+    "of_the_teacher_alone": "no loss: nothing in it moves with the student",
 }
+REDUCTIONS = {
+    "below_nothing": "mean over examples",
+    "muller_smoothing": "one value per example",
+    "divided_by_the_root_of_n": "another",
+    "soft_term_summed": "differs between terms",
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_a_reduction_is_named(name):
+    assert checked_loss(getattr(foreign, name)).convention.reduction == REDUCTIONS[name]
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)

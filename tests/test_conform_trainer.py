@@ -179,6 +179,28 @@ def test_what_is_wrong_with_a_trainer_is_told_in_whole_words(loop):
     assert re.sub(r"(up to) [\d.e-]+\d", r"\1 X", found) == told
 
 
+def test_a_job_has_what_its_method_needs_and_nothing_besides():
+    jobs = []
+
+    def keeps(job):
+        jobs.append(job)
+        return SoundLoop.train(job)
+
+    kd.check_trainer(
+        keeps, only=[relations.uniform_teacher_equals_label_smoothing, relations.alpha_0_equals_erm]
+    )
+    told = [(job.method, job.temperature, job.teacher is None, job.alpha > 0) for job in jobs]
+    assert told == [
+        ("kd", 1.0, False, True),
+        ("ls", 1.0, True, True),
+        ("kd", 2.0, False, False),
+        ("erm", 1.0, True, False),
+    ]
+    assert len({job.alpha for job in jobs if job.alpha}) == 1
+    assert len({job.seed for job in jobs}) == 1
+    assert len({job.folder for job in jobs}) == 4
+
+
 class NeverAsks(SoundLoop):
     """Says that it distils, and learns from labels."""
 
