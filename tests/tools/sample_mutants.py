@@ -28,8 +28,9 @@ from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[2]
 # mutmut with two changes. Its run of the clean tests before every sample is left out: it takes as long as the map, which
-# needs all of them to pass as well. Tests are tried quickest first, as many as take half a minute in all.
+# needs all of them to pass as well. Tests are tried quickest first, as many as take so many seconds.
 MUTMUT = """\
+import os
 from itertools import accumulate
 from mutmut.__main__ import cli
 from mutmut.state import state
@@ -40,7 +41,7 @@ submit = ForkServerRunner.submit
 def submit_quickest(self, name, tests, *limits):
     tests = sorted(tests, key=state().duration_by_test.__getitem__)
     spent = accumulate(map(state().duration_by_test.__getitem__, tests))
-    within = sum(seconds <= 30 for seconds in spent)
+    within = sum(each <= float(os.environ["SECONDS_EACH"]) for each in spent)
     submit(self, name, tests[: max(within, 1)] if tests else [], *limits)
 
 ForkServerRunner.submit = submit_quickest
@@ -136,6 +137,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which mutants are drawn (default 0)")
     parser.add_argument("--keep", type=Path, help="folder for the copy (default: a temporary one)")
     parser.add_argument("--only", nargs="*", default=[], help="these mutants, and none by chance")
+    parser.add_argument("--seconds", default="30", help="of tests for each mutant (default 30)")
     given = parser.parse_args()
     folder = given.keep or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +148,7 @@ def main() -> int:
     drawn = given.only or chance.sample(names, min(given.tries, len(names)))
     # Tests start other processes too. A folder that is not there when Python starts is never looked into.
     Path("mutants").mkdir(exist_ok=True)
-    os.environ["PYTHONPATH"] = str(folder / "mutants")
+    os.environ |= {"PYTHONPATH": str(folder / "mutants"), "SECONDS_EACH": given.seconds}
     became = run_by_mutmut(folder, drawn)
     # A machine that was busy, or a process that was halted for a while, lets the time run out as well.
     late = [name for name in drawn if became[name] == "timeout"]
