@@ -58,7 +58,7 @@ class Location:
             )
             raise EvidenceError(f"store ({origin})", got, wanted, next_step)
         else:
-            database = _absolute(Path(text).expanduser()) / DATABASE
+            database = _absolute(_expanded(text, origin)) / DATABASE
         return cls(uri=f"{SQLITE}{database}", database=database, origin=origin)
 
     @property
@@ -173,6 +173,16 @@ def _work_beside(store: Location, root: Path) -> Path:
 def without_credentials(text: str) -> str:
     """The text without the user and password of the addresses in it."""
     return re.sub(r"://[^/\s]*@", "://", text)
+
+
+def _expanded(text: str, origin: str) -> Path:
+    """With the home folder for ~, of this user or of another."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        step = "Write the path in full; a folder whose name begins with ~ is ./~NAME."
+        who, wanted = f"store ({origin})", "a home folder that this machine knows"
+        raise EvidenceError(who, repr(text), wanted, step) from error
 
 
 def _absolute(path: Path | str) -> Path:
