@@ -58,7 +58,8 @@ def require_free(earlier: Sequence[Run], is_leased: bool, who: str) -> None:
 def deaths_of(run: Run) -> int:
     """How many processes died of a training while the session that they belonged to lived on."""
     died = run.info.status == "RUNNING" and owner.died_under_this_controller(run.data.tags)
-    return int(run.data.tags.get(DEATHS, 0)) + died
+    counted = run.data.tags.get(DEATHS, "0")
+    return (int(counted) if counted.isdecimal() else 0) + died
 
 
 def given_up(run: Run) -> str | None:

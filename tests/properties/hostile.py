@@ -155,18 +155,15 @@ def sandbox() -> Iterator[tuple[Path, Path]]:
 
 
 @contextmanager
-def put_back(folder: Path) -> Iterator[None]:
-    """Let a folder be changed, and put it back: that costs less than a copy for each example."""
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def put_back(*paths: Path) -> Iterator[None]:
+    """Let files be changed, and put them back: that costs less than a copy of a folder for each example."""
+    before = {path: path.read_bytes() for path in paths}
     try:
         yield
     finally:
-        for path in sorted(folder.rglob("*"), reverse=True):
-            if path.is_symlink() or (path not in before and not path.is_dir()):
-                path.unlink()
-            elif path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
         for path, content in before.items():
-            if not path.is_file() or path.read_bytes() != content:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif path.is_symlink() or not path.is_file():  # to write into a pipe waits for a reader
+                path.unlink(missing_ok=True)
+            path.write_bytes(content)

@@ -49,7 +49,9 @@ from kdcheck.fetch import cache_root
 from kdcheck.places import Location, Places
 from kdcheck.recipe import Recipe
 from kdcheck.report import build, html, markdown, to_json
-from kdcheck.study.lock import read
+from kdcheck.study import recheck
+from kdcheck.study.examine import check_metrics
+from kdcheck.study.lock import expected_recipe, read
 from kdcheck.study.recheck import verify
 from kdcheck.study.scale import load
 from kdcheck.tasks.doubts import doubts
@@ -173,7 +175,10 @@ def test_locks(study: tampering.Study, data: st.DataObject) -> None:
         for found in read(folder / "claims.lock").families.values():
             found.scale, found.facts  # noqa: B018 - made when they are asked for
             for claim in found.claims:
-                found.criterion(claim, "s"), found.measures(claim).text
+                found.criterion(claim, "s")
+                for arm in found.measures(claim).arms():
+                    for task in found.tasks:
+                        expected_recipe(found, arm, task, 0)
 
 
 def _is_json(value: Any) -> bool:
@@ -277,20 +282,31 @@ def bundle(study: tampering.Study) -> Path:
     return study.bundle
 
 
+def _check_once(evidence: Evidence) -> None:
+    if not any(evidence is each for each in Remembering.known.values()):
+        check_metrics(evidence)
+
+
 @given(data=st.data())
 def test_bundles(bundle: Path, data: st.DataObject) -> None:
-    with put_back(bundle), only_documented(bundle.parents[1]):
-        _forge(bundle, data)
+    path = _of_any_kind(bundle, data)
+    above = [each / MANIFEST for each in path.parents if each.is_relative_to(bundle)]
+    changed = {path, *filter(Path.is_file, above)}
+    with (
+        put_back(*changed),
+        only_documented(bundle.parents[1]),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(recheck, "check_metrics", _check_once)
+        _damage(path, data)
+        _seal_above(bundle, path)
         source = Remembering(bundle)
         assert list(verify(source))
         record = build(source.claims(), source)
         html(record), markdown(record), to_json(record)
 
 
-def _forge(bundle: Path, data: st.DataObject) -> None:
-    """Change a file of a bundle and seal all that lies above it again."""
-    path = _of_any_kind(bundle, data)
-    _damage(path, data)
+def _seal_above(bundle: Path, path: Path) -> None:
     contents = json.loads((bundle / MANIFEST).read_bytes()) if path.parent != bundle else {}
     for entry in (*contents.get("trainings", {}).values(), *contents.get("claims", [])):
         part = bundle / entry["folder"]
@@ -302,10 +318,15 @@ def _forge(bundle: Path, data: st.DataObject) -> None:
 
 def _of_any_kind(folder: Path, data: st.DataObject) -> Path:
     """A file, of each kind as often as of any other: of posteriors there are the most, and much alike."""
+    return data.draw(st.sampled_from(data.draw(st.sampled_from(_kinds(folder)))))
+
+
+@functools.cache
+def _kinds(folder: Path) -> list[list[Path]]:
     kinds: dict[str, list[Path]] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         kinds.setdefault(path.name if path.suffix == ".json" else path.suffix, []).append(path)
-    return data.draw(st.sampled_from(data.draw(st.sampled_from(sorted(kinds.values())))))
+    return sorted(kinds.values())
 
 
 def _damage(path: Path, data: st.DataObject) -> None:
@@ -355,7 +376,7 @@ def _let_go() -> None:
 @given(data=st.data())
 def test_stores(store_folder: Path, data: st.DataObject) -> None:
     database = store_folder / "mlflow.db"
-    with put_back(store_folder), only_documented(store_folder.parent):
+    with put_back(database), only_documented(store_folder.parent):
         if data.draw(st.booleans()):
             database.write_bytes(data.draw(damaged(database.read_bytes())))
         else:
@@ -409,7 +430,7 @@ def listing(store_folder: Path) -> Listing:
 def test_files_of_stores(store_folder: Path, listing: Listing, data: st.DataObject) -> None:
     path = _of_any_kind(store_folder / "artifacts", data)
     files = next(each for each in path.parents if each.name == "artifacts")
-    with put_back(files), only_documented(store_folder.parent):
+    with put_back(*{path, files / MANIFEST}), only_documented(store_folder.parent):
         _damage(path, data)
         again = data.draw(st.booleans()) and path.name != MANIFEST
         with listing.sealed(files.parent.name, seal(files)) if again else nullcontext():
@@ -451,28 +472,31 @@ VALUES = st.sampled_from(
     ]
 ) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)  # fmt: skip
 LEFT_OUT = {
-    "lock": "starts a pytest of its own, in this process",
+    **dict.fromkeys(("lock", "plan", "doctor"), "starts a pytest of its own, in this process"),
     "calibrate": "simulates for as long as it is told to",
 }
-ENDS_QUICKLY = {"ui": ["--print-url"], "data": ["list"]}
+ENDS_QUICKLY = {"ui": ["--print-url"], "zoo": ["--repeat=0"]}
+LOSSES = st.sampled_from(["math:pi", "here/loss.py:text", "here/loss.py:ends", "here/loss.py:no"])
+LOSS = """
+def text(student, teacher, labels, alpha=0.5, temperature=2.0): return "much"
+def ends(student, teacher, labels): exit(0)
+"""
 
 
-def _options(verb: str) -> list[str]:
-    parser = build_parser()
-    [actions] = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    found = [flag for action in actions.choices[verb]._actions for flag in action.option_strings]
-    return [flag for flag in found if flag.startswith("--") and flag != "--help"]
+def _verbs(
+    parser: argparse.ArgumentParser, *above: str
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every verb, with its action if it has some, and its options."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    for name, each in (pair for actions in inner for pair in actions.choices.items()):
+        if name not in LEFT_OUT:
+            yield from _verbs(each, *above, name)
+    if above and not inner:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        yield above, [flag for flag in flags if flag.startswith("--") and flag != "--help"]
 
 
-def _verbs() -> Iterator[tuple[str, list[str]]]:
-    from kdcheck.cli import verbs
-
-    for verb in verbs():
-        if verb not in LEFT_OUT:
-            yield verb, _options(verb)
-
-
-VERBS = list(_verbs())
+VERBS = list(_verbs(parser()))
 
 
 @given(data=st.data())
@@ -481,17 +505,19 @@ def test_arguments(data: st.DataObject) -> None:
         patch.setattr(cli, "build_parser", parser)
         (folder / "here").mkdir()
         (folder / "here" / "file").write_text("x = 1\n")
+        (folder / "here" / "loss.py").write_text(LOSS)
         patch.chdir(folder)
         patch.setenv("KDCHECK_CACHE", str(folder / "cache"))
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing answers there
         verb, options = data.draw(st.sampled_from(VERBS))
-        given = list(ENDS_QUICKLY.get(verb, ()))
+        given = [data.draw(LOSSES)] if verb == ("conform",) else []
         for _ in range(data.draw(st.integers(0, 3))):
             flag = data.draw(st.sampled_from(["", *options]))
             given += [data.draw(VALUES)] if not flag else [f"{flag}={data.draw(VALUES)}"]
         said = io.StringIO()
         with only_documented(outside), redirect_stdout(io.StringIO()), redirect_stderr(said):
             try:
-                status = main([verb, *given])
+                status = main([*verb, *given, *ENDS_QUICKLY.get(verb[0], ())])
             except SystemExit as error:  # argparse's own refusal
                 status = error.code
         assert status in (0, 1, 2), said.getvalue()
