@@ -40,7 +40,7 @@ class Location:
         """
         text = str(place)
         if text.startswith(SQLITE):
-            database = _absolute(text.removeprefix(SQLITE))
+            database = _database(text, origin)
         elif text.startswith(("http://", "https://")):
             if not _names_a_server(text):
                 # The address is not repeated: what stands for its port may be half a password.
@@ -173,6 +173,16 @@ def _work_beside(store: Location, root: Path) -> Path:
 def without_credentials(text: str) -> str:
     """The text without the user and password of the addresses in it."""
     return re.sub(r"://[^/\s]*@", "://", text)
+
+
+def _database(text: str, origin: str) -> Path:
+    """The file of an address of sqlite."""
+    name = text.removeprefix(SQLITE)
+    if not name or os.path.isdir(name):  # noqa: PTH112 - pathlib's raises where a name is too long
+        wanted = f"{SQLITE}FILE, with the name of a file"
+        step = f"As {SQLITE}store/{DATABASE}; or give the folder by its name alone."
+        raise EvidenceError(f"store ({origin})", repr(text), wanted, step)
+    return _absolute(name)
 
 
 def _expanded(text: str, origin: str) -> Path:

@@ -303,6 +303,17 @@ def table(**columns: list) -> bytes:
     return sink.getvalue()
 
 
+def no_test_logits(forged: Forgery) -> None:
+    training = forged.training(forged.run(tampering.LS_SMALL, 3))
+    training.joinpath("posteriors", "test.parquet").unlink()
+
+
+def looked_at_once_less(forged: Forgery) -> None:
+    """One seed of an arm lacks a look that the others have."""
+    path = forged.training(forged.run(tampering.LS_SMALL, 3)) / "points.json"
+    tampering.edit(path, lambda v: v["points"].pop(1))
+
+
 def pipe(forged: Forgery) -> None:
     (forged.folder / "claims/000/manifest.json").unlink()
     os.mkfifo(forged.folder / "claims/000/manifest.json")
@@ -362,6 +373,23 @@ HOSTILE: dict[str, tuple[Callable[[Forgery], None], str]] = {
         "more than 64 deep",
     ),
     "a paper that is none": (raw(lambda _: "[]", "paper.json"), "paper.json, the whole"),
+    "a method that is a number": (
+        field(lambda v: v["study"]["settings"]["methods"]["ls"].update(smaller=1.5)),
+        r"record of what was run that cannot be read .*settings\.methods\.ls\.smaller",
+    ),
+    "no objective": (
+        field(lambda v: v["study"]["settings"]["methods"]["ls"]["smaller"].pop("objective")),
+        r"settings\.methods\.ls\.smaller\.objective: .*field required",
+    ),
+    "a task that is a number": (
+        field(lambda v: v["study"]["settings"]["methods"]["ls"]["smaller"].update(tasks={"fish": 1})),
+        r"settings\.methods\.ls\.smaller\.tasks\.fish: '1'",
+    ),
+    "an arm without a row": (
+        field(lambda v: v["table"]["runs"].pop(0)),
+        "claim 'ls_raises': got no run of (ls|erm)/smaller on fish with seed 2",
+    ),
+    "no test logits": (no_test_logits, r"run \w{8}: got no logits on test"),
     "a pipe": (pipe, "manifest.json is a pipe, socket or device"),
     "a link": (link, "cost.json is reached by a link"),
 }
@@ -381,6 +409,20 @@ def test_a_bundle_of_a_stranger_ends_in_one_line_and_no_page(
         [line] = capsys.readouterr().err.splitlines()
         assert re.search(rf"^kdcheck {command[0]}: .*{said}", line), line
     assert not page.parent.exists()
+
+
+def test_seeds_of_one_arm_that_were_looked_at_at_other_times_give_no_curve(
+    forged: Forgery, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked_at_once_less(forged)
+    _ = forged.bundle  # sealed again
+    page = tmp_path / "pages" / "page.html"
+    assert main(["report", "--output", str(page), "--bundle", str(forged.folder)]) == 2
+    assert re.search(
+        r"curve of ls/smaller: got looks at the epochs 1, 2, 3, .* and looks at the epochs 1, 3, ",
+        capsys.readouterr().err,
+    )
+    assert not page.exists()
 
 
 @pytest.mark.parametrize("tamper", [tampering.another_word, tampering.split_scale])

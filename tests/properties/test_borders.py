@@ -303,7 +303,8 @@ def test_bundles(bundle: Path, data: st.DataObject) -> None:
         source = Remembering(bundle)
         assert list(verify(source))
         record = build(source.claims(), source)
-        html(record), markdown(record), to_json(record)
+        assert html(record).count("<script") == 1, "the page's own"
+        markdown(record), to_json(record)
 
 
 def _seal_above(bundle: Path, path: Path) -> None:
