@@ -174,17 +174,19 @@ def _the_one(repository: str, names: list[str], pattern: str) -> str:
 def _read(path: Path) -> dict[str, Pin]:
     try:
         content = json_of(read_file(path, limit=MOST_TEXT))
-        found = {name: Pin(**pin) for name, pin in content.items()}
-        for pin in found.values():
-            texts = (pin.repository, pin.revision, *pin.files, *pin.files.values())
-            if not all(isinstance(text, str) for text in texts):
-                raise TypeError(f"{asdict(pin)}"[:200])
-        return found
+        return {name: _checked(Pin(**pin)) for name, pin in content.items()}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         step = "Fetch the files again, or take it back from version control."
         raise FetchError(f"pins {path}", str(error), "names with pins, as JSON", step) from error
+
+
+def _checked(pin: Pin) -> Pin:
+    texts = (pin.repository, pin.revision, *pin.files, *pin.files.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{asdict(pin)}"[:200])
+    return pin
 
 
 def _write(path: Path, pins: Mapping[str, Pin]) -> None:

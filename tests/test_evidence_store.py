@@ -140,9 +140,9 @@ def test_a_parameter_that_was_changed_or_taken_away_is_refused_by_its_name(
     store, tracking, name, value, said
 ):
     add(store)
-    for values in (tracking.runs[0].data.params, tracking.runs[0].data.tags):
-        values.pop(name, None)
-        values |= {} if value is None else {name: value}
+    for kept in (tracking.runs[0].data.params, tracking.runs[0].data.tags):
+        kept.pop(name, None)
+        kept.update({} if value is None else {name: value})
     with refused(EvidenceError, said):
         store.trained()
         store.encoders()

@@ -118,7 +118,13 @@ def test_pins_of_a_stranger_that_cannot_be_are_refused_at_once(tmp_path, content
         pins.check("a", tmp_path)
 
 
-@pytest.mark.parametrize("verb", [["encoders", "fetch", "bert-base-uncased", "--model-dir"], ["data", "fetch", "qnli", "--data-dir"]])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["encoders", "fetch", "bert-base-uncased", "--model-dir"],
+        ["data", "fetch", "qnli", "--data-dir"],
+    ],
+)
 @pytest.mark.parametrize("place", ["file", "x" * 5000])
 def test_a_place_that_can_be_no_folder_is_refused_before_anything_is_fetched(
     hub, tmp_path, capsys, verb, place

@@ -378,7 +378,9 @@ HOSTILE: dict[str, tuple[Callable[[Forgery], None], str]] = {
         r"settings\.methods\.ls\.smaller\.objective: .*field required",
     ),
     "a task that is a number": (
-        field(lambda v: v["study"]["settings"]["methods"]["ls"]["smaller"].update(tasks={"fish": 1})),
+        field(
+            lambda v: v["study"]["settings"]["methods"]["ls"]["smaller"].update(tasks={"fish": 1})
+        ),
         r"settings\.methods\.ls\.smaller\.tasks\.fish: '1'",
     ),
     "an arm without a row": (

@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Errors of ours print as one line with a next step and exit with 2.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter is no reason to end
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal that lacks a letter is no reason to end
             stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
@@ -71,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         step = "Look at the rights and the room of that place."
-        print(f"kdcheck {args.verb}: got {error}; wanted to read and write. {step}", file=sys.stderr)
+        print(
+            f"kdcheck {args.verb}: got {error}; wanted to read and write. {step}", file=sys.stderr
+        )
         if error.filename is None:  # it may be standard output itself that has no room
             _print_no_more()
         return 2

@@ -247,7 +247,7 @@ def _result(check: Property, case: Case) -> CheckResult:
     try:
         with np.errstate(divide="ignore", invalid="ignore"):  # NaN is told by the answer
             wrong = check(case)
-    except (Exception, SystemExit) as error:  # whatever a stranger's metric raises is its failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's metric raises is its failure
         wrong = f"It ended in {brief(error)}"
     status = Status.FAILED if wrong else Status.PASSED
     says = (check.__doc__ or "").partition("\n")[0]

@@ -73,9 +73,7 @@ def given_up(run: Run) -> str | None:
 def failure_of(run: Run) -> Failure:
     """What the run of a failed training says of it."""
     reason = run.data.tags.get(REASON, "nobody said why")
-    return Failure(
-        arm=told(run, "role"), task=told(run, "task"), seed=seed_of(run), reason=reason
-    )
+    return Failure(arm=told(run, "role"), task=told(run, "task"), seed=seed_of(run), reason=reason)
 
 
 def failed_before(who: str, reason: str) -> FailedBeforeError:

@@ -446,16 +446,14 @@ def _change_a_row(database: Path, data: st.DataObject) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         table = data.draw(st.sampled_from(TABLES))
-        rows = [n for (n,) in connection.execute(f"SELECT rowid FROM {table} ORDER BY rowid")]
+        rows = [n for (n,) in connection.execute(f"SELECT rowid FROM {table} ORDER BY rowid")]  # noqa: S608 - our names
         columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
         row = data.draw(st.sampled_from(rows))
         column = data.draw(st.sampled_from(["", *columns]))
-        if not column:
-            connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (row,))
-            return
         value = data.draw(st.sampled_from(CELLS))
+        change = f"UPDATE {table} SET {column} = :value" if column else f"DELETE FROM {table}"  # noqa: S608
         with suppress(sqlite3.IntegrityError):  # what the database itself refuses
-            connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (value, row))
+            connection.execute(f"{change} WHERE rowid = :row", {"value": value, "row": row})
 
 
 CELLS = (
@@ -542,5 +540,12 @@ def test_environments(environment: dict[str, str], option: str | None) -> None:
 
 BORDERS: list[Callable[..., Any]] = [
     *(test_recipes, test_recipe_files, test_scales, test_scale_files, test_locks, test_task_files),
-    *(test_encoder_folders, test_bundles, test_stores, test_files_of_stores, test_arguments, test_environments),
+    *(
+        test_encoder_folders,
+        test_bundles,
+        test_stores,
+        test_files_of_stores,
+        test_arguments,
+        test_environments,
+    ),
 ]

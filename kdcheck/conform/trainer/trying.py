@@ -68,7 +68,7 @@ def _outcome(relation: Relation, bench: Bench) -> tuple[Status, str]:
         return Status.NOT_RUN, f"The trainer says: {missing or 'not implemented'}."
     except NotTried as passed_over:
         return Status.NOT_RUN, f"{passed_over}."
-    except (Exception, SystemExit) as error:  # whatever a stranger's trainer raises is its failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's trainer raises is its failure
         return Status.FAILED, f"It ended in {brief(error)}"
     return (Status.FAILED, f"{wrong}.") if wrong else (Status.PASSED, "")
 
