@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcheck.cli._source import add_store, source_of
-from kdcheck.places import Places
 
 if TYPE_CHECKING:
     from kdcheck.planning.bought import Spread
@@ -64,16 +63,15 @@ def run(args: argparse.Namespace) -> int:
     from kdcheck.plugin.collecting import plan_paths
     from kdcheck.study.scale import load
 
-    claims, _ = plan_paths(args.paths, args.scale or "")
-    paper = claims[0].paper
-    scale = load(args.scale or paper.default_scale, paper)
-    places = Places.resolve(data_dir=args.data_dir, model_dir=args.model_dir)
+    folders = {"data_dir": args.data_dir, "model_dir": args.model_dir}
+    found = plan_paths(args.paths, scale=args.scale, **folders)
+    scale = load(found.scale, found.claims[0].paper)
     spreads, origin = _spreads(args)
     plan = forecast(
-        claims,
+        found.claims,
         scale,
         scale.seeds if args.seeds is None else args.seeds,
-        places,
+        found.places,
         spreads,
         timed=args.measure,
         workers=args.workers,
