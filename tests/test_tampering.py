@@ -385,7 +385,7 @@ HOSTILE: dict[str, tuple[Callable[[Forgery], None], str]] = {
     ),
     "an arm without a row": (
         field(lambda v: v["table"]["runs"].pop(0)),
-        "claim 'ls_raises': got no run of (ls|erm)/smaller on fish with seed 2",
+        r"claim of bundle .*: got no row of runs for (ls|erm)/smaller",
     ),
     "no test logits": (no_test_logits, r"run \w{8}: got no logits on test"),
     "a pipe": (pipe, "manifest.json is a pipe, socket or device"),

@@ -174,7 +174,7 @@ class _Family:
         return Standing(present, self._section)
 
     def _out_of_place(self, stored: Judged) -> Iterator[str]:
-        if absent := missing(stored.table, stored.claim.measures.arms()):
+        if absent := missing(stored.table):
             got = f"no run of {absent[0]}"
             wanted = "a run of each arm on each task with each seed"
             raise EvidenceError(f"claim {stored.claim.id!r}", got, wanted, NEXT_STEP)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -81,20 +81,15 @@ def _slots(table: RunTable) -> Iterator[tuple[Slot, str]]:
                 yield (arm, task, seed), digest
 
 
-def missing(table: RunTable, arms: Iterable[Arm] = ()) -> list[str]:
-    """Slots of the table's tasks and seeds that hold no run, and none that could not be trained.
-
-    Args:
-        table: which run is which.
-        arms: those that a claim reads; one of them may be in no row of the table.
-    """
+def missing(table: RunTable) -> list[str]:
+    """Slots of the table's tasks and seeds that hold no run, and none that could not be trained."""
     failed = {(each.arm, each.task, each.seed) for each in table.missing}
     return [
         _text((arm, task, seed))
-        for arm in dict.fromkeys((*table.runs, *arms))
+        for arm, tasks in table.runs.items()
         for task in table.tasks
         for seed in table.seeds
-        if seed not in table.runs.get(arm, {}).get(task, {}) and (arm, task, seed) not in failed
+        if seed not in tasks.get(task, {}) and (arm, task, seed) not in failed
     ]
 
 
