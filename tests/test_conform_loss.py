@@ -209,6 +209,18 @@ def test_a_constructor_that_lacks_a_value_is_refused_by_its_name():
 # Expectations
 
 
+class Shy:
+    """Raises whatever it is asked, as an object that stands for one of a library may."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("none of your business")
+
+
+def test_an_object_that_raises_when_it_is_looked_at_is_refused_by_its_class():
+    with refused(ConformError, "Shy: got code that ends with RuntimeError: none of your business"):
+        kd.check_objective(Shy())
+
+
 def test_an_expected_failure_is_no_failure_and_a_stale_one_is_reported():
     known = {"tau_squared_once": "as in the paper's code", "deterministic": "it has dropout"}
     report = kd.check_objective(foreign.tau_squared_dropped, expected_failures=known)

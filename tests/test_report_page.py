@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shlex
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -555,6 +556,49 @@ def test_markup_in_a_text_stays_text(record: dict[str, Any]) -> None:
     assert "alert('" not in shown
     assert len(re.findall("<script", shown)) == 1
     assert not [each for each in tree(shown).iter() if "onload" in each.attrib]
+
+
+DECIDES = {
+    *(("claims", "*", name) for name in ("word", "direction", "holds")),
+    *(("metrics", "*"), ("arms", "*", "key")),
+}
+"""Words that the page looks up and a record cannot have others of; it shows none of them as it stands."""
+
+
+def text_places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a record a text stands."""
+    if isinstance(value, str):
+        yield at
+    pairs = value.items() if isinstance(value, dict) else ()
+    pairs = enumerate(value) if isinstance(value, list) else pairs
+    for key, inner in pairs:
+        yield from text_places(inner, (*at, key))
+
+
+def test_markup_in_any_text_of_the_record_whatever_it_is_for_stays_text(
+    record: dict[str, Any],
+) -> None:
+    clean = html(record)
+    kinds: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for place in text_places(record):
+        kinds.setdefault(tuple("*" if isinstance(key, int) else key for key in place), place)
+    shown, refused = 0, set()
+    for kind, (*way, last) in kinds.items():
+        evil = copy.deepcopy(record)
+        holder: Any = evil
+        for key in way:
+            holder = holder[key]
+        holder[last] = EVIL
+        try:
+            page = html(evil)
+        except (KeyError, ValueError):
+            refused.add(kind)
+            continue
+        assert "alert('" not in page, kind
+        assert len(re.findall("<script", page)) == 1, kind
+        shown += page != clean
+    assert refused == DECIDES
+    assert shown >= 50, "as many kinds of text as the page shows"
 
 
 def test_a_keyboard_reaches_everything_and_filters_show_only_where_a_script_runs(

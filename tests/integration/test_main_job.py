@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +170,71 @@ def test_workers_of_xdist_give_the_same_runs_and_verdicts_as_one_process(
     result = run_claims("-n", "2", "--store", "store2")
     assert result.returncode == 0, result.stdout
     assert _found(study_folder / "store2") == _found(study_folder / "store")
+
+
+@slow
+def test_two_workers_of_xdist_train_and_judge_where_every_warning_is_an_error(
+    run_claims: Run, study_folder: Path
+) -> None:
+    done = run_claims("-n", "2", "-W", "error")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^page: ", done.stdout, re.MULTILINE), done.stdout
+    assert (study_folder / "kdcheck-report.html").exists()
+
+
+def _in_the_way(store: Path) -> None:
+    store.write_text("no folder")
+
+
+def _damaged(store: Path) -> None:
+    store.mkdir()
+    (store / "mlflow.db").write_bytes(bytes(range(256)) * 40)
+
+
+def _too_large(store: Path) -> None:
+    """No file of this process and its children may grow any more than this."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
+
+
+@slow
+@pytest.mark.parametrize("make", [_in_the_way, _damaged, _too_large])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_store_that_cannot_be_used_is_told_in_one_line_and_nothing_is_trained(
+    study_folder: Path, make: Callable[[Path], None], workers: str
+) -> None:
+    limits = functools.partial(make, study_folder / "store") if make is _too_large else None
+    if limits is None:
+        make(study_folder / "store")
+    done = subprocess.run(
+        _command("-n", workers),
+        cwd=study_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limits,
+    )
+    said = done.stdout + done.stderr
+    assert "INTERNALERROR" not in said, said
+    assert "Traceback" not in said, said
+    # A worker of xdist finds it before its first test, whose error it is then.
+    usage, errors = pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.TESTS_FAILED
+    assert done.returncode == (errors if int(workers) else usage), said
+    assert re.search(r"^(ERROR: )?kdcheck: store .*; wanted ", said, re.MULTILINE), said
+    assert not list(study_folder.glob("store/artifacts/trainings/*"))
+
+
+@slow
+def test_posteriors_that_are_gone_fail_the_claims_that_rest_on_them_in_one_line_each(
+    run_claims: Run, study_folder: Path
+) -> None:
+    assert run_claims().returncode == 0
+    for path in study_folder.glob("store/artifacts/trainings/*/artifacts/posteriors"):
+        shutil.rmtree(path)
+    done = run_claims()
+    assert "INTERNALERROR" not in done.stdout, done.stdout
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "posteriors/" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 @slow
