@@ -14,6 +14,7 @@ import pytest
 
 from kdcheck.claims import Claim, Paper, claim_of
 from kdcheck.encoders import pair_at_hand
+from kdcheck.engine.settings import emulated_on_cpu
 from kdcheck.errors import InputError, KdcheckError
 from kdcheck.places import Places
 from kdcheck.plugin.config import (
@@ -171,7 +172,8 @@ def _make_session(
     resources = Resources(places)
     if config.getoption("--rehearse"):
         pair = pair_at_hand(scale.pair, places.model_dir)
-        scale = rehearsal_of(scale, pair, resources.load_task)
+        emulated = () if local.cuda_devices() else emulated_on_cpu()
+        scale = rehearsal_of(scale, pair, resources.load_task, emulated)
     is_worker = xdist_worker(config) is not None
     if not is_worker and config.getoption("--workers") != 0:
         config.stash[EXECUTOR] = _executor(config, places, scale)

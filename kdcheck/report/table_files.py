@@ -54,12 +54,19 @@ def _rehearsed(record: Record) -> Iterator[int]:
 
 def ours(cell: Record) -> str:
     """Our side of a cell in one line, with its marks."""
+    return " ".join(filter(None, (_figure(cell), _marks(cell))))
+
+
+def _figure(cell: Record) -> str:
     if cell["waits"]:
         return f"waits for {cell['waits']}"
     notes = [cell["interval"]] if cell["interval"] else []
     notes += [f"{cell['seeds']} {'seed' if cell['seeds'] == 1 else 'seeds'}"] * bool(cell["seeds"])
-    shown = " ".join([cell["ours"], *([f"({', '.join(notes)})"] if notes else [])])
-    return f"{shown} [{cell['marks']}]" if cell["marks"] else shown
+    return " ".join([cell["ours"], *([f"({', '.join(notes)})"] if notes else [])])
+
+
+def _marks(cell: Record) -> str:
+    return f"[{cell['marks']}]" if cell["marks"] else ""
 
 
 def as_html(record: Record) -> str:
@@ -95,7 +102,10 @@ def as_html(record: Record) -> str:
 def _html_cell(cell: Record | None) -> Markup | str:
     if cell is None:
         return "–"
-    return tag("span", tag("span", cell["paper"] or "·", class_="paper"), tag("small", ours(cell)))
+    theirs = tag("span", cell["paper"] or "·", class_="paper")
+    # On lines of their own: four tasks side by side would not fit on a page.
+    lines = [tag("small", text) for text in (_figure(cell), _marks(cell)) if text]
+    return tag("span", theirs, lines)
 
 
 def as_markdown(record: Record) -> str:
