@@ -103,9 +103,9 @@ def _html_cell(cell: Record | None) -> Markup | str:
     if cell is None:
         return "–"
     theirs = tag("span", cell["paper"] or "·", class_="paper")
-    # On lines of their own: four tasks side by side would not fit on a page.
-    lines = [tag("small", text) for text in (_figure(cell), _marks(cell)) if text]
-    return tag("span", theirs, lines)
+    # The marks on lines of their own: four tasks, or ten values, would not fit side by side.
+    marks = tag("small", _marks(cell), class_="marks") if cell["marks"] else None
+    return tag("span", theirs, tag("small", _figure(cell)), marks)
 
 
 def as_markdown(record: Record) -> str:
@@ -188,7 +188,8 @@ def _standalone(name: str, figure: Record | None, record: Record) -> str:
 
 
 def _placed(drawing: Markup, x: float, y: float) -> Markup:
-    return tag("g", drawing, transform=f"translate({x} {y})")
+    # A drawing has no size of its own: it fills the nearest picture around it.
+    return tag("svg", drawing, x=x, y=y, width=WIDTH, height=HEIGHT)
 
 
 def _text(x: float, y: float, text: str) -> Markup:
