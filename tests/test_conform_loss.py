@@ -16,6 +16,7 @@ from kdcheck.conform.loss import CHECKS, checked_loss, checking, compute_loss, c
 from kdcheck.conform.loss.formulas import centred, cosine, probabilities
 from kdcheck.errors import ConformError, ParameterError
 from tests import foreign_losses as foreign
+from tests.refusal import refused
 
 CONVENTIONS = {
     "hinton": "Eq. 2 with alpha = alpha, tau squared present",

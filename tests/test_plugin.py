@@ -23,7 +23,7 @@ from kdcheck.study import local
 from kdcheck.study.seeds import seed_counts
 from kdcheck.study.work import Job
 from kdcheck.verdict import Plan, Word
-from kdcheck.verdict.guards import DegenerateRun, IdenticalDifferences, NotFinite
+from kdcheck.verdict.guards import DegenerateRun, FailedRun, IdenticalDifferences, NotFinite
 from kdcheck.verdict.words import REHEARSED
 from tests.evidence_doubles import sample_judged
 
@@ -665,6 +665,8 @@ def test_too_few_rows_do_not_fail_a_rehearsal_and_broken_machinery_does():
     rehearsing("INVALID", IdenticalDifferences("all paired differences are equal"))
     with pytest.raises(pytest.fail.Exception, match="A value is not finite"):
         rehearsing("INVALID", NotFinite("a value is not finite on 'a'"))
+    with pytest.raises(pytest.fail.Exception, match="could not be trained"):
+        rehearsing("INVALID", FailedRun("not trained is ls/smaller on 'a', seed 1000: diverged"))
     with pytest.raises(pytest.fail.Exception, match="NOT_RUN"):
         rehearsing("NOT_RUN")
 
@@ -693,6 +695,18 @@ def test_a_scale_for_cuda_is_rehearsed_without_it():
     assert not planning.scale_of(asked.config, PAPER).needs_cuda
     plugin.pytest_collection_modifyitems(asked.config, asked.items)
     assert asked.items[0].markers == []
+
+
+@pytest.mark.parametrize(("devices", "emulated"), [((), ["bfloat16"]), (("cuda:0",), ())])
+def test_a_rehearsal_leaves_precisions_that_only_a_cuda_device_is_quick_in(
+    devices, emulated, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(planning.local, "cuda_devices", lambda: devices)
+    monkeypatch.setattr(planning, "emulated_on_cpu", lambda: ["bfloat16"])
+    monkeypatch.setattr(planning, "rehearsal_of", lambda *given: given)
+    scale, resources = SimpleNamespace(pair="bert"), SimpleNamespace(load_task="load")
+    places = SimpleNamespace(model_dir=tmp_path)
+    assert planning._rehearsed(scale, places, resources) == (scale, "minilm", "load", emulated)
 
 
 def test_the_pair_is_the_scales_own_where_it_is_at_hand(tmp_path):

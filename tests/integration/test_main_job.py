@@ -341,6 +341,31 @@ def test_a_rate_that_diverges_is_recorded_and_a_restart_trains_nothing_else(
     assert len({run.data.tags["kdcheck.pid"] for run in _runs(study_folder)}) == 2
 
 
+@slow
+def test_a_rehearsal_tries_everything_and_a_run_that_fails_in_it_fails_it(
+    run_claims: Run, study_folder: Path
+) -> None:
+    text = SCALE.format(seeds=2, epochs=20)
+    done = run_claims("--rehearse", "--undecided-fails", "--report", "page.html")
+    assert done.returncode == 0, done.stdout
+    assert "rehearsal of smoke scale, 1 tasks, 3 seeds; 2 claims; 12 runs" in done.stdout
+    assert "2 rehearsed" in done.stdout
+    assert "REHEARSAL, no evidence of any claim" in done.stdout
+    store = Store.open(study_folder / "store")
+    assert {each.verdict.standing for each in store.claims()} == {"REHEARSAL"}
+    assert {store.get(digest).recipe.epochs for digest in store.digests()} == {1}
+    page = (study_folder / "page.html").read_text(encoding="utf-8")
+    assert " decided, REHEARSAL</h1>" in page
+    assert main(["verify", "--store", str(study_folder / "store")]) == 1, "evidence of nothing"
+
+    good, bad = "alpha = 0.6 }\nlearning_rate = 3e-3", "alpha = 0.6 }\nlearning_rate = 1e30"
+    (study_folder / "smoke.toml").write_text(text.replace(good, bad))
+    failed = run_claims("--rehearse", "--store", "other")
+    assert failed.returncode == 1, failed.stdout
+    assert "kdcheck: failed: ls/smaller on words with seed 1000: step " in failed.stdout
+    assert "1 error, 1 rehearsed" in failed.stdout
+
+
 def _runs(folder: Path) -> list:
     return Store.open(folder / "store")._runs.search(TRAININGS, "")
 
