@@ -35,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=["claims"],
         metavar="PATH",
-        help="folders or files of claims, as for pytest (default: claims)",
+        help="folders, files or ids of claims, as for pytest (default: claims)",
     )
+    text = "only claims whose names match, as for pytest"
+    parser.add_argument("-k", metavar="EXPRESSION", help=text)
     text = "a scale of the paper or a TOML file (default: as the paper says)"
     parser.add_argument("--scale", metavar="NAME", help=text)
     parser.add_argument("--seeds", type=int, metavar="N", help="default: as the scale says")
@@ -59,25 +61,21 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KdcheckError: claims, scale or spreads cannot be read; or, to be measured, data or encoders.
     """
-    from kdcheck.planning.forecast import forecast
+    from kdcheck.planning.forecast import forecast, time_here
     from kdcheck.planning.showing import FORMATS
     from kdcheck.plugin.collecting import plan_paths
     from kdcheck.study.scale import load
 
-    claims, _ = plan_paths(args.paths, args.scale or "")
+    asked = [*args.paths, *(["-k", args.k] if args.k else [])]
+    claims, _ = plan_paths(asked, args.scale or "")
     paper = claims[0].paper
     scale = load(args.scale or paper.default_scale, paper)
     places = Places.resolve(data_dir=args.data_dir, model_dir=args.model_dir)
+    seeds = scale.seeds if args.seeds is None else args.seeds
     spreads, origin = _spreads(args)
-    plan = forecast(
-        claims,
-        scale,
-        scale.seeds if args.seeds is None else args.seeds,
-        places,
-        spreads,
-        timed=args.measure,
-        workers=args.workers,
-    )
+    asked += ["--scale", args.scale] if args.scale else []
+    timing = time_here(claims, asked, scale, places, args.workers) if args.measure else None
+    plan = forecast(claims, scale, seeds, places, spreads, timing)
     print(FORMATS[args.format](plan | {"spreads_from": origin}))
     return 0
 
