@@ -18,7 +18,7 @@ from kdcheck.conform.results import Status
 from kdcheck.conform.trainer import hugging_face, plain_loop, relations
 from kdcheck.conform.trainer.bench import bench_of, farthest
 from kdcheck.conform.trainer.tiny_rows import CLASSES, SIZES, WORDS_PER_CLASS, tiny_rows
-from kdcheck.errors import ParameterError
+from kdcheck.errors import InputError, ParameterError
 from kdcheck.zoo.sound_loop import SoundLoop
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -211,9 +211,11 @@ class TestHuggingFace:
         assert report.results[0].status is Status.EXPECTED
         assert "posteriors differ" in report.results[0].detail
 
-    def test_without_accelerate_it_says_what_to_install(self, build, monkeypatch):
+    def test_without_accelerate_it_says_what_to_install_and_accuses_nobody(
+        self, build, monkeypatch
+    ):
         monkeypatch.setattr(
             "kdcheck.conform.trainer.adapter_hugging_face.find_spec", lambda name: None
         )
-        report = kd.check_trainer(hugging_face(build), only=[relations.seed_matters])
-        assert "pip install 'transformers[torch]'" in report.results[0].detail
+        with pytest.raises(InputError, match=r"pip install 'transformers\[torch\]'"):
+            hugging_face(build)

@@ -125,7 +125,16 @@ def test_arithmetic_imports_its_own_few_libraries_alone(room: str) -> None:
 # and whatever a verb or a hook of the plugin needs, so that --help and other people's pytest runs stay
 # quick (the tests above). Any other is listed here with its reason.
 SLOW = {
-    *("alembic", "datasets", "filelock", "huggingface_hub", "mlflow", "pyarrow", "rich"),
+    *(
+        "alembic",
+        "datasets",
+        "filelock",
+        "huggingface_hub",
+        "mlflow",
+        "pyarrow",
+        "rich",
+        "sqlalchemy",
+    ),
     *("safetensors", "scipy", "tokenizers", "transformers"),
 }
 LAZY_ROOMS = ("cli", "plugin")

@@ -97,7 +97,7 @@ def test_claims_count_as_shown_where_their_printed_effect_reaches_what_seeds_sho
 
 
 def test_the_spreads_that_come_with_the_paper_are_of_its_claims():
-    claims, _ = plan_paths(["claims"])
+    claims = plan_paths(["claims"]).claims
     known = read(EMBEDDED)
     without = [claim.id for claim in claims if of_claim(claim, known) is None]
     assert len(known) > 40

@@ -18,6 +18,13 @@ PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("tests/*.md")]
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
 PATH = re.compile(r"`((?:kdcheck|tests|docs|claims|evidence|benchmarks)/[\w./-]*)`")
 NUMBER = re.compile(r"\d+\.\d+")
+GATES = {
+    "`KDCHECK_SLOW=1`": "KDCHECK_SLOW",
+    "Chromium": "needs_browser",
+    "CUDA": "pytest.mark.gpu",
+    "PyPI": "pytest.mark.network",
+}
+"""What a test may wait for, and the word of its source that says so."""
 
 
 def commands() -> list[str]:
@@ -32,6 +39,11 @@ def broken_links(page: Path) -> list[str]:
     places = {link: page.parent / link for link in LINK.findall(text)}
     places |= {path: ROOT / path for path in PATH.findall(text)}
     return [name for name, place in places.items() if not place.exists()]
+
+
+def waits_for(source: str) -> set[str]:
+    """What some tests of a file wait for."""
+    return {gate for gate, word in GATES.items() if word in source}
 
 
 def glossary() -> list[tuple[str, str]]:
@@ -91,6 +103,28 @@ def test_a_link_that_leads_nowhere_would_be_noticed(tmp_path: Path) -> None:
     page = tmp_path / "a.md"
     page.write_text("[here](a.md#top) [gone](b.md) [far](https://example.org/c.md) `tests/c.py`")
     assert broken_links(page) == ["b.md", "tests/c.py"]
+
+
+def test_every_file_of_tests_that_wait_is_listed_with_what_it_waits_for() -> None:
+    listed = re.findall(
+        r"^\| `(tests/[\w/]+\.py)` \| ([^|]+) \|",
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    waiting = {
+        str(path.relative_to(ROOT)): gates
+        for path in ROOT.glob("tests/**/test_*.py")
+        if path != Path(__file__) and (gates := waits_for(path.read_text(encoding="utf-8")))
+    }
+    assert {name: set(gates.split(" and ")) for name, gates in listed} == waiting
+
+
+def test_a_test_that_waits_would_be_noticed() -> None:
+    assert waits_for('@pytest.mark.skipif("KDCHECK_SLOW" not in os.environ)') == {
+        "`KDCHECK_SLOW=1`"
+    }
+    assert waits_for("pytestmark = [pytest.mark.gpu, needs_browser]") == {"Chromium", "CUDA"}
+    assert waits_for("def test_of_a_gpu(): ...") == set()
 
 
 def test_the_glossary_has_at_most_twenty_words_and_each_lives_somewhere() -> None:

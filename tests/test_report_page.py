@@ -608,14 +608,15 @@ def test_one_seed_gives_a_page_without_intervals() -> None:
         ),
     ],
 )
-def test_the_commands_work_on_a_checkout_and_name_the_files_that_they_need(
+def test_the_commands_say_where_the_claims_are_and_name_the_files_that_they_need(
     record: dict[str, Any], scale: str, ships: bool, packaged: tuple[bool, ...], command: str
 ) -> None:
     tasks = [{"packaged": each, "on_hub": False} for each in packaged]
     changed = record | {"scale": scale, "scale_ships": ships, "tasks": tasks}
-    (checkout, install), (why, train), *rest = commands(changed)
-    assert "checkout of the source" in checkout
-    assert record["kdcheck"] in checkout
+    (place, install), (why, train), *rest = commands(changed)
+    assert ("checkout of the source" in place) is ships
+    assert ("folder that holds claims/" in place) is not ships
+    assert record["kdcheck"] in place
     assert "==" not in install  # kdcheck is on no index, and a wheel of it would hold no claims
     assert train == f"pytest claims/ {command}"
     assert [name for name in ("FILE.toml", "DIR") if name in why] == [

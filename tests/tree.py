@@ -25,7 +25,15 @@ CLAUSES = {
     "pyproject.toml": "packaging, and the settings of every tool",
     "tox.ini": "the same commands through tox",
 }
-LEAVES = ("changelog.d", "docs/decisions", "docs/pictures", "evidence", "tests", "benchmarks")
+LEAVES = (
+    "changelog.d",
+    "docs/decisions",
+    "docs/pictures",
+    "evidence",
+    "tests",
+    "benchmarks",
+    "kdcheck/cli/starter",
+)
 """Folders that are told as one line: their files say the rest."""
 FOLDERS = {
     "changelog.d": "news fragments since the last release",
@@ -33,6 +41,7 @@ FOLDERS = {
     "docs/pictures": "what the page and the MLflow UI look like",
     "evidence": "bundles of evidence, for kdcheck verify",
     "tests": "one file per module, properties/, integration/; tests/README.md says where",
+    "kdcheck/cli/starter": "what kdcheck init writes: a claim, a scale, a task, and what pytest is told",
     "benchmarks": "side-by-side timings, with their baselines",
 }
 

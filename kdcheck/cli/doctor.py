@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcheck.cli._source import add_store
-from kdcheck.places import Places
 
 if TYPE_CHECKING:
     from kdcheck.claims import Claim
+    from kdcheck.places import Places
     from kdcheck.planning.machine import Check
     from kdcheck.study.scale import Scale
 
@@ -43,10 +44,8 @@ def run(args: argparse.Namespace) -> int:
     """Print a line for each check; 1 if something stands in the way of the default scale."""
     from kdcheck.planning.machine import State
 
-    folders = {name: getattr(args, name) for name in ("data_dir", "model_dir", "cache_dir")}
-    places = Places.resolve(store=args.store, **folders)
     red = 0
-    for check in _checks(args.paths, places):
+    for check in _checks(args):
         print(f"{check.state:<4}  {check.what:<24}  {check.said}")
         if check.mend and check.state is not State.OK:
             print(f"{'':30}  mend: {check.mend}")
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return int(red > 0)
 
 
-def _checks(paths: Sequence[str], places: Places) -> Iterator[Check]:
+def _checks(args: argparse.Namespace) -> Iterator[Check]:
     """Every check; what needs a library that cannot be imported is left out."""
     from kdcheck.planning import machine
     from kdcheck.study.cores import cores
@@ -76,11 +75,11 @@ def _checks(paths: Sequence[str], places: Places) -> Iterator[Check]:
     yield machine.check_memory(cores())
     yield machine.check_hub()
     if machine.State.RED not in (torch.state, mlflow.state):
-        yield from _with_torch(paths, places)
+        yield from _with_torch(args)
 
 
-def _with_torch(paths: Sequence[str], places: Places) -> Iterator[Check]:
-    from kdcheck.errors import KdcheckError
+def _with_torch(args: argparse.Namespace) -> Iterator[Check]:
+    from kdcheck.errors import InputError
     from kdcheck.evidence.store import Store
     from kdcheck.planning import machine
     from kdcheck.planning.at_hand import check_inputs
@@ -89,21 +88,22 @@ def _with_torch(paths: Sequence[str], places: Places) -> Iterator[Check]:
     from kdcheck.study.scale import load
 
     yield machine.check_accelerator(cuda_devices(), _build())
+    asked = {name: getattr(args, name) for name in ("store", "data_dir", "model_dir")}
     try:
-        claims, _ = plan_paths(paths)
-    except KdcheckError as error:
-        mend = f"pytest --collect-only {' '.join(paths)}"
+        found = plan_paths(args.paths, **asked)
+    except InputError as error:
+        are_there = any(Path(each).exists() for each in args.paths)
+        mend = f"pytest --collect-only {' '.join(args.paths)}" if are_there else "kdcheck init"
         yield machine.Check("claims", machine.State.RED, str(error), mend)
         return
-    paper = claims[0].paper
+    paper, places = found.claims[0].paper, replace(found.places, cache_dir=args.cache_dir)
     need, hours = {}, []
-    for name in paper.scale_names:
-        is_default = name == paper.default_scale
+    for name in dict.fromkeys((*paper.scale_names, found.scale)):
         scale = load(name, paper)
-        yield from check_inputs(scale, places, is_default=is_default)
-        need[name], check = _hours(claims, scale, places)
+        yield from check_inputs(scale, places, is_default=name == found.scale)
+        need[name], check = _hours(found.claims, scale, places)
         hours.append(check)
-    room = need.get(paper.default_scale, 0.0)
+    room = need[found.scale]
     yield machine.check_store(places.store, room, lambda place: Store.open(place).digests())
     yield from hours
 

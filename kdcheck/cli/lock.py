@@ -55,21 +55,19 @@ def run(args: argparse.Namespace) -> int:
         KdcheckError: the claims cannot be planned, or the lock cannot be read.
         InputError: no claim, or claims of two papers.
     """
-    from kdcheck.places import Places
     from kdcheck.plugin.collecting import plan_paths
     from kdcheck.study.lock import read
     from kdcheck.study.registering import register
     from kdcheck.study.scale import load
 
-    claims, beside = plan_paths(args.paths, (args.scale or [""])[0])
-    paper = claims[0].paper
-    path = args.lock or beside
-    places = Places.resolve(store=args.store, data_dir=args.data_dir, model_dir=args.model_dir)
+    folders = {"store": args.store, "data_dir": args.data_dir, "model_dir": args.model_dir}
+    found = plan_paths(args.paths, scale=(args.scale or [None])[0], **folders)
+    path, places = args.lock or found.lock, found.places
     before = lock = read(path)
     known = _known(places)
-    for name in args.scale or [paper.default_scale]:
-        scale = load(name, paper)
-        change = register(lock, _section(claims, scale, places), scale.name, known)
+    for name in args.scale or [found.scale]:
+        scale = load(name, found.claims[0].paper)
+        change = register(lock, _section(found.claims, scale, places), scale.name, known)
         print("\n".join(_report(change, scale.name, places)))
         lock = change.lock
     if lock.text == before.text:

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcheck.cli._source import add_store, source_of
-from kdcheck.places import Places
 
 if TYPE_CHECKING:
     from kdcheck.planning.bought import Spread
@@ -66,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
     from kdcheck.plugin.collecting import plan_paths
     from kdcheck.study.scale import load
 
+    folders = {"data_dir": args.data_dir, "model_dir": args.model_dir}
     asked = [*args.paths, *(["-k", args.k] if args.k else [])]
-    claims, _ = plan_paths(asked, args.scale or "")
-    paper = claims[0].paper
-    scale = load(args.scale or paper.default_scale, paper)
-    places = Places.resolve(data_dir=args.data_dir, model_dir=args.model_dir)
+    found = plan_paths(asked, scale=args.scale, **folders)
+    claims, places = found.claims, found.places
+    scale = load(found.scale, claims[0].paper)
     seeds = scale.seeds if args.seeds is None else args.seeds
     spreads, origin = _spreads(args)
-    asked += ["--scale", args.scale] if args.scale else []
+    asked += ["--scale", found.scale]
     timing = time_here(claims, asked, scale, places, args.workers) if args.measure else None
     plan = forecast(claims, scale, seeds, places, spreads, timing)
     print(FORMATS[args.format](plan | {"spreads_from": origin}))

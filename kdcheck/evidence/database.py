@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcheck.errors import EvidenceError
+from kdcheck.evidence.durability import flush, wait_for_disk
 from kdcheck.evidence.faults import gone, no_answer
 from kdcheck.evidence.network import refuse_network
 from kdcheck.evidence.patience import Patient
@@ -38,7 +39,8 @@ def connect(location: Location) -> MlflowClient:
     import_mlflow()
     from mlflow.tracking import MlflowClient
 
-    if location.is_local:
+    if location.database is not None:
+        wait_for_disk(location.database, "NORMAL")
         return MlflowClient(tracking_uri=location.uri, registry_uri=location.uri)
     # MLflow would try seven times and longer each time, for minutes and without a word.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -71,7 +73,7 @@ def create_database(location: Location) -> None:
 
     MLflow's own first use is not safe: two processes that open the same new file break it for
     good, and so does one that is killed on the way. So one process at a time makes it under
-    another name and moves it into place when it is complete. It takes three to eight seconds.
+    another name and moves it into place when it is complete. It takes two to three seconds.
     """
     from filelock import FileLock
 
@@ -89,11 +91,13 @@ def _make(database: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     partial = database.with_name(f"creating-{os.getpid()}.db")
+    wait_for_disk(partial, "OFF")  # whole or not at all, so one sync at its end does
     try:
         SqlAlchemyStore(f"{SQLITE}{partial}", str(artifacts)).engine.dispose()
         with closing(sqlite3.connect(partial)) as connection:
             # Kept in the file; halves the time of a write and lets readers in meanwhile.
             connection.execute("PRAGMA journal_mode = WAL")
+        flush(partial)
         partial.replace(database)
     finally:
         for leftover in database.parent.glob(f"{partial.name}*"):

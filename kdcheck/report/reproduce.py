@@ -30,11 +30,7 @@ def commands(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"{' --data-dir DIR' if by_folder else ''}{' --model-dir MODELS' if by_models else ''}"
     )
     return [
-        (
-            # The claims are no part of a wheel.
-            f"In a checkout of the source, at the version that wrote this page ({record['kdcheck']}):",
-            "pip install -e .",
-        ),
+        _begin(record["kdcheck"], is_own=by_file),
         *_fetched(record),
         (
             f"Train what is not yet in the store, and judge every claim{where}:",
@@ -44,6 +40,17 @@ def commands(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Look at runs, curves and files in the MLflow UI:", "kdcheck ui"),
         ("Write this page again:", f"kdcheck report --paper {paper} --scale {scale}"),
     ]
+
+
+def _begin(version: str, *, is_own: bool) -> tuple[str, str]:
+    """Where the claims are, which are no part of a wheel: in the source, or where someone keeps their own."""
+    if is_own:
+        where = "In the folder that holds claims/, with the kdcheck that wrote this page"
+        return f"{where} ({version}); yours is:", "kdcheck --version"
+    return (
+        f"In a checkout of the source, at the version that wrote this page ({version}):",
+        "pip install -e .",
+    )
 
 
 def _fetched(record: Mapping[str, Any]) -> list[tuple[str, str]]:

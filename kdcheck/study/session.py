@@ -314,7 +314,11 @@ class Session:
 
     def record(self, judged: Judged) -> None:
         """Store a judged claim, and the section that it was held against beside it."""
-        self.store.record_claim(judged, self.section.to_dict() if self.section else None)
+        self.store.record_claim(judged, self._registered)
+
+    @cached_property
+    def _registered(self) -> Mapping[str, Any] | None:
+        return self.section.to_dict() if self.section else None
 
     @cached_property
     def _finished(self) -> set[str]:

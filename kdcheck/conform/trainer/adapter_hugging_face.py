@@ -36,6 +36,10 @@ def hugging_face(build: Build, **arguments: Any) -> AnyTrainer:
 
     Source: docs/guides/check-your-trainer.md.
     """
+    if find_spec("accelerate") is None:
+        wanted = "the library's Trainer, which needs accelerate"
+        step = "Install it: pip install 'transformers[torch]'."
+        raise InputError("hugging_face", "no accelerate", wanted, step)
 
     @functools.wraps(build)
     def trainer(job: Job) -> Tensor:
@@ -53,10 +57,6 @@ def hugging_face(build: Build, **arguments: Any) -> AnyTrainer:
 
 
 def _usual(job: Job, arguments: dict[str, Any]) -> dict[str, Any]:
-    if find_spec("accelerate") is None:
-        wanted = "the library's Trainer, which needs accelerate"
-        step = "Install it: pip install 'transformers[torch]'."
-        raise InputError("hugging_face", "no accelerate", wanted, step)
     from transformers import TrainingArguments
 
     evaluating = (

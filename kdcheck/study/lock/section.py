@@ -106,8 +106,8 @@ class Section:
         """The registered contrast of a claim."""
         return Contrast.from_dict(self.claims[claim]["measures"])
 
-    @property
-    def study(self) -> dict[str, Any]:
+    @cached_property
+    def study(self) -> Mapping[str, Any]:
         """What was run, whichever claims asked for it, as JSON values."""
         return self.to_dict() | {"claims": {}}
 

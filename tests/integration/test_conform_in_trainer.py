@@ -1,10 +1,8 @@
-"""The guide "check your own loss" as it stands, and losses inside a real ``Trainer``."""
+"""Losses of the library's ``Trainer``, in a real one and in front of the checks; the guides run in
+``test_from_a_wheel.py``.
+"""
 
 from __future__ import annotations
-
-import ast
-import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,36 +13,6 @@ import kdcheck as kd
 from kdcheck.conform.loss import checked_loss
 from kdcheck.conform.loss.adapters import Standing
 from kdcheck.conform.loss.subject import Output
-
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "check-your-own-loss.md"
-SHOWN = [
-    None,
-    None,
-    "Eq. 1 with alpha = 0.1 built in",
-    "Eq. 2 with alpha = alpha, tau squared present",
-    True,
-]
-"""What the last line of each block gives, where it gives something."""
-
-
-def test_the_guide_runs_from_its_first_block_to_its_last(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    names: dict[str, object] = {"__name__": GUIDE.name}
-    seen = []
-    for block in blocks:
-        parsed = ast.parse(block)
-        last = parsed.body[-1]
-        names["value"] = None
-        if isinstance(last, ast.Expr):
-            parsed.body[-1] = ast.Assign([ast.Name("value", ast.Store())], last.value)
-        code = compile(ast.fix_missing_locations(parsed), GUIDE.name, "exec", dont_inherit=True)
-        exec(code, names)  # noqa: S102 - our own page
-        seen.append(names["value"])
-    assert seen == SHOWN
-    shown = re.search(r"```\n(my_loss: .*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    printed = capsys.readouterr().out
-    for line in shown.group(1).splitlines():
-        assert line == "..." or line in printed
 
 
 def test_the_label_smoother_of_the_library_needs_no_adapter():
