@@ -443,6 +443,7 @@ def trained(monkeypatch):
     monkeypatch.setattr(
         training, "work", lambda job, store, who, **_: done.append((who.name, who.device))
     )
+    monkeypatch.setattr(training, "end_with_parent", lambda: done.append("ends with its parent"))
     done: list = []
 
     def run(executor=None, **config):
@@ -463,14 +464,16 @@ def trained(monkeypatch):
 def test_this_process_trains_or_its_workers_or_those_of_xdist_each_on_its_device(trained):
     assert trained() == ["announced", ("main", None)]
     assert trained(executor="processes") == ["announced", "processes"]
-    assert trained(workerinput={"workerid": "gw4"}) == [("gw4", "cuda:1")]
-    assert trained(workerinput={"workerid": "gw2"}) == [("gw2", "cuda:2")]
+    orphaned = "ends with its parent"
+    assert trained(workerinput={"workerid": "gw4"}) == [orphaned, ("gw4", "cuda:1")]
+    assert trained(workerinput={"workerid": "gw2"}) == [orphaned, ("gw2", "cuda:2")]
 
 
 def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdist_keeps(
     monkeypatch,
 ):
     monkeypatch.setattr(training, "announce", lambda _: None)
+    monkeypatch.setattr(training, "end_with_parent", lambda: None)
 
     def fails(_):
         raise TrainingError("step 3", "a loss that is not finite", "finite ones", "Stop.")
