@@ -7,14 +7,17 @@ import math
 import types
 from time import process_time
 
+import numpy as np
 import pytest
 import torch
 
 import kdcheck as kd
 from kdcheck.conform import Status
 from kdcheck.conform.loss import CHECKS, checked_loss, checking, compute_loss, compute_loss_func
+from kdcheck.conform.loss.formulas import centred, cosine, probabilities
 from kdcheck.errors import ConformError, ParameterError
 from tests import foreign_losses as foreign
+from tests.refusal import refused
 
 CONVENTIONS = {
     "hinton": "Eq. 2 with alpha = alpha, tau squared present",
@@ -66,6 +69,14 @@ def test_a_reduction_is_named(name):
 @pytest.mark.parametrize("name", CONVENTIONS)
 def test_a_convention_of_others_is_named_as_it_is(name):
     assert checked_loss(getattr(foreign, name)).convention.verdict == CONVENTIONS[name]
+
+
+@pytest.mark.parametrize("classes", range(3, 10))
+def test_posteriors_without_spread_are_not_correlated_whatever_rounding_leaves(classes):
+    flat_NK = np.zeros((2, classes))
+    posteriors_NK = centred(probabilities(flat_NK))
+    want = 1 - torch.nn.functional.cosine_similarity(*torch.from_numpy(np.stack([flat_NK] * 2)))
+    assert cosine(posteriors_NK, posteriors_NK) == pytest.approx(want.numpy())
 
 
 def test_a_loss_that_is_none_of_the_known_ones_is_said_to_be_unknown():
@@ -473,6 +484,18 @@ def test_a_loss_that_cannot_be_run_is_refused_with_the_next_step(loss, settings,
 
 
 # Expectations
+
+
+class Shy:
+    """Raises whatever it is asked, as an object that stands for one of a library may."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("none of your business")
+
+
+def test_an_object_that_raises_when_it_is_looked_at_is_refused_by_its_class():
+    with refused(ConformError, "Shy: got code that ends with RuntimeError: none of your business"):
+        kd.check_objective(Shy())
 
 
 def test_an_expected_failure_is_no_failure_and_a_stale_one_is_reported():

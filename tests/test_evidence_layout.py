@@ -387,6 +387,8 @@ def test_other_kinds_of_address_are_refused_with_a_way_out(place):
         ("file is not a database", "Restore it from a copy"),
         ("database is locked", "local disk"),
         ("database or disk is full", "Free some space"),
+        ("(sqlite3.OperationalError) disk I/O error", "ulimit -f"),
+        ("[Errno 27] File too large", "ulimit -f"),
         ("API request to http://h failed: Connection refused", "Start it (mlflow server)"),
         ("HTTP 401 Unauthorized", "MLFLOW_TRACKING_TOKEN"),
         ("something new", "kdcheck ui"),

@@ -64,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KdcheckError: a task cannot be fetched, read or shown; ``verify`` prints that instead.
     """
+    if args.action != "fetch" and args.data_dir is not None and not args.data_dir.is_dir():
+        step = "Check the path, or leave --data-dir out."
+        raise OptionError("--data-dir", str(args.data_dir), "a folder", step)
     action: Callable[[argparse.Namespace], int] = args.action_run
     return action(args)
 
@@ -172,7 +175,10 @@ def _with_progress(names: Sequence[str]) -> Iterable[str]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    if not console.is_terminal:  # rich before 14.3 would print an empty line
+        yield from names
+        return
+    with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("fetching", total=len(names))
         for name in names:
             progress.update(bar, description=f"fetching {name}")

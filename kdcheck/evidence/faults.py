@@ -61,9 +61,10 @@ FAULTS = (
         "local disk or use an MLflow server.",
     ),
     _Fault(
-        ("no space left", "disk is full"),
+        ("no space left", "disk is full", "file too large", "disk i/o error"),
         "room on the disk",
-        "Free some space, or choose another place with --store.",
+        "Free some space, lift the limit of a file's size (ulimit -f), or choose another place "
+        "with --store.",
     ),
     _Fault(
         ("not a directory", "file exists"),

@@ -291,13 +291,33 @@ class Encoders(Shape):
     smaller: Named
 
 
+class Training(Shape):
+    """Recipe fields that all runs share; which there are, a recipe knows."""
+
+    tasks: dict[str, dict[str, Any]] = {}
+
+
+class OfTask(Shape):
+    """Recipe fields of a method on one task."""
+
+    objective: dict[str, Any] = {}
+
+
+class Method(Shape):
+    """Recipe fields of a method."""
+
+    objective: dict[str, Any]
+    tasks: dict[str, OfTask] = {}
+
+
 class Settings(Shape):
     """What a scale decides."""
 
-    training: dict[str, Any]
-    methods: dict[str, dict[str, dict[str, Any] | None]]
+    training: Training
+    methods: dict[str, dict[str, Method | None]]
     rows: dict[str, dict[str, Count]]
     may_collapse: list[str]
+    rehearsal: bool = False
 
 
 class Registered(Shape):
