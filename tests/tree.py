@@ -22,6 +22,7 @@ CLAUSES = {
     "README.md": "the page that people meet first",
     "docs/map.md": "this page",
     "constraints-cpu.txt": "the CPU wheel of torch that is tested",
+    "constraints-lowest.txt": "the lowest version of each requirement, for tox",
     "pyproject.toml": "packaging, and the settings of every tool",
     "tox.ini": "the same commands through tox",
 }

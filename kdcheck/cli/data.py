@@ -175,7 +175,10 @@ def _with_progress(names: Sequence[str]) -> Iterable[str]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    if not console.is_terminal:  # rich before 14.3 would print an empty line
+        yield from names
+        return
+    with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("fetching", total=len(names))
         for name in names:
             progress.update(bar, description=f"fetching {name}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,7 +22,7 @@ def accumulate(
     state: State,
     recipe: Recipe,
     inputs: Inputs,
-    rows_B: np.ndarray,
+    rows_B: npt.NDArray[np.int64],
     labels_N: Tensor,
     teacher_logits_NK: Tensor | None,
 ) -> Tensor:
@@ -49,7 +50,7 @@ def _micro_batches(
     state: State,
     recipe: Recipe,
     inputs: Inputs,
-    rows_B: np.ndarray,
+    rows_B: npt.NDArray[np.int64],
     labels_N: Tensor,
     teacher_logits_NK: Tensor | None,
 ) -> Tensor:

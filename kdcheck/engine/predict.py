@@ -54,7 +54,7 @@ def predict(
     was_training = model.training
     model.eval()
     logits_NK = torch.empty(len(rows_N), inputs.task.num_classes, dtype=torch.float32)
-    pieces: list[tuple[np.ndarray, Tensor]] = []
+    pieces: list[tuple[npt.NDArray[np.int64], Tensor]] = []
     left = _batches(lengths_N)
     with torch.inference_mode():
         while left:
@@ -96,7 +96,7 @@ def examples_of(
     return part.take(rows_N.tolist()), rows_N
 
 
-def _batches(lengths_N: np.ndarray) -> list[np.ndarray]:
+def _batches(lengths_N: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     """Places of similar length together, about TOKENS_PER_BATCH real tokens a batch."""
     by_length = np.argsort(lengths_N, kind="stable")
     batch_of_row = np.cumsum(lengths_N[by_length]) // TOKENS_PER_BATCH

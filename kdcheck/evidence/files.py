@@ -315,11 +315,11 @@ def read_claim(sealed: SealedFiles) -> Judged:
         raise EvidenceError(who, f"one that cannot be read: {told}", wanted, DAMAGED)
     try:
         judged = Judged.from_dict(values, Paper.from_dict(sealed.read_json(PAPER)))
-        for arm in judged.claim.measures.arms():
-            if arm not in judged.table.runs:
-                raise EvidenceError(who, f"no row of runs for {arm.key}", wanted, DAMAGED)
-        return judged
     except EvidenceError:
         raise
     except UNREADABLE as error:
         raise EvidenceError(who, f"one that cannot be read: {error!r}", wanted, DAMAGED) from error
+    for arm in judged.claim.measures.arms():
+        if arm not in judged.table.runs:
+            raise EvidenceError(who, f"no row of runs for {arm.key}", wanted, DAMAGED)
+    return judged

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kdcheck.encoders import configuration, load_encoder
 from kdcheck.errors import EncoderError
@@ -120,7 +121,7 @@ class Sizes:
             raise EncoderError("plan", got, wanted, step)
         encoder = load_encoder(name, model_dir=places.model_dir, cache_dir=places.cache_dir)
         means: dict[str, float] = {}
-        seen: list[np.ndarray] = []
+        seen: list[npt.NDArray[np.int32]] = []
         for split in SPLITS:
             texts = task.split(split).texts
             size = min(rows[split], SAMPLE)

@@ -92,7 +92,7 @@ class LocalExecutor:
         """Put another worker in the place of each that died while it trained."""
         for index, process in enumerate(self._processes):
             code = process.poll()
-            if code in (None, 0):
+            if not code:  # still at work, or done
                 continue
             name = self._names[index]
             log = _log(self._folder, name)

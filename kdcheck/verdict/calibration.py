@@ -70,7 +70,7 @@ def _two_spreads(rng: np.random.Generator, shape: Shape) -> Floats:
 
 def _many_spreads(rng: np.random.Generator, shape: Shape) -> Floats:
     """Normal; log standard deviations of claims are normal with a standard deviation of 0.5."""
-    sd_FC = np.exp(0.5 * rng.standard_normal(shape[:2]))
+    sd_FC: Floats = np.exp(0.5 * rng.standard_normal(shape[:2]))
     return sd_FC[..., None, None] * rng.standard_normal(shape)
 
 
@@ -80,13 +80,14 @@ def _coarse(rng: np.random.Generator, shape: Shape) -> Floats:
 
 
 def _two_point(rng: np.random.Generator, shape: Shape) -> Floats:
-    return rng.choice([-1.0, 1.0], size=shape)
+    return rng.choice(np.array([-1.0, 1.0]), size=shape)
 
 
 def _rare_collapse(rng: np.random.Generator, shape: Shape) -> Floats:
     """One run in twenty loses 19, the others gain 1, with a little noise: mean zero."""
     collapsed = rng.random(shape) < 0.05
-    return np.where(collapsed, -19.0, 1.0) + 0.1 * rng.standard_normal(shape)
+    middle: Floats = np.where(collapsed, -19.0, 1.0)
+    return middle + 0.1 * rng.standard_normal(shape)
 
 
 def _identical(rng: np.random.Generator, shape: Shape) -> Floats:
@@ -221,8 +222,9 @@ def simulate(
         rng: where chance comes from.
     """
     seeds = criteria[0].plan.looks[-1]
-    scatter_FCTS = draw(rng, (families, len(criteria), 2, seeds))
-    plain_FCTS = rng.standard_normal(scatter_FCTS.shape)
+    shape = (families, len(criteria), 2, seeds)
+    scatter_FCTS = draw(rng, shape)
+    plain_FCTS = rng.standard_normal(shape)
     arrays = []
     for c, criterion in enumerate(criteria):
         tasks = len(criterion.tasks)

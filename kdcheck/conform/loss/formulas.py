@@ -100,8 +100,9 @@ def nckd(a: Array, b: Array, hot: Array) -> Array:
 
 
 def cosine(x: Array, y: Array) -> Array:
-    """1 - cosine of the angle."""
-    return 1.0 - (x * y).sum(-1) / np.maximum(norm(x) * norm(y), 1e-300)
+    """1 - cosine of the angle; 1 where either has no length but what rounding left, as in torch."""
+    lengths = np.maximum(norm(x), 1e-8) * np.maximum(norm(y), 1e-8)
+    return 1.0 - (x * y).sum(-1) / lengths
 
 
 def norm(x: Array) -> Array:
