@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import types
 from time import process_time
 
 import numpy as np
@@ -294,6 +295,38 @@ def test_names_positions_forms_and_nested_settings_can_be_told():
         names={"alpha": "params.alpha", "tau": "params.temperature"},
     )
     assert nested.convention.verdict == "Eq. 2 with alpha = params.alpha, tau squared present"
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda loss, logits: (loss, logits),
+        lambda loss, logits: [loss],
+        lambda loss, logits: {"logits": logits, "loss": loss},
+        lambda loss, logits: {"kd": loss},
+        lambda loss, logits: types.SimpleNamespace(logits=logits, loss=loss),
+    ],
+)
+def test_the_loss_is_found_in_whatever_is_returned(returned):
+    def loss(student_logits, teacher_logits, labels, T=4.0, alpha=0.9):
+        made = foreign.hinton(student_logits, teacher_logits, labels, T, alpha)
+        return returned(made, student_logits.detach())
+
+    assert checked_loss(loss).convention.verdict == CONVENTIONS["hinton"]
+
+
+class KeepsWeights:
+    """An object whose settings are attributes, of which one is no number and one is private."""
+
+    def __init__(self):
+        self.alpha, self.temperature, self.name, self._beta = 0.9, 4.0, "kd", 3.0
+
+    def __call__(self, student_logits, teacher_logits, labels):
+        return foreign.hinton(student_logits, teacher_logits, labels, self.temperature, self.alpha)
+
+
+def test_settings_that_an_object_keeps_are_found_by_name():
+    assert checked_loss(KeepsWeights()).convention.verdict == CONVENTIONS["hinton"]
 
 
 def test_a_setting_that_is_given_stays_as_it_is():
