@@ -34,6 +34,7 @@ from tests.evidence_doubles import (
     sample_recipe,
     with_values,
 )
+from tests.refusal import refused
 
 STUDENT = sample_recipe(7, arm=TAUGHT)
 
@@ -377,6 +378,14 @@ def test_the_place_is_chosen_in_order_and_says_by_whom(option, environment, uri,
 def test_other_kinds_of_address_are_refused_with_a_way_out(place):
     with pytest.raises(EvidenceError, match="start 'mlflow server' on it"):
         Location.parse(place)
+
+
+def test_text_that_is_none_is_a_damaged_database(tmp_path):
+    with (
+        refused(EvidenceError, "can't decode byte 0x80", "intact sqlite database", "Restore it"),
+        explained(Location.parse(tmp_path), "open"),
+    ):
+        b"\x80".decode()
 
 
 @pytest.mark.parametrize(

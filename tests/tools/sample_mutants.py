@@ -21,9 +21,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mutmut.mutation.file_mutation import mutate_file_contents
-from mutmut.stats import status_by_exit_code
-from mutmut.utils.format_utils import get_mutant_name
 from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +111,9 @@ def prepare(folder: Path, room: str) -> None:
 
 def names_of_mutants(folder: Path, room: str) -> list[str]:
     """All that mutmut makes of a room, in one order."""
+    from mutmut.mutation.file_mutation import mutate_file_contents
+    from mutmut.utils.format_utils import get_mutant_name
+
     return sorted(
         get_mutant_name(file.relative_to(folder), name)
         for file in (folder / "kdcheck" / room).rglob("*.py")
@@ -123,6 +123,8 @@ def names_of_mutants(folder: Path, room: str) -> list[str]:
 
 def run_by_mutmut(folder: Path, names: list[str]) -> dict[str, str]:
     """Run mutants by name; what became of each mutant of the room so far, by name."""
+    from mutmut.stats import status_by_exit_code
+
     with (folder / "mutmut.log").open("w") as log:  # it draws spinners
         run = [sys.executable, "-c", MUTMUT, "run", "--max-children", "1", *names]
         if code := subprocess.run(run, stdout=log, check=False).returncode:
