@@ -222,6 +222,12 @@ class Table(Shape):
     runs: list[Row]
 
 
+class OfData(Shape):
+    """What a reader of a figure must know of the data of a task."""
+
+    marks: dict[str, str]
+
+
 class StoredJudged(Shape):
     """A judged claim; what was run for it is a section, which is looked at with its lock."""
 
@@ -233,6 +239,7 @@ class StoredJudged(Shape):
     lock: str
     study: dict[str, Any]
     beside: list[str]
+    data: dict[str, OfData] = {}
 
 
 class Cells(Shape):
