@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -45,7 +45,7 @@ class Probe:
         stash = session.config.stash
         if EXECUTOR in stash:
             self._executor, self._store = stash[EXECUTOR], stash[SESSION].store
-            stash[EXECUTOR] = self  # type: ignore[assignment]
+            stash[EXECUTOR] = cast("LocalExecutor", self)
 
     def run(self, job: Job, display: Display) -> None:
         """Leave in the store what workers would, who have been started and get no job."""
