@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from kdcheck import report
 from kdcheck.errors import OptionError
 from kdcheck.report import badge, html, markdown, wording, write
 from kdcheck.report.axes import Axis, over
@@ -367,6 +368,109 @@ def test_the_masthead_says_what_was_judged_on_what(
     assert pairs_of(runs)["steps"] == f"{record['cost']['steps']:,}"
     assert pairs_of(runs)["tokens trained on"] == f"{record['cost']['train_tokens']:,}"
     assert pairs_of(runs)["device"] == "cpu, cuda"
+
+
+KNOWN = {
+    *("a", "article", "body", "button", "caption", "code", "dd", "details", "div", "dl", "dt"),
+    *("figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "head", "header", "html", "input"),
+    *("li", "main", "meta", "nav", "ol", "p", "pre", "script", "section", "small", "span"),
+    *(
+        "strong",
+        "style",
+        "summary",
+        "table",
+        "tbody",
+        "td",
+        "th",
+        "thead",
+        "title",
+        "tr",
+        "ul",
+        "wbr",
+    ),
+    *("svg", "circle", "g", "path", "rect", "text"),
+}
+NUMBERS = re.compile(r"-?[\d.]+( -?[\d.]+)*")
+PATH = re.compile(r"([MHVvLZ] ?(-?[\d.]+ ?)*)+")
+VALUES = {
+    "role": {"status", "region", "img"},
+    "scope": {"col", "row"},
+    "text-anchor": {"start", "middle", "end"},
+    "type": {"button", "search"},
+    "aria-hidden": {"true"},
+    "aria-pressed": {"true", "false"},
+    "tabindex": {"0"},
+    "lang": {"en"},
+    "name": {"viewport", "color-scheme"},
+    "charset": {"utf-8"},
+    "hidden": {""},
+    **dict.fromkeys(("cx", "cy", "r", "x", "y", "width", "height", "viewBox"), NUMBERS),
+    "d": PATH,
+    "transform": re.compile(r"translate\([\d. ]+\) rotate\(-90\)"),
+    "style": re.compile(r"flex-grow:\d+|--depth:\d+"),
+    "href": re.compile(r"#.+"),
+    **dict.fromkeys(
+        ("aria-label", "title", "placeholder", "data-text"), re.compile(r"[^_]+|.+[a-z].+")
+    ),
+    **{key: {"", *Word} for key in ("data-filter", "data-word")},
+    **dict.fromkeys(("class", "id", "content", "http-equiv"), re.compile(r".+")),
+}
+"""What each attribute of the page may say: one of a set, or the whole of a pattern."""
+
+
+def test_a_page_is_made_of_elements_and_attributes_that_browsers_know(page: ET.Element) -> None:
+    assert {each.tag for each in page.iter()} == KNOWN
+    for element in page.iter():
+        for name, value in element.attrib.items():
+            may = VALUES[name]
+            assert value in may if isinstance(may, set) else may.fullmatch(value), (name, value)
+            assert value not in ("None", "False"), name
+    metas = {
+        each.get("name") or each.get("http-equiv"): each.get("content")
+        for each in page.iter("meta")
+    }
+    assert metas == {
+        None: None,
+        "viewport": "width=device-width, initial-scale=1",
+        "color-scheme": "light dark",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+    }
+
+
+UNSTYLED = {"confirmatory", "findings", "grid", "masthead", "other", "own", "pairs"}
+"""Classes that only name what a part is."""
+
+
+def test_every_class_of_the_page_has_a_rule_or_a_use(page: ET.Element) -> None:
+    used = {name for each in page.iter() for name in (each.get("class") or "").split()}
+    files = [Path(report.__file__).parent / name for name in ("style.css", "script.js")]
+    named = set(re.findall(r"\.([a-z_-]+)", "".join(map(Path.read_text, files))))
+    assert used - named == UNSTYLED
+
+
+def test_a_page_says_how_its_verdicts_are_to_be_read(page: ET.Element) -> None:
+    (how,) = (each for each in page.iter("details") if each.get("class") == "how")
+    assert text_of(how.find("p")) == (  # type: ignore[arg-type]
+        "The unit of replication is one seed of the whole pipeline, teacher included. The lock registers claims, margins "
+        "and looks before the first run; all claims of a family are judged together, so that the chance of any false "
+        "SUPPORTED, of any false REFUTED and of any false EQUIVALENT is at most 2.5 % each. Intervals are estimates and "
+        "pay no such price. Every verdict holds at pocket scale alone."
+    )
+
+
+def test_other_ways_of_training_are_there_to_unfold(page: ET.Element) -> None:
+    (tables,) = (each for each in page.iter("section") if each.get("id") == "tables")
+    folded = [text_of(each.find("summary")) for each in tables.iter("details")]  # type: ignore[arg-type]
+    assert folded
+    assert all(re.fullmatch(r"Other ways of training: [1-9]\d*", told) for told in folded)
+
+
+@pytest.mark.parametrize("claim", [doubles.SURER, doubles.SIZE], ids=lambda claim: claim.id)
+def test_a_card_names_the_digest_of_its_criterion(
+    record: dict[str, Any], page: ET.Element, claim: Any
+) -> None:
+    (entry,) = (each for each in record["claims"] if each["id"] == claim.id)
+    assert pairs_of(card_of(page, claim.id))["digest"] == entry["criterion"]["digest"]
 
 
 def test_a_page_of_exploratory_claims_alone_says_so_at_once() -> None:

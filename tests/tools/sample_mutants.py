@@ -25,7 +25,8 @@ from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[2]
 # mutmut with two changes. Its run of the clean tests before every sample is left out: it takes as long as the map, which
-# needs all of them to pass as well. Tests are tried quickest first, as many as take so many seconds.
+# needs all of them to pass as well. Of the tests it knows to reach a function, and of those of their files, which may
+# share what one of them made, it tries the quickest first, as many as take so many seconds.
 MUTMUT = """\
 import os
 from itertools import accumulate
@@ -36,10 +37,13 @@ from mutmut.workers.isolation import ForkServerRunner
 submit = ForkServerRunner.submit
 
 def submit_quickest(self, name, tests, *limits):
-    tests = sorted(tests, key=state().duration_by_test.__getitem__)
-    spent = accumulate(map(state().duration_by_test.__getitem__, tests))
+    seconds = state().duration_by_test
+    files = {test.partition("::")[0] for test in tests}
+    beside = (test for test in seconds if test.partition("::")[0] in files)
+    wanted = sorted(beside, key=lambda test: (test not in tests, seconds[test]))
+    spent = accumulate(seconds[test] for test in wanted)
     within = sum(each <= float(os.environ["SECONDS_EACH"]) for each in spent)
-    submit(self, name, tests[: max(within, 1)] if tests else [], *limits)
+    submit(self, name, wanted[: max(within, 1)], *limits)
 
 ForkServerRunner.submit = submit_quickest
 ForkServerRunner.run_clean_tests = lambda self, tests: 0
