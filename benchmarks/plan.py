@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from kdcheck.planning.clock import seconds, waited
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 LOOK_SECONDS = 0.1
 STOPPED_SECONDS = 2.0
-"""That this process neither ran nor waited for a core: it was stopped, and so were those it watches."""
+"""That this process neither ran nor waited for a core: it was stopped, as were those it watches. Of a
+run such times are left out; what was measured meanwhile is measured again."""
 PARTS = ("before", "training", "after")
 
 
@@ -43,18 +44,24 @@ class Watched:
     head: int
     looks: list[tuple[float, dict[int, float]]]
     """Seconds since 1970, and by process how long its first thread has waited for a core by then."""
-    stopped: bool
+    stops: list[tuple[float, float]]
+    """When it was stopped, and for how long."""
 
     @property
     def wall(self) -> float:
-        """Seconds on the wall."""
-        return self.looks[-1][0] - self.looks[0][0]
+        """Seconds on the wall, without those in which it was stopped."""
+        return self.passed(self.looks[0][0], self.looks[-1][0])
+
+    def passed(self, since: float, until: float) -> float:
+        """Seconds between two times, without those in which it was stopped."""
+        return until - since - sum(lost for when, lost in self.stops if since < when <= until)
 
     def idle(self, since: float, until: float, *, workers: bool = False) -> float:
         """Seconds of an idle machine between two times, as its head meets them, or its workers on average."""
         before, after = self._waited(since), self._waited(until)
         who = [pid for pid in after if (pid != self.head) == workers]
-        return until - since - statistics.fmean(after[pid] - before.get(pid, 0.0) for pid in who)
+        waits = statistics.fmean(after[pid] - before.get(pid, 0.0) for pid in who)
+        return self.passed(since, until) - waits
 
     def _waited(self, by: float) -> dict[int, float]:
         """What each process had waited, that of those that have ended included."""
@@ -80,31 +87,34 @@ def main() -> None:
     arguments = parser.parse_args()
     asked = [*arguments.claims, "--seeds", arguments.seeds, "--workers", arguments.workers]
     rounds: list[Round] = []
-    while len(rounds) < arguments.rounds:
-        if found := one_round(asked):
-            rounds.append(found)
-            line(f"round {len(rounds)}", found)
+    for number in range(1, arguments.rounds + 1):
+        rounds.append(one_round(asked))
+        line(f"round {number}", rounds[-1])
     told("predicted / seen", [sum(r.predicted.values()) / sum(r.seen.values()) for r in rounds])
     told("on the wall", [each.predicted_wall / each.seen_wall for each in rounds])
 
 
-def one_round(asked: Sequence[str]) -> Round | None:
-    """Plan, then run; nothing where this process was stopped meanwhile."""
+def one_round(asked: Sequence[str]) -> Round:
+    """Plan, then run."""
     plan = watch(["-m", "kdcheck", "plan", "--measure", "--format", "json", *asked])
+    while plan.stops:
+        print("  stopped while it measured: once more", flush=True)
+        plan = watch(["-m", "kdcheck", "plan", "--measure", "--format", "json", *asked])
+    check(plan, {0})
     with tempfile.TemporaryDirectory(prefix="kdcheck-plan-") as folder:
         places = ["--store", f"{folder}/store", "--report", f"{folder}/page.html"]
         run = watch(["-m", "pytest", "-q", "-p", "no:cacheprovider", *asked, *places])
-        for each, fine in ((plan, {0}), (run, {0, 1})):  # 1: a claim is refuted
-            if each.code not in fine:
-                sys.exit(f"ended with {each.code}:\n{each.output}")
+        check(run, {0, 1})  # 1: a claim is refuted
         seen = parts_seen(run, Path(folder) / "store")
-    if plan.stopped or run.stopped:
-        print("stopped meanwhile: once more")
-        return None
     told = json.loads(plan.output)
     print(f"  measured in {plan.wall:.0f} s", flush=True)
     wall = told["measured"]["hours_as_busy"] * 3600
     return Round(parts_predicted(told), seen, predicted_wall=wall, seen_wall=run.wall)
+
+
+def check(command: Watched, fine: Container[int]) -> None:
+    if command.code not in fine:
+        sys.exit(f"ended with {command.code}:\n{command.output}")
 
 
 def parts_predicted(plan: Mapping[str, Any]) -> dict[str, float]:
@@ -136,16 +146,17 @@ def watch(command: Sequence[str]) -> Watched:
             [sys.executable, *command], env=ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT
         )
         looks: list[tuple[float, dict[int, float]]] = []
-        stopped, before = False, seconds()
+        stops, before = [], seconds()
         while process.poll() is None:
             looks.append((time.time(), {pid: waited_by(pid) for pid in family(process.pid)}))
             time.sleep(LOOK_SECONDS)
             after = seconds()
-            stopped |= after - before - LOOK_SECONDS > STOPPED_SECONDS
+            if (lost := after - before - LOOK_SECONDS) > STOPPED_SECONDS:
+                stops.append((time.time(), lost))
             before = after
         looks.append((time.time(), {}))
         output.seek(0)
-        return Watched(process.returncode, output.read(), process.pid, looks, stopped)
+        return Watched(process.returncode, output.read(), process.pid, looks, stops)
 
 
 def waited_by(pid: int) -> float:

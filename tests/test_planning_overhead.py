@@ -17,7 +17,10 @@ from kdcheck.places import Places
 from kdcheck.planning import clock, forecast, overhead
 from kdcheck.plugin import probe
 from kdcheck.plugin.config import EXECUTOR, SESSION
-from tests.study_doubles import ERM_SMALL, KD, entropy_gap, scale
+from kdcheck.study.graph import build
+from kdcheck.study.resources import Resources
+from kdcheck.study.work import Job
+from tests.study_doubles import ERM_SMALL, KD, MemoryStore, NamedDigests, entropy_gap, scale
 
 # The clock
 
@@ -124,6 +127,35 @@ def test_each_part_of_a_session_is_timed_by_itself(timed):
 def test_of_one_claim_alone_all_is_judging_its_runs(timed):
     found = timed(16.0)
     assert (found["judge_run"], found["judge_claim"]) == (2.0, 0.0)
+
+
+def test_what_is_stored_is_as_large_as_what_a_run_leaves_and_its_making_is_left_out(monkeypatch):
+    time_goes_by, made = Clock(), []
+    monkeypatch.setattr(probe, "clock", time_goes_by)
+    monkeypatch.setattr(Resources, "_load_task", lambda self, name: f"task {name}")
+    monkeypatch.setattr(
+        "kdcheck.planning.invented.invented",
+        lambda recipe, *about: time_goes_by.spend(100, made.append((recipe, *about))),
+    )
+
+    class Store(MemoryStore):
+        def begin(self, recipe, **more):
+            return time_goes_by.spend(2.0, super().begin(recipe, **more))
+
+        def finish(self, begun, found):
+            time_goes_by.spend(3.0, super().finish(begun, found))
+
+        def get(self, digest):
+            return time_goes_by.spend(0.25, super().get(digest))
+
+    graph = build([entropy_gap(KD, ERM_SMALL)], scale(), (0, 1), NamedDigests())
+    job, store = Job.of(graph, Places.resolve(store="s")), Store()
+    assert probe._put(job, store) == 5.0 * 12
+    assert {recipe.digest for recipe, *_ in made} == store.digests() == set(graph.recipes)
+    for recipe, task, whole in made:
+        assert task == f"task {recipe.task}"
+        assert whole == (recipe.teacher is None), "a teacher's, or one that may teach"
+    assert probe._get(store) == 0.25
 
 
 def test_a_run_of_pytest_that_judges_nothing_is_an_error_with_its_last_words():

@@ -27,10 +27,14 @@ PARTS = Seconds(
 )
 
 
+def made(workers, kinds):
+    return Timing(device="CPU", workers=workers, cores=2, kinds=kinds, overhead=AROUND)
+
+
 def test_a_run_takes_its_begin_steps_looks_and_its_place_in_the_store():
     graph, found = made_up()
     student, plainly = (run_of(graph, found, arm, "a") for arm in (KD, ERM_SMALL))
-    every = Timing(device="CPU", workers=2, kinds={student.kind: PARTS}, overhead=AROUND)
+    every = made(2, {student.kind: PARTS})
     looks = 29 * (8 * 2 + 1) + 0.01 * student.looked_tokens + 23 * 8
     assert every.run(student) == pytest.approx(17 + 28 * 19 + looks + 3 + 7)
     looks = 29 * (6 * 2 + 2) + 0.01 * plainly.looked_tokens + 23 * 6
@@ -42,14 +46,13 @@ def test_a_study_shares_its_runs_among_workers_and_nothing_else():
     parts = list(found.values())
     kinds = {each.kind: PARTS for each in parts}
     assert len(kinds) == 4, "two encoders on two tasks"
-    one, two = (
-        Timing(device="CPU", workers=workers, kinds=kinds, overhead=AROUND) for workers in (1, 2)
-    )
+    one, two, three = (made(workers, kinds) for workers in (1, 2, 3))
     training = sum(map(one.run, parts))
     # Start, four times tokenising and cutting, six runs and one claim to judge, the page.
     rest = 100 + 4 * (11 + 13) + 6 * 2 + 5 + 9
     assert one.seconds(parts, 1) == pytest.approx(training + rest)
     assert two.seconds(parts, 1) == pytest.approx(training / 2 + rest)
+    assert three.seconds(parts, 1) == two.seconds(parts, 1), "there are two cores"
 
 
 class Clock:
@@ -119,8 +122,13 @@ for recipe in job["recipes"]:
 """
 
 
-def test_parts_are_means_over_the_processes_and_what_they_waited_for_is_kept_apart(monkeypatch):
-    """Of 20 seconds two processes waited 3 and 7: at that load it takes twice as long."""
+@pytest.mark.parametrize(("here", "stretch"), [(2, 2.0), (1, 1.0)])
+def test_parts_are_means_over_the_processes_and_what_they_waited_for_is_kept_apart(
+    monkeypatch, here, stretch
+):
+    """Of 20 seconds two processes waited 10: at that load it takes twice as long, but on one core alone
+    they waited for each other."""
+    monkeypatch.setattr(timing, "cores", lambda: here)
     told = iter([TELLS.format(step=2.0, waited=3.0), TELLS.format(step=4.0, waited=7.0)])
 
     def start():
@@ -132,7 +140,7 @@ def test_parts_are_means_over_the_processes_and_what_they_waited_for_is_kept_apa
     _, found = made_up()
     taken = measure(list(found.values()), Places.resolve(), AROUND, (), 2)
     assert {each.step for each in taken.kinds.values()} == {3.0}
-    assert taken.stretch == pytest.approx(2.0)
+    assert (taken.cores, taken.stretch) == (here, pytest.approx(stretch))
 
 
 def test_a_process_that_ends_without_its_times_is_an_error_with_its_last_words(monkeypatch):

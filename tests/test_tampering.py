@@ -387,6 +387,10 @@ HOSTILE: dict[str, tuple[Callable[[Forgery], None], str]] = {
         field(lambda v: v["table"]["runs"].pop(0)),
         r"claim of bundle .*: got no row of runs for (ls|erm)/smaller",
     ),
+    "marks that are a text": (
+        field(lambda v: v["data"].update(fish={"marks": "cut"})),
+        r"data\.fish\.marks: 'cut'",
+    ),
     "no test logits": (no_test_logits, r"run \w{8}: got no logits on test"),
     "a pipe": (pipe, "manifest.json is a pipe, socket or device"),
     "a link": (link, "cost.json is reached by a link"),

@@ -20,6 +20,7 @@ from kdcheck.errors import TrainingError
 from kdcheck.places import Places
 from kdcheck.planning.counts import Amount
 from kdcheck.planning.overhead import Overhead
+from kdcheck.study.cores import cores
 
 Kind = tuple[str, str, str, int]
 """Encoder, task, precision, batch."""
@@ -50,6 +51,7 @@ class Timing:
 
     device: str
     workers: int
+    cores: int
     kinds: Mapping[Kind, Seconds]
     overhead: Overhead
     stretch: float = 1.0
@@ -72,7 +74,8 @@ class Timing:
     def seconds(self, parts: Iterable[Amount], claims: int) -> float:
         """Seconds of a whole study of these runs and claims on this machine, were it idle.
 
-        Longest first, workers end together but for one run, so their work is shared evenly.
+        Longest first, workers end together but for one run, so their work is shared evenly; of those
+        without a core of their own some wait.
         """
         found = list(parts)
         tasks = {each.kind[:2]: self.kinds[each.kind] for each in found}
@@ -80,7 +83,7 @@ class Timing:
         own = sum(each.prepare for each in tasks.values()) + sum(cuts.values())
         around = self.overhead
         judging = around.judge_run * len(found) + around.judge_claim * claims
-        training = sum(map(self.run, found)) / self.workers
+        training = sum(map(self.run, found)) / min(self.workers, self.cores)
         return around.before + own + training + judging + around.after
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,12 +138,15 @@ def measure(
     wall, waited = (
         sum(each[name] for taken in rounds for each in taken) for name in ("wall", "waited")
     )
+    here = cores()
     return Timing(
         device=", ".join(devices) or "CPU",
         workers=workers,
+        cores=here,
         kinds=kinds,
         overhead=overhead,
-        stretch=wall / (wall - waited),
+        # Where they are more than the cores they wait for each other, which is no other work.
+        stretch=max(1.0, wall / (wall - waited) / max(1.0, workers / here)),
     )
 
 

@@ -384,6 +384,30 @@ def _runs(folder: Path) -> list:
     return Store.open(folder / "store")._runs.search(TRAININGS, "")
 
 
+@slow
+def test_a_plan_that_measures_goes_through_a_session_of_its_claims_and_leaves_nothing(
+    study_folder: Path,
+) -> None:
+    before = sorted(study_folder.iterdir())
+    command = "-m kdcheck plan test_claims.py -k ls_raises --scale smoke.toml --measure --workers 1"
+    command += " --data-dir data --model-dir models --format json"
+    told = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=study_folder, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    plan = json.loads(told)
+    assert (plan["claims"], plan["total"]["recipes"]) == (1, 4)
+    measured, hours = plan["measured"], plan["each_claim"][0]["hours"]["here"]
+    assert [each["encoder"] for each in measured["kinds"]] == ["my-small-bert"]
+    around = measured["overhead"]
+    assert all(around[name] > 0 for name in ("before", "put", "get", "judge_run", "after"))
+    kind, steps = measured["kinds"][0], plan["total"]["steps"]
+    at_least = around["before"] + 4 * around["put"] + steps * kind["step"] + around["after"]
+    assert hours == measured["hours"] > at_least / 3600
+    assert measured["hours_as_busy"] >= measured["hours"]
+    assert sorted(study_folder.iterdir()) == before
+
+
 def _kill_a_worker_that_trains(folder: Path) -> tuple[str, str]:
     """Kill the owner of the first run that is RUNNING; its name, and the digest of that run."""
     deadline = time.monotonic() + 120
