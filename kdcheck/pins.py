@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from kdcheck.border import MOST_TEXT, json_of, read_file
 from kdcheck.errors import FetchError
 
 SHIPPED = Path(__file__).with_name("hub_pins.json")
@@ -107,18 +108,23 @@ def fetch(
         FetchError: the hub cannot be reached, lacks a file, or serves other content than is pinned.
     """
     fixed = shipped(name, pins)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
-        revision = _download(repository, kind, files, fixed.revision if fixed else None, temporary)
-        sums = {file: _sha256_of(Path(temporary) / file) for file in files}
-        for file, digest in fixed.files.items() if fixed else ():
-            _check_file(name, Path(temporary) / file, digest, "as pinned")
-        for file in files:
-            (Path(temporary) / file).replace(folder / file)
-    found = Pin(repository=repository, revision=revision, files=sums)
-    _write(folder / BESIDE, {name: found})
-    if pin:
-        _write(pins or SHIPPED, {**_read(pins or SHIPPED), name: found})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
+            revision = fixed.revision if fixed else None
+            revision = _download(repository, kind, files, revision, temporary)
+            sums = {file: _sha256_of(Path(temporary) / file) for file in files}
+            for file, digest in fixed.files.items() if fixed else ():
+                _check_file(name, Path(temporary) / file, digest, "as pinned")
+            for file in files:
+                (Path(temporary) / file).replace(folder / file)
+        found = Pin(repository=repository, revision=revision, files=sums)
+        _write(folder / BESIDE, {name: found})
+        if pin:
+            _write(pins or SHIPPED, {**_read(pins or SHIPPED), name: found})
+    except OSError as error:
+        step = "Name another folder, or look at the rights and the room of this one."
+        raise FetchError(f"fetch {name}", str(error), f"room to write {folder}", step) from error
     return found
 
 
@@ -167,13 +173,20 @@ def _the_one(repository: str, names: list[str], pattern: str) -> str:
 
 def _read(path: Path) -> dict[str, Pin]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Pin(**pin) for name, pin in content.items()}
-    except FileNotFoundError:
+        content = json_of(read_file(path, limit=MOST_TEXT))
+        return {name: _checked(Pin(**pin)) for name, pin in content.items()}
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         step = "Fetch the files again, or take it back from version control."
         raise FetchError(f"pins {path}", str(error), "names with pins, as JSON", step) from error
+
+
+def _checked(pin: Pin) -> Pin:
+    texts = (pin.repository, pin.revision, *pin.files, *pin.files.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{asdict(pin)}"[:200])
+    return pin
 
 
 def _write(path: Path, pins: Mapping[str, Pin]) -> None:

@@ -40,7 +40,7 @@ class Location:
         """
         text = str(place)
         if text.startswith(SQLITE):
-            database = _absolute(text.removeprefix(SQLITE))
+            database = _database(text, origin)
         elif text.startswith(("http://", "https://")):
             if not _names_a_server(text):
                 # The address is not repeated: what stands for its port may be half a password.
@@ -58,7 +58,7 @@ class Location:
             )
             raise EvidenceError(f"store ({origin})", got, wanted, next_step)
         else:
-            database = _absolute(Path(text).expanduser()) / DATABASE
+            database = _absolute(_expanded(text, origin)) / DATABASE
         return cls(uri=f"{SQLITE}{database}", database=database, origin=origin)
 
     @property
@@ -173,6 +173,26 @@ def _work_beside(store: Location, root: Path) -> Path:
 def without_credentials(text: str) -> str:
     """The text without the user and password of the addresses in it."""
     return re.sub(r"://[^/\s]*@", "://", text)
+
+
+def _database(text: str, origin: str) -> Path:
+    """The file of an address of sqlite."""
+    name = text.removeprefix(SQLITE)
+    if not name or os.path.isdir(name):  # noqa: PTH112 - pathlib's raises where a name is too long
+        wanted = f"{SQLITE}FILE, with the name of a file"
+        step = f"As {SQLITE}store/{DATABASE}; or give the folder by its name alone."
+        raise EvidenceError(f"store ({origin})", repr(text), wanted, step)
+    return _absolute(name)
+
+
+def _expanded(text: str, origin: str) -> Path:
+    """With the home folder for ~, of this user or of another."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        step = "Write the path in full; a folder whose name begins with ~ is ./~NAME."
+        who, wanted = f"store ({origin})", "a home folder that this machine knows"
+        raise EvidenceError(who, repr(text), wanted, step) from error
 
 
 def _absolute(path: Path | str) -> Path:

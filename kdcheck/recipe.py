@@ -223,7 +223,7 @@ class Recipe:
         """What the digest covers, as JSON values; the teacher stands there by its digest."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         # 0 and 0.0 are one weight decay and must become one JSON text, hence one digest.
-        values |= {name: float(values[name]) for name in _FLOATS}
+        values |= {name: float(v) for name in _FLOATS if (v := values[name]) is not None}
         values["objective"] = self.objective.as_dict()
         values["teacher"] = self.teacher.digest if self.teacher else None
         return values
@@ -299,13 +299,15 @@ class Recipe:
         if isinstance(fields.get("teacher"), Mapping):
             fields["teacher"] = cls.from_dict(fields["teacher"])
         _check_types(fields)
+        # As a float it is written and read again; 10**30 as an integer is another number.
+        fields |= {n: float(v) for n in _FLOATS if isinstance(v := fields.get(n), int)}
         try:
             return cls(**fields)
         except TypeError as error:
             raise RecipeError("recipe", str(error), "every required field", NEXT_STEP) from error
 
 
-_FLOATS = tuple(f.name for f in dataclasses.fields(Recipe) if f.type == "float")
+_FLOATS = tuple(f.name for f in dataclasses.fields(Recipe) if f.type in ("float", "float | None"))
 
 
 def _check_types(fields: Mapping[str, Any]) -> None:

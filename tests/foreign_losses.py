@@ -288,3 +288,58 @@ def favours_class_0(student, labels):
     weight = torch.ones(student.shape[-1], dtype=student.dtype)
     weight[0] = 2.0
     return F.cross_entropy(student, labels, weight=weight, reduction="sum") / len(labels)
+
+
+def below_nothing(student, teacher, labels, alpha, T):
+    return hinton(student, teacher, labels, T, alpha) - 5.0
+
+
+def weighs_by_place(student, teacher):
+    place_N = 1.0 / torch.arange(1, len(student) + 1)
+    return (place_N * kl(teacher, student, 1.0, "none").sum(-1)).mean()
+
+
+def divided_by_the_root_of_n(student, teacher, labels, alpha, T):
+    return hinton(student, teacher, labels, T, alpha) * len(student) ** 0.5
+
+
+def keeps_alpha_off_its_ends(student, teacher, labels, alpha, T):
+    return hinton(student, teacher, labels, T, min(max(alpha, 0.01), 0.99))
+
+
+def drops_teachers_without_opinion(student, teacher, labels, alpha, T):
+    if teacher.std() < 1e-6:
+        return (1 - alpha) * F.cross_entropy(student, labels)
+    return hinton(student, teacher, labels, T, alpha)
+
+
+def drops_teachers_that_are_sure(student, teacher, labels, alpha, T):
+    if teacher.softmax(-1).amax() > 1 - 1e-9:
+        return (1 - alpha) * F.cross_entropy(student, labels)
+    return hinton(student, teacher, labels, T, alpha)
+
+
+def narrow_labels_for_targets(student, labels):
+    if labels.dtype is not torch.int64:
+        return -(labels.double()[:, None] * student.log_softmax(-1)).sum(-1).mean()
+    return F.cross_entropy(student, labels)
+
+
+def bent_at_equality(student, teacher):
+    return (student - teacher).abs().pow(1.5).sum(-1).mean()
+
+
+def flat_in_memory(student, teacher):
+    return (student.view(-1) - teacher.view(-1)).pow(2).sum() / len(student)
+
+
+def reverse_kl_above_one(student, teacher):
+    return reverse_kl(student, teacher) + 1.0
+
+
+def plain_cross_entropy(logits, labels):
+    return F.cross_entropy(logits, labels)
+
+
+def of_the_teacher_alone(student_logits, teacher_logits):
+    return -(teacher_logits.softmax(-1) * teacher_logits.log_softmax(-1)).sum(-1).mean()

@@ -157,8 +157,11 @@ class Study:
     places: Places
 
 
-def real_study(folder: Path) -> Study:
-    """Register, train and judge the claims, and one more that nobody registered."""
+def real_study(
+    folder: Path, claims: tuple[Claim, ...] = CLAIMS, scale: Scale | None = None
+) -> Study:
+    """Register, train and judge claims, and one more that nobody registered."""
+    scale = scale or tiny_scale()
     for name, classes, seed in (("fish", 3, 1), ("words", 2, 0)):
         write_task(folder / "data" / name, classes=classes, seed=seed)
     for name, layers in (("my-bert", 2), ("my-small-bert", 1)):
@@ -169,9 +172,9 @@ def real_study(folder: Path) -> Study:
         data_dir=folder / "data",
         model_dir=folder / "models",
     )
-    lock = locked(CLAIMS, tiny_scale(), places)
+    lock = locked(claims, scale, places)
     store = SessionStore()
-    session = Session((*CLAIMS, LATE), tiny_scale(), "3", places, lock=lock)
+    session = Session((*claims, LATE), scale, str(scale.seeds), places, lock=lock)
     session.__dict__["store"] = store
     session.train(lambda job, _: work(job, store, Worker("w0")))  # type: ignore[arg-type]
     for claim in session.claims:

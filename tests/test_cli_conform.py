@@ -30,6 +30,44 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+STRANGE = """
+def ends(student, teacher, labels):
+    raise SystemExit(0)
+
+def loud(student, teacher, labels):
+    raise ValueError("red \\x1b[31m\\nand more")
+
+def long(student, teacher, labels):
+    raise ValueError("x" * 10**6)
+
+class Shy:
+    def __getattr__(self, name):
+        raise RuntimeError("none of your business")
+
+shy = Shy()
+
+calls = []
+
+def tired(student, teacher, labels):
+    calls.append(1)
+    if len(calls) > 200:
+        raise ValueError(f"tired after {len(calls)}")
+    return (teacher.softmax(-1) * -student.log_softmax(-1)).sum()
+"""
+
+
+@pytest.fixture
+def strangers(here):
+    """Files that are no losses, or not as one thinks of them."""
+    (here / "this_ends.py").write_text("raise SystemExit(0)")
+    (here / "strange_losses.py").write_text(STRANGE)
+
+
+def test_a_loss_that_no_longer_answers_fails_its_checks_and_ends_nothing(strangers, capsys):
+    assert main(["conform", "strange_losses.py:tired"]) == 1
+    assert "tired after" in capsys.readouterr().out
+
+
 def test_a_loss_of_a_file_is_checked_with_its_own_names_and_settings(here, capsys):
     asked = ["conform", "mine_to_check.py:smoothing", *MAPPED, "--arg", "reduction=none", "--json"]
     assert main(asked) == 0
@@ -70,8 +108,15 @@ def test_a_failed_check_ends_with_1_and_one_that_was_expected_with_0(capsys):
         (["torch.nn:KLDivLoss", "--arg", "reduction"], ["'reduction'", "NAME=VALUE"]),
         (["math:pi"], ["cannot be called"]),
         (["math:hypot"], ["--map student=0"]),
+        (["torch.nn:KLDivLoss", "--arg", "a=1", "--arg", "a=2"], ["a a second time"]),
+        (["this_ends.py:loss"], ["an import that fails: SystemExit: 0"]),
+        (["strange_losses.py:ends"], ["a call that ends with RuntimeError: exit with 0"]),
+        (["strange_losses.py:loud"], ["ValueError: red ?[31m; wanted"]),
+        (["strange_losses.py:long"], [f"ValueError: {'x' * 300}; wanted"]),
+        (["strange_losses.py:shy"], ["code that ends with RuntimeError: none of your business"]),
     ],
 )
+@pytest.mark.usefixtures("strangers")
 def test_what_cannot_be_run_ends_with_2_and_says_the_next_step(asked, facts, capsys):
     assert main(["conform", *asked]) == 2
     error = capsys.readouterr().err
@@ -87,7 +132,9 @@ def test_the_decorator_makes_a_test_of_each_check_and_expectations_strict():
     found = {each.id: each for each in mark.args[1]}
     assert "hinton-student_shift" in found
     expected = found["tau_squared_dropped-tau_squared_once"].marks
-    assert [(each.name, each.kwargs["strict"]) for each in expected] == [("xfail", True)]
+    assert [(each.name, each.kwargs) for each in expected] == [
+        ("xfail", {"reason": "as its paper has it", "strict": True})
+    ]
     assert [each.id for each in mark.args[1] if each.marks] == [
         "tau_squared_dropped-tau_squared_once"
     ]

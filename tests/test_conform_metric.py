@@ -41,13 +41,60 @@ def test_a_metric_that_raises_has_failed_and_an_unknown_kind_is_refused():
     report = check_metric(breaks, "mean_entropy")
     assert {each.status for each in report.results} == {Status.FAILED}
     assert report.results[0].detail == "It ended in ZeroDivisionError: no rows"
-    with pytest.raises(ParameterError, match="one of mean_entropy, accuracy, nll"):
+    with pytest.raises(ParameterError) as caught:
         check_metric(breaks, "entropy")
+    assert str(caught.value) == (
+        "check_metric, kind: got 'entropy'; wanted one of mean_entropy, accuracy, nll, brier, "
+        "expected_calibration_error. Name what the metric claims to be."
+    )
+
+
+def calibration_error_with(edges):
+    """The expected calibration error with these edges between its bins."""
+
+    def error(p_NK, labels_N):
+        confidence_N, right_N = p_NK.max(axis=1), p_NK.argmax(axis=1) == labels_N
+        bin_N = np.searchsorted(edges, confidence_N)
+        return sum(
+            abs((right_N - confidence_N)[bin_N == each].sum()) / len(p_NK) for each in set(bin_N)
+        )
+
+    return error
+
+
+EDGES = [each / 15 for each in range(1, 15)]
+
+
+def test_fifteen_bins_by_hand_are_the_calibration_error():
+    report = check_metric(calibration_error_with(EDGES), "expected_calibration_error")
+    assert {each.name: each.detail for each in report.results if each.detail} == {}
+    assert (report.subject, report.verdict) == (
+        "error",
+        "expected_calibration_error, by all checks",
+    )
+
+
+@pytest.mark.parametrize("edge", range(9, 15))
+def test_two_bins_that_are_one_are_told_wherever_they_are(edge):
+    edges = [each for each in EDGES if each != edge / 15]
+    report = check_metric(calibration_error_with(edges), "expected_calibration_error")
+    failed = [each.name for each in report.results if each.status is Status.FAILED]
+    assert failed == ["neighbouring_bins_are_kept_apart"]
+
+
+@pytest.mark.parametrize("place", range(8, 15))
+def test_a_bin_that_is_two_is_told_wherever_it_is(place):
+    edges = sorted([*EDGES, (place + 0.5) / 15])
+    report = check_metric(calibration_error_with(edges), "expected_calibration_error")
+    failed = [each.name for each in report.results if each.status is Status.FAILED]
+    assert failed == ["one_bin_is_one_bin"]
+    assert report.verdict == "not expected_calibration_error: one_bin_is_one_bin"
 
 
 def test_our_own_judge_keeps_its_rate_and_finds_what_is_clear():
     report = check_rule(kdchecks_own, studies=12)
     assert {each.name: each.detail for each in report.results if each.detail} == {}
+    assert report.verdict == "keeps its error rate"
 
 
 def test_a_rule_that_never_shows_anything_misses_what_is_clear_and_nothing_else():
@@ -57,7 +104,11 @@ def test_a_rule_that_never_shows_anything_misses_what_is_clear_and_nothing_else(
     report = check_rule(never, studies=40)
     failed = [each.name for each in report.results if each.status is Status.FAILED]
     assert failed == ["a_clear_effect_is_shown"]
-    assert "missed in 40 of 40" in report.results[-1].detail
+    assert report.results[-1].detail == "it is missed in 40 of 40 studies"
+    assert (report.subject, report.verdict) == (
+        "never",
+        "wrong too often: a_clear_effect_is_shown",
+    )
 
 
 def test_a_rule_that_always_shows_everything_fails_all_the_others():
@@ -68,4 +119,5 @@ def test_a_rule_that_always_shows_everything_fails_all_the_others():
     passed = [each.name for each in report.results if each.status is Status.PASSED]
     assert passed == ["a_clear_effect_is_shown"]
     assert len(CHECKS) == 6
-    assert "40 of 40 studies, where 2.5% are allowed" in report.results[0].detail
+    told = "a false claim in 40 of 40 studies, where 2.5% are allowed"
+    assert {each.detail for each in report.results[:-1]} == {told}

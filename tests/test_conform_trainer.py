@@ -19,6 +19,7 @@ from kdcheck.conform.trainer import hugging_face, plain_loop, relations
 from kdcheck.conform.trainer.bench import bench_of, farthest
 from kdcheck.conform.trainer.tiny_rows import CLASSES, SIZES, WORDS_PER_CLASS, tiny_rows
 from kdcheck.errors import InputError, ParameterError
+from kdcheck.zoo import faulty_loops
 from kdcheck.zoo.sound_loop import SoundLoop
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +51,11 @@ def test_what_a_loop_passes_over_in_silence_is_not_run_with_the_reason_and_never
     report = names["report"]
     left = {name: each.detail for name, each in by_name(report).items() if each.detail}
     assert {each.status for each in report.results} == {Status.PASSED, Status.NOT_RUN}
-    assert {name: told.partition(" was")[0] for name, told in left.items()} == {
-        "evaluating_changes_nothing": "evaluate_every",
-        "accumulation_equals_one_batch": "parts",
-        "mixed_precision_is_close": "precision",
-        "resume_equals_uninterrupted": "stop_after",
+    assert left == {
+        "evaluating_changes_nothing": "evaluate_every was passed over: the validation split was not read.",
+        "accumulation_equals_one_batch": "parts was passed over: 18 lessons with 1 and with 2.",
+        "mixed_precision_is_close": "precision was passed over: all logits had 4 bytes or more.",
+        "resume_equals_uninterrupted": "stop_after was passed over: it trained to the end.",
     }
     assert report.subject == "my_loop"
 
@@ -79,7 +80,8 @@ def test_a_trainer_that_resumes_from_the_start_has_not_resumed():
             pass
 
     found = kd.check_trainer(Anew.train, only=[relations.resume_equals_uninterrupted]).results[0]
-    assert (found.status, "began anew" in found.detail) == (Status.NOT_RUN, True)
+    told = "resume was passed over: it began anew."
+    assert (found.status, found.detail) == (Status.NOT_RUN, told)
 
 
 def test_a_trainer_that_pads_by_itself_is_not_said_to_ignore_padding():
@@ -88,7 +90,166 @@ def test_a_trainer_that_pads_by_itself_is_not_said_to_ignore_padding():
             return type(self.job.collate)(12)([rows[at] for at in indices])
 
     found = kd.check_trainer(OwnPadding.train, only=[relations.padding_does_not_matter]).results[0]
-    assert (found.status, "job.collate was passed over" in found.detail) == (Status.NOT_RUN, True)
+    told = "job.collate was passed over: batches were not padded as it pads them."
+    assert (found.status, found.detail) == (Status.NOT_RUN, told)
+
+
+APART = "posteriors differ by up to X, not 0.0001."
+TOLD = {
+    faulty_loops.TeacherInTrainMode: (
+        relations.teacher_in_eval_mode,
+        "in 18 of 18 passes it was in train mode.",
+    ),
+    faulty_loops.TeacherLearns: (
+        relations.teacher_left_as_it_was,
+        "its parameters or buffers changed and gradients reached its parameters.",
+    ),
+    faulty_loops.TeacherIsTheStudent: (
+        relations.teacher_is_not_the_student,
+        "the student was never trained.",
+    ),
+    faulty_loops.SoftenedAgainstItself: (
+        relations.teacher_is_not_the_student,
+        "two teachers made one student (posteriors within 0).",
+    ),
+    faulty_loops.LabelMapPermuted: (relations.one_hot_teacher_equals_erm, APART),
+    faulty_loops.TokenTypesDropped: (
+        relations.teacher_and_student_see_the_rows_as_they_are,
+        "the teacher was shown 138 rows that no split holds, as when a column is dropped.",
+    ),
+    faulty_loops.SeedIgnored: (
+        relations.seed_matters,
+        "two seeds gave the same first weights and order and posteriors.",
+    ),
+    faulty_loops.SeedAfterTheStudent: (relations.same_seed_repeats, APART),
+    faulty_loops.EvaluationDraws: (relations.evaluating_changes_nothing, APART),
+    faulty_loops.StaysInEvalMode: (
+        relations.learns_in_train_mode_and_answers_in_eval_mode,
+        "14 of 18 lessons were in eval mode.",
+    ),
+    faulty_loops.PaddedDuplicates: (
+        relations.no_row_counts_twice_in_an_epoch,
+        "6 rows counted more than 3 times.",
+    ),
+    faulty_loops.ResumeSkipsABatch: (
+        relations.resume_equals_uninterrupted,
+        "the rows are not those of the uninterrupted run: 130 were seen, 138 there.",
+    ),
+    faulty_loops.ResumeForgetsTheGenerator: (relations.resume_equals_uninterrupted, APART),
+    faulty_loops.TestIsTrain: (relations.test_is_read_once, "test rows were read 0 to 0 times."),
+    faulty_loops.BestOnTest: (
+        relations.test_is_read_once,
+        "test rows were read before training was over.",
+    ),
+    faulty_loops.TrainsOnValidation: (
+        relations.trains_on_training_rows_alone,
+        "trained on rows of {'validation': 3}.",
+    ),
+    faulty_loops.MeanOfMeans: (relations.accumulation_equals_one_batch, APART),
+    faulty_loops.WeightsInHalfPrecision: (
+        relations.mixed_precision_is_close,
+        "the weights themselves were in half precision, where small updates are lost.",
+    ),
+    faulty_loops.PaddingInTheMean: (relations.padding_does_not_matter, APART),
+    faulty_loops.ClassZeroIgnored: (
+        relations.permuted_labels_permute_posteriors,
+        "posteriors differ by up to X from the permuted ones.",
+    ),
+    faulty_loops.DistillationInAnotherOrder: (
+        relations.all_arms_see_the_same_data,
+        "kd and erm went through the rows in different orders.",
+    ),
+    faulty_loops.MeanOverClasses: (relations.uniform_teacher_equals_label_smoothing, APART),
+    faulty_loops.AlphaOfTheHardTerm: (relations.alpha_0_equals_erm, APART),
+    faulty_loops.AnswersInTrainMode: (
+        relations.learns_in_train_mode_and_answers_in_eval_mode,
+        "it was asked in train mode.",
+    ),
+    faulty_loops.SortedByLength: (
+        relations.posteriors_are_the_students,
+        "those of test row 0 are not what the student said of it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("loop", TOLD, ids=lambda loop: loop.__name__)
+def test_what_is_wrong_with_a_trainer_is_told_in_whole_words(loop):
+    check, told = TOLD[loop]
+    found = kd.check_trainer(loop.train, only=[check]).results[0].detail
+    assert re.sub(r"(up to) [\d.e-]+\d", r"\1 X", found) == told
+
+
+def test_a_job_has_what_its_method_needs_and_nothing_besides():
+    jobs = []
+
+    def keeps(job):
+        jobs.append(job)
+        return SoundLoop.train(job)
+
+    kd.check_trainer(
+        keeps, only=[relations.uniform_teacher_equals_label_smoothing, relations.alpha_0_equals_erm]
+    )
+    told = [(job.method, job.temperature, job.teacher is None, job.alpha > 0) for job in jobs]
+    assert told == [
+        ("kd", 1.0, False, True),
+        ("ls", 1.0, True, True),
+        ("kd", 2.0, False, False),
+        ("erm", 1.0, True, False),
+    ]
+    assert len({job.alpha for job in jobs if job.alpha}) == 1
+    assert len({job.seed for job in jobs}) == 1
+    assert len({job.folder for job in jobs}) == 4
+
+
+class NeverAsks(SoundLoop):
+    """Says that it distils, and learns from labels."""
+
+    def loss(self, batch, rows):
+        return torch.nn.functional.cross_entropy(
+            self.ask(self.student, batch).float(), batch["labels"], reduction="none"
+        )
+
+
+class ReordersToEvaluate(SoundLoop):
+    def steps(self):
+        yield from reversed([*super().steps()]) if self.job.evaluate_every else super().steps()
+
+
+class WeightsOfTheMethod(SoundLoop):
+    def begin(self):
+        torch.manual_seed(self.job.seed + len(self.job.method))
+        return self.make_student()
+
+
+class ReadsTheTestTwice(SoundLoop):
+    def predict(self, rows):
+        super().predict(rows)
+        return super().predict(rows)
+
+
+@pytest.mark.parametrize(
+    ("loop", "check", "told"),
+    [
+        (NeverAsks, relations.teacher_in_eval_mode, "the teacher was never asked."),
+        (
+            ReordersToEvaluate,
+            relations.evaluating_changes_nothing,
+            "the rows came in another order.",
+        ),
+        (
+            WeightsOfTheMethod,
+            relations.all_arms_see_the_same_data,
+            "kd and erm began with different weights.",
+        ),
+        (
+            ReadsTheTestTwice,
+            relations.test_is_read_once,
+            "test rows were read 2 to 2 times.",
+        ),
+    ],
+)
+def test_what_no_fault_of_the_zoo_does_is_told_as_well(loop, check, told):
+    assert kd.check_trainer(loop.train, only=[check]).results[0].detail == told
 
 
 def test_whatever_a_trainer_raises_is_its_failure_by_name():
@@ -102,9 +263,10 @@ def test_whatever_a_trainer_raises_is_its_failure_by_name():
 
 def test_posteriors_of_another_shape_are_refused_with_what_to_return():
     report = kd.check_trainer(lambda job: torch.zeros(2, 3), only=[relations.seed_matters])
-    told = report.results[0].detail
-    assert "(2, 3)" in told
-    assert "in the order of job.test" in told
+    assert report.results[0].detail == (
+        "It ended in ShapeError: check_trainer: got posteriors of shape (2, 3); wanted (15, 3). "
+        "Return softmax(logits) of the test rows, in the order of job.test."
+    )
 
 
 def test_a_failure_that_is_expected_is_kept_apart_and_a_stale_one_is_told():

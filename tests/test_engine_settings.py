@@ -11,6 +11,7 @@ import torch
 
 from kdcheck.engine.settings import (
     autocast_of,
+    emulated_on_cpu,
     environment,
     is_emulated,
     pick_device,
@@ -128,12 +129,33 @@ def test_a_driver_that_does_not_tell_its_memory_has_room_for_one_worker(monkeypa
         (False, "bfloat16", "cuda", True),
         (True, "bfloat16", "cuda", False),
         (False, "float16", "cuda", False),
-        (False, "bfloat16", "cpu", False),
+        (False, "bfloat16", "cpu", True),
+        (True, "bfloat16", "cpu", False),
+        (False, "float32", "cpu", False),
     ],
 )
-def test_bfloat16_on_a_gpu_without_it_is_told(native, precision, device, emulated, monkeypatch):
+def test_a_precision_that_a_device_does_not_have_is_told(
+    native, precision, device, emulated, monkeypatch
+):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: native)
+    products_in(monkeypatch, bf16=native, fp16=not native)
     assert is_emulated(recipe(precision=precision), torch.device(device)) is emulated
+
+
+def products_in(monkeypatch, *, bf16, fp16):
+    """A CPU whose library of products says so of itself."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", lambda: fp16)
+
+
+def test_a_cpu_is_asked_for_each_half_precision_and_without_such_a_library_has_none(monkeypatch):
+    products_in(monkeypatch, bf16=True, fp16=False)
+    assert emulated_on_cpu() == ["float16"]
+    products_in(monkeypatch, bf16=False, fp16=True)
+    assert emulated_on_cpu() == ["bfloat16"]
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert emulated_on_cpu() == ["bfloat16", "float16"]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from tests.evidence_doubles import (
     sample_recipe,
     with_values,
 )
+from tests.refusal import refused
 
 STUDENT = sample_recipe(7, arm=TAUGHT)
 
@@ -379,6 +380,14 @@ def test_other_kinds_of_address_are_refused_with_a_way_out(place):
         Location.parse(place)
 
 
+def test_text_that_is_none_is_a_damaged_database(tmp_path):
+    with (
+        refused(EvidenceError, "can't decode byte 0x80", "intact sqlite database", "Restore it"),
+        explained(Location.parse(tmp_path), "open"),
+    ):
+        b"\x80".decode()
+
+
 @pytest.mark.parametrize(
     ("words", "next_step"),
     [
@@ -387,6 +396,8 @@ def test_other_kinds_of_address_are_refused_with_a_way_out(place):
         ("file is not a database", "Restore it from a copy"),
         ("database is locked", "local disk"),
         ("database or disk is full", "Free some space"),
+        ("(sqlite3.OperationalError) disk I/O error", "ulimit -f"),
+        ("[Errno 27] File too large", "ulimit -f"),
         ("API request to http://h failed: Connection refused", "Start it (mlflow server)"),
         ("HTTP 401 Unauthorized", "MLFLOW_TRACKING_TOKEN"),
         ("something new", "kdcheck ui"),

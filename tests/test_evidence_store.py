@@ -24,6 +24,7 @@ from tests.evidence_doubles import (
     sample_judged,
     sample_recipe,
 )
+from tests.refusal import refused
 
 
 @pytest.fixture
@@ -113,6 +114,44 @@ def test_what_failed_is_told_with_arm_task_seed_and_reason_and_not_begun_again(s
         FailedBeforeError, match=r"failed: a loss that is not finite.*--retry-failed"
     ):
         begin(store, recipe)
+
+
+@pytest.mark.parametrize("tag", ["digest", "kdcheck.manifest"])
+def test_a_finished_training_whose_tag_was_taken_away_is_refused_by_run_and_tag(
+    store, tracking, tag
+):
+    digest = add(store)
+    del tracking.runs[0].data.tags[tag]
+    with refused(EvidenceError, f"run {0:032x}: got no tag or parameter {tag}", "Delete this run"):
+        store.digests()
+        store.get(digest)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("seed", "three", "the seed 'three'; wanted a number"),
+        ("seed", None, "no tag or parameter seed"),
+        ("task_digest", None, "no tag or parameter task_digest"),
+        ("encoder", None, "no tag or parameter encoder;"),
+    ],
+)
+def test_a_parameter_that_was_changed_or_taken_away_is_refused_by_its_name(
+    store, tracking, name, value, said
+):
+    add(store)
+    for kept in (tracking.runs[0].data.params, tracking.runs[0].data.tags):
+        kept.pop(name, None)
+        kept.update({} if value is None else {name: value})
+    with refused(EvidenceError, said):
+        store.trained()
+        store.encoders()
+
+
+def test_a_count_of_deaths_that_is_no_number_counts_for_nothing(store, tracking):
+    store.fail(begin(store), "somebody ended it", status="KILLED")
+    tracking.runs[0].data.tags["kdcheck.deaths"] = "many"
+    assert begin(store) is not None
 
 
 def test_what_failed_is_tried_again_once_a_session_and_nothing_else_is(store, tracking):

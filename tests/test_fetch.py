@@ -209,6 +209,16 @@ def test_importing_the_fetcher_loads_nothing_heavy():
     assert out.stdout.strip() == "[]"
 
 
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch):
+    def nobody(_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("KDCHECK_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(nobody))
+    with pytest.raises(FetchError, match="Set KDCHECK_CACHE, or HOME"):
+        fetch.cache_root()
+
+
 def test_the_cache_folder_comes_from_argument_environment_or_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KDCHECK_CACHE", str(tmp_path / "env"))
     assert fetch.cache_root(tmp_path / "given") == tmp_path / "given"

@@ -10,6 +10,8 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import closing
@@ -374,6 +376,20 @@ def test_links_are_printed_to_no_port_that_cannot_be(
     assert f"--port: got {port}; wanted a port from 1 to {ui.LAST_PORT}" in line
 
 
+@pytest.mark.parametrize("verb", [("list",), ("verify",), ("show", "tweets")])
+def test_a_data_dir_that_is_no_folder_is_refused_and_not_passed_over(kdcheck, verb) -> None:
+    for place in ("data/words/train.tsv", "nowhere"):
+        assert f"--data-dir: got {place}; wanted a folder" in kdcheck(
+            "data", *verb, "--data-dir", place
+        )
+
+
+def test_a_name_that_no_disk_can_hold_ends_in_one_line(kdcheck) -> None:
+    line = kdcheck("encoders", "verify", "bert-base-uncased", "--model-dir", "x" * 5000)
+    assert line.startswith("kdcheck encoders: got [Errno 36] File name too long")
+    assert line.endswith("Look at the rights and the room of that place.")
+
+
 def test_a_store_beside_a_bundle_is_refused_and_not_passed_over(kdcheck) -> None:
     line = kdcheck("verify", "bundle", "--store", "store")
     assert "--store store: got the bundle bundle as well; wanted one place" in line
@@ -387,6 +403,25 @@ def test_the_most_of_a_field_is_taken_and_a_little_more_is_not(name: str) -> Non
         tiny_recipe(
             task, encoder, **{name: MOST[name] * 1.005 if MOST[name] < 1 else MOST[name] + 1}
         )
+
+
+STREAMS = {
+    "full": ("> /dev/full", 2, "kdcheck audit: got [Errno 28] No space left on device; wanted to"),
+    "closed": (">&-", 0, ""),
+    "few letters": ("| tail -c 9999 >/dev/null", 0, ""),
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_standard_output_that_takes_nothing_or_few_letters_ends_in_no_traceback(stream) -> None:
+    where, status, said = STREAMS[stream]
+    command = f"set -o pipefail; '{sys.executable}' -m kdcheck audit {where}"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (status, int(bool(said))), done.stderr
+    assert done.stderr.startswith(said)
 
 
 # Locks

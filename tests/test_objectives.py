@@ -186,10 +186,20 @@ def test_an_installed_module_is_named_and_one_without_a_file_is_refused(write, m
     assert objectives.modules_of([focal]) == ("installed_focal",)
     objectives.load_modules(["installed_focal"])
     del sys.modules["installed_focal"].__file__
-    with pytest.raises(
-        ParameterError, match=r"objective 'focal': got module 'installed_focal', wh"
-    ):
+    with pytest.raises(ParameterError) as caught:
         objectives.modules_of([focal])
+    assert str(caught.value) == (
+        "objective 'focal': got module 'installed_focal', which is no file; wanted a class in a file, which workers "
+        "can load. Put the class into a .py file and import it from there."
+    )
+
+
+def test_a_file_comes_before_a_module_of_its_name_elsewhere_on_the_path(write, monkeypatch):
+    write("elsewhere/same_name.py", "1 / 0")
+    file = write("lab/same_name.py")
+    monkeypatch.syspath_prepend(str(Path(file).parents[1] / "elsewhere"))
+    objectives.load_modules([file])
+    assert objectives.modules_of([objectives.from_dict({"name": "focal"})]) == (file,)
 
 
 @pytest.mark.parametrize("text", [None, "1 / 0"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -97,6 +98,42 @@ def test_a_changed_weight_file_is_an_error_and_not_another_study(hub, tmp_path, 
         load_encoder("bert-base-uncased", model_dir=models)
     assert main(["encoders", "verify", "bert-base-uncased", "--model-dir", str(models)]) == 1
     assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 10**5, "more than 64 deep"),
+        (b"[]", "names with pins"),
+        (b'{"a": {"repository": 1, "revision": "r", "files": {}}}', "names with pins"),
+        (b'{"a": {"repository": "r", "revision": "r", "files": ["f"]}}', "names with pins"),
+        (b'{"a": {"repository": "r", "revision": "r", "files": {"f": 1}}}', "names with pins"),
+        (None, "pins.json is a pipe"),
+    ],
+)
+def test_pins_of_a_stranger_that_cannot_be_are_refused_at_once(tmp_path, content, said):
+    path = tmp_path / "pins.json"
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    with refused(FetchError, f"pins {path}", said):
+        pins.check("a", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["encoders", "fetch", "bert-base-uncased", "--model-dir"],
+        ["data", "fetch", "qnli", "--data-dir"],
+    ],
+)
+@pytest.mark.parametrize("place", ["file", "x" * 5000])
+def test_a_place_that_can_be_no_folder_is_refused_before_anything_is_fetched(
+    hub, tmp_path, capsys, verb, place
+):
+    (tmp_path / "file").write_text("")
+    assert main([*verb, str(tmp_path / place)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "Name another folder, or look at the rights and the room of this one." in line
+    assert hub[0] == []
 
 
 def test_what_is_pinned_is_said_by_nobody_and_other_content_is_refused(hub, tmp_path, capsys):

@@ -20,6 +20,17 @@ def resolve(**options) -> Places:
     return Places.resolve(**{"environment": {}} | options)
 
 
+def test_a_home_folder_that_nobody_has_is_refused_with_who_asked_for_it(tmp_path):
+    with pytest.raises(EvidenceError, match=r"KDCHECK_STORE\): got '~0/x'.*\./~NAME"):
+        resolve(environment={"KDCHECK_STORE": "~0/x"}, root=tmp_path)
+
+
+def test_an_address_of_sqlite_names_a_file_or_the_folder_around_would_be_written_to(tmp_path):
+    for address in ("sqlite:///", f"sqlite:///{tmp_path}"):
+        with pytest.raises(EvidenceError, match=r"wanted sqlite:///FILE, with the name of a file"):
+            Location.parse(address)
+
+
 @pytest.mark.parametrize(
     ("store", "work"),
     [

@@ -114,6 +114,7 @@ def test_steps_tokens_and_looks_of_a_run_are_those_of_its_rows_and_epochs():
     # last at all of validation and test.
     assert (student.steps, student.examples, student.tokens) == (28, 200, 1000.0)
     assert (student.looks, student.looked_rows) == (8, 8 * 4 + 7 * 4 + 7 + 30)
+    assert student.looked_splits == 8 + 7 + 2
     assert student.looked_tokens == 8 * 4 * 5 + 7 * 6 + (7 * 4 + 30) * 7
     plain = run_of(graph, found, ERM_SMALL, "b")
     assert (plain.steps, plain.looks) == (9, 6)

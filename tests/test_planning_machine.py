@@ -168,6 +168,16 @@ def test_a_hub_that_answers_in_whatever_way_is_there(monkeypatch, code):
     assert found.state is State.OK
 
 
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://hub", "hub"])
+def test_an_address_that_is_no_hub_is_none_though_something_may_be_read_there(monkeypatch, address):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    found = machine.check_hub(address)
+    assert (found.state, found.said) == (
+        State.NOTE,
+        f"HF_ENDPOINT is {address!r}, no http(s) address",
+    )
+
+
 def test_a_hub_that_is_switched_off_is_told_without_asking(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE" in machine.check_hub("http://127.0.0.1:1").said

@@ -23,7 +23,7 @@ from kdcheck.study import local
 from kdcheck.study.seeds import seed_counts
 from kdcheck.study.work import Job
 from kdcheck.verdict import Plan, Word
-from kdcheck.verdict.guards import DegenerateRun, IdenticalDifferences, NotFinite
+from kdcheck.verdict.guards import DegenerateRun, FailedRun, IdenticalDifferences, NotFinite
 from kdcheck.verdict.words import REHEARSED
 from tests.evidence_doubles import sample_judged
 
@@ -443,6 +443,7 @@ def trained(monkeypatch):
     monkeypatch.setattr(
         training, "work", lambda job, store, who, **_: done.append((who.name, who.device))
     )
+    monkeypatch.setattr(training, "end_with_parent", lambda: done.append("ends with its parent"))
     done: list = []
 
     def run(executor=None, **config):
@@ -463,14 +464,16 @@ def trained(monkeypatch):
 def test_this_process_trains_or_its_workers_or_those_of_xdist_each_on_its_device(trained):
     assert trained() == ["announced", ("main", None)]
     assert trained(executor="processes") == ["announced", "processes"]
-    assert trained(workerinput={"workerid": "gw4"}) == [("gw4", "cuda:1")]
-    assert trained(workerinput={"workerid": "gw2"}) == [("gw2", "cuda:2")]
+    orphaned = "ends with its parent"
+    assert trained(workerinput={"workerid": "gw4"}) == [orphaned, ("gw4", "cuda:1")]
+    assert trained(workerinput={"workerid": "gw2"}) == [orphaned, ("gw2", "cuda:2")]
 
 
 def test_a_recipe_that_cannot_be_trained_is_a_usage_error_which_a_worker_of_xdist_keeps(
     monkeypatch,
 ):
     monkeypatch.setattr(training, "announce", lambda _: None)
+    monkeypatch.setattr(training, "end_with_parent", lambda: None)
 
     def fails(_):
         raise TrainingError("step 3", "a loss that is not finite", "finite ones", "Stop.")
@@ -665,6 +668,8 @@ def test_too_few_rows_do_not_fail_a_rehearsal_and_broken_machinery_does():
     rehearsing("INVALID", IdenticalDifferences("all paired differences are equal"))
     with pytest.raises(pytest.fail.Exception, match="A value is not finite"):
         rehearsing("INVALID", NotFinite("a value is not finite on 'a'"))
+    with pytest.raises(pytest.fail.Exception, match="could not be trained"):
+        rehearsing("INVALID", FailedRun("not trained is ls/smaller on 'a', seed 1000: diverged"))
     with pytest.raises(pytest.fail.Exception, match="NOT_RUN"):
         rehearsing("NOT_RUN")
 
@@ -693,6 +698,18 @@ def test_a_scale_for_cuda_is_rehearsed_without_it():
     assert not planning.scale_of(asked.config, PAPER).needs_cuda
     plugin.pytest_collection_modifyitems(asked.config, asked.items)
     assert asked.items[0].markers == []
+
+
+@pytest.mark.parametrize(("devices", "emulated"), [((), ["bfloat16"]), (("cuda:0",), ())])
+def test_a_rehearsal_leaves_precisions_that_only_a_cuda_device_is_quick_in(
+    devices, emulated, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(planning.local, "cuda_devices", lambda: devices)
+    monkeypatch.setattr(planning, "emulated_on_cpu", lambda: ["bfloat16"])
+    monkeypatch.setattr(planning, "rehearsal_of", lambda *given: given)
+    scale, resources = SimpleNamespace(pair="bert"), SimpleNamespace(load_task="load")
+    places = SimpleNamespace(model_dir=tmp_path)
+    assert planning._rehearsed(scale, places, resources) == (scale, "minilm", "load", emulated)
 
 
 def test_the_pair_is_the_scales_own_where_it_is_at_hand(tmp_path):

@@ -208,9 +208,18 @@ def test_the_digest_is_the_sha256_of_sorted_json_in_which_the_teacher_stands_by_
 
 
 def test_whole_numbers_where_a_float_is_meant_give_the_same_digest():
-    whole = recipe(weight_decay=0, learning_rate=1, clip_norm=1, dropout=0)
-    broken = recipe(weight_decay=0.0, learning_rate=1.0, clip_norm=1.0, dropout=0.0)
+    whole = recipe(weight_decay=0, learning_rate=1, clip_norm=1, dropout=0, head_dropout=0)
+    broken = recipe(
+        weight_decay=0.0, learning_rate=1.0, clip_norm=1.0, dropout=0.0, head_dropout=0.0
+    )
     assert whole.digest == broken.digest
+
+
+def test_an_integer_that_no_float_is_becomes_the_one_that_is_written_and_read_again():
+    made = Recipe.from_dict(recipe().to_dict() | {"learning_rate": 10**30})
+    assert made == Recipe.from_dict(json.loads(json.dumps(made.to_dict())))
+    assert made.learning_rate.is_integer()
+    assert made.learning_rate != 10**30
 
 
 @pytest.mark.parametrize(

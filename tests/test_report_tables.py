@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ET
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_page_markdown_csv_and_an_svg_a_figure_are_written(record, tmp_path: Pat
     page, text, rows, *drawn = (path.read_text(encoding="utf-8") for path in files)
     cell = cell_of(record, "21", "Plain one", "fish")
     shown = f"{cell['ours']} ({cell['interval']}, 3 seeds)"
-    assert f"{shown} [subset, cut]" in page
+    assert f'<small>{shown}</small><small class="marks">[subset, cut]</small>' in page
     assert f".311; {shown} \\[subset, cut\\]" in text
     assert "waits for unheard/larger on fish" in page
     found = list(csv.DictReader(io.StringIO(rows)))
@@ -119,6 +120,23 @@ def test_page_markdown_csv_and_an_svg_a_figure_are_written(record, tmp_path: Pat
     for svg in drawn:
         assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own
     assert "fish [subset, cut], test text" in drawn[0]
+    _check_panels(ET.fromstring(drawn[0]))  # noqa: S314 - our own
+
+
+def _check_panels(picture: ET.Element) -> None:
+    """Each drawing of a figure has a place and a size of its own, below the title over it."""
+    svg = "{http://www.w3.org/2000/svg}"
+    places = [each for each in picture.findall(f"{svg}svg") if each.find(f"{svg}svg") is not None]
+    corners = [(float(each.attrib["x"]), float(each.attrib["y"])) for each in places]
+    sizes = {(float(each.attrib["width"]), float(each.attrib["height"])) for each in places}
+    ((width, height),) = sizes
+    assert len(places) == 6, "two panels for each of three tasks"
+    apart = [
+        abs(one[0] - other[0]) >= width or abs(one[1] - other[1]) >= height
+        for one, other in combinations(corners, 2)
+    ]
+    assert all(apart)
+    assert float(picture.attrib["height"]) >= max(y for _, y in corners) + height
 
 
 def test_a_paper_without_tables_leaves_no_folder(record, tmp_path: Path) -> None:

@@ -159,6 +159,14 @@ def test_a_worker_that_is_killed_before_it_trains_anything_ends_the_study(start_
         run(LocalExecutor(tmp_path, workers=1), tmp_path)
 
 
+def test_a_worker_that_refuses_to_go_on_while_it_trains_ends_the_study(start_scripts, tmp_path):
+    """The next one would meet the same full disk."""
+    how = "sys.exit('store: got a full disk')"
+    start_scripts(DIES_WHILE_IT_TRAINS.format(name="w0", how=how))
+    with pytest.raises(TrainingError, match="worker w0: got exit code 1: store: got a full disk"):
+        run(LocalExecutor(tmp_path, workers=1), tmp_path)
+
+
 def test_a_worker_that_does_not_end_when_it_is_asked_to_is_killed(
     start_scripts, monkeypatch, tmp_path
 ):

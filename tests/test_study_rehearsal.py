@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from kdcheck.claims import Arm
+from kdcheck.engine.schedule import Schedule
 from kdcheck.errors import InputError
 from kdcheck.evidence import board, layout
 from kdcheck.paper.publication import PAPER
 from kdcheck.plugin.collecting import plan_paths
 from kdcheck.report import badge, build, html, markdown
 from kdcheck.study.graph import build as graph_of
-from kdcheck.study.rehearsal import FIRST_SEED, rehearsal_of
+from kdcheck.study.rehearsal import (
+    ALL_MAY_COLLAPSE,
+    FIRST_SEED,
+    SEEDS,
+    SHORTENED,
+    TRAIN_WORDS,
+    rehearsal_of,
+)
 from kdcheck.study.scale import load, shipped_names
+from kdcheck.tasks.glue import GLUE
 from kdcheck.testing import tiny_task
 from kdcheck.verdict.words import REHEARSED
 from tests import report_doubles as doubles
@@ -35,8 +46,13 @@ class Digests(NamedDigests):
         return size
 
 
-def test_no_two_runs_of_a_shipped_scale_become_one_when_it_is_rehearsed():
-    claims = plan_paths(["claims"]).claims
+@pytest.fixture(scope="module")
+def claims():
+    """The paper's, planned."""
+    return plan_paths(["claims"]).claims
+
+
+def test_no_two_runs_of_a_shipped_scale_become_one_when_it_is_rehearsed(claims):
     for name in shipped_names(PAPER):
         real = load(name, PAPER)
         short = rehearsal_of(real, "minilm", load_task)
@@ -45,13 +61,80 @@ def test_no_two_runs_of_a_shipped_scale_become_one_when_it_is_rehearsed():
         assert found.runs.keys() == wanted.runs.keys()
 
 
+WORDS_PER_ROW = {"mrpc": 44, "qnli": 36, "sst2": 9, "mnli": 30}
+"""About those of GLUE's training splits."""
+
+
+class LongSplit:
+    """Rows as long as a task's of GLUE, and more of them than any rehearsal reads."""
+
+    def __init__(self, name):
+        self.texts = ([" ".join(["word"] * WORDS_PER_ROW[name])] * 4000,)
+
+    def __len__(self):
+        return 4000
+
+
+def long_task(name):
+    split = LongSplit(name)
+    return SimpleNamespace(train=split, split=lambda _: split)
+
+
+def test_a_rehearsed_paper_scale_has_every_run_and_a_thousandth_of_the_steps(claims):
+    real = load("paper", PAPER)
+    short = rehearsal_of(real, "minilm", long_task)
+    seeds = tuple(range(FIRST_SEED, FIRST_SEED + SEEDS))
+    whole, found = (graph_of(claims, each, seeds, Digests()) for each in (real, short))
+    assert short.seeds == SEEDS < real.seeds
+    assert len(found.recipes) == len(whole.recipes) > 100 * SEEDS
+    assert found.runs.keys() == whole.runs.keys()
+    for recipe in found.recipes.values():
+        words = recipe.train_rows * WORDS_PER_ROW[recipe.task]
+        assert words == pytest.approx(TRAIN_WORDS, abs=WORDS_PER_ROW[recipe.task])
+        assert recipe.validation_rows < recipe.test_rows < recipe.train_rows
+        assert (recipe.epochs, recipe.max_length, recipe.batch_size) == (1, 24, 16)
+        assert 3e-4 < recipe.learning_rate < 4e-4
+        assert recipe.evaluations_per_epoch <= 2
+    sizes = {name: glue.sizes["train"] for name, glue in GLUE.items()}
+    steps = sum(Schedule(r, r.train_rows).total_steps for r in found.recipes.values())
+    wanted = sum(Schedule(r, sizes[r.task]).total_steps for r in whole.recipes.values())
+    assert steps < wanted / 1000
+
+
+@pytest.mark.parametrize(("emulated", "trained"), [((), "bfloat16"), (("bfloat16",), "float32")])
+def test_a_precision_that_the_machine_is_slow_in_is_rehearsed_in_float32(emulated, trained):
+    real = scale(training={"precision": "bfloat16", "tasks": {"b": {"precision": "float16"}}})
+    real.methods["ls"]["smaller"]["precision"] = "bfloat16"
+    short = rehearsal_of(real, "tiny", load_task, emulated)
+    ls = Arm("ls", "smaller")
+    assert {task: short.settings(ls, task)["precision"] for task in "ab"} == dict.fromkeys(
+        "ab", trained
+    )
+    erm = Arm("erm", "smaller")
+    assert short.settings(erm, "a")["precision"] == trained
+    assert short.settings(erm, "b")["precision"] == "float16"
+
+
+def test_no_run_of_a_rehearsal_is_at_fault_for_naming_one_class():
+    real = scale(may_collapse=("ls",))
+    assert set(rehearsal_of(real, "tiny", load_task).may_collapse) == set(real.methods) > {"ls"}
+
+
 def test_a_rehearsal_is_short_and_another_scale_in_name_content_and_seeds():
     real = scale(needs_cuda=True, deviations=("Tiny.",), training={"batch_size": 64})
     short = rehearsal_of(real, ("x", "y"), load_task)
     assert (short.name, short.pair, short.needs_cuda) == ("rehearsal of made up", ("x", "y"), False)
     assert short.first_seed == FIRST_SEED >= 1000, "no verdict comes from seeds for tuning"
-    assert short.deviations == (REHEARSED, "Tiny.")
-    assert short.training["batch_size"] == 8
+    assert short.deviations == (
+        REHEARSED,
+        SHORTENED,
+        ALL_MAY_COLLAPSE,
+        "The encoders are the pair x and y.",
+        "Of the scale that is rehearsed: Tiny.",
+    )
+    alike = rehearsal_of(real, real.pair, load_task)
+    assert not any("pair" in text for text in alike.deviations), "its own encoders are no deviation"
+    assert short.training["batch_size"] == 16
     for arm in graph_arms(short):
         for task in short.tasks:
             assert short.settings(arm, task)["epochs"] == 1
@@ -61,7 +144,6 @@ def test_a_rehearsal_is_short_and_another_scale_in_name_content_and_seeds():
 
 
 def graph_arms(short):
-    from kdcheck.claims import Arm
 
     return [Arm(method, size) for method, sizes in short.methods.items() for size in sizes]
 
@@ -127,3 +209,24 @@ def test_a_rehearsal_is_never_counted_with_verdicts():
     assert said.startswith("1 of 1 claim decided: 1 SUPPORTED; confirmatory")
     assert said.endswith("Beside them, REHEARSAL: 1 of 1 claim decided: 1 SUPPORTED.")
     assert "REHEARSAL, no evidence of any claim" in board.headline([other])
+
+
+def test_every_cell_of_a_rehearsed_table_says_so_and_that_its_rows_are_a_subset(rehearsed):
+    record = build(rehearsed, doubles.source())
+    cells = [
+        (line["label"], column, cell)
+        for table in record["paper_tables"]
+        for line in table["lines"]
+        for column, cell in zip(table["columns"], line["cells"], strict=True)
+        if cell and not cell["waits"]
+    ]
+    assert len(cells) == 10
+    for label, column, cell in cells:
+        marks = cell["marks"].split(", ")
+        assert "rehearsal" in marks, (label, column)
+        of_fish = "fish" in (column, label.lower().split(", ")[-1]) or label == "epochs"
+        assert ("subset" in marks) is of_fish, (label, column)
+    page, text = html(record), markdown(record).replace("\\", "")
+    shown = [final for final in record["finals"] if final["task"] == "fish"]
+    assert page.count("<small>rehearsal, subset") == len(shown)
+    assert text.count(" [rehearsal, subset") >= len(shown)

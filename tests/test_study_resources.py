@@ -97,7 +97,10 @@ def test_a_scale_that_asks_for_more_rows_than_there_are_is_refused_before_traini
         digests.task("a")
 
 
-def test_a_changed_weight_file_in_a_model_folder_is_an_error_that_names_the_encoder(tmp_path):
+@pytest.mark.parametrize(("changed", "size"), [("my-bert", "larger"), ("my-small-bert", "smaller")])
+def test_a_changed_weight_file_in_a_model_folder_is_an_error_that_names_the_encoder(
+    tmp_path, changed, size
+):
     names = ("my-bert", "my-small-bert")
     for name, layers in zip(names, (2, 1), strict=True):
         write_encoder(tmp_path / name, layers)
@@ -113,14 +116,14 @@ def test_a_changed_weight_file_in_a_model_folder_is_an_error_that_names_the_enco
     }
     check_unchanged(found(), stored)
     check_unchanged(found(), {})
-    file = tmp_path / "my-bert" / "model.safetensors"
+    file = tmp_path / changed / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1  # the last bit of the last weight
     file.write_bytes(content)
-    old, new = before.encoder("larger")[:8], found().encoder("larger")[:8]
+    old, new = before.encoder(size)[:8], found().encoder(size)[:8]
     with refused(
         EncoderError,
-        "encoder 'my-bert'",
+        f"encoder {changed!r}",
         old,
         new,
         "put the old one back",

@@ -15,7 +15,7 @@ TRAINS = """
 import sys, time
 from kdcheck.study import stopping
 stopping.GRACE_SECONDS = 0.2
-stopping.end_with_controller(sys.stdin)
+stopping.{watch}
 with stopping.asked_to_stop() as stop:
     print("trains", flush=True)
     while not stop():
@@ -23,6 +23,7 @@ with stopping.asked_to_stop() as stop:
     print("checkpoint", flush=True)
 {more}
 """
+PIPE, PARENT = "end_with_controller(sys.stdin)", "end_with_parent()"
 NEVER_ENDS = "    time.sleep(60)"
 CONTROLS = """
 import subprocess, sys, time
@@ -39,7 +40,7 @@ def worker():
     started = []
 
     def start(more: str = "") -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", TRAINS.format(more=more)]
+        command = [sys.executable, "-c", TRAINS.format(watch=PIPE, more=more)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, **pipes))
         assert started[-1].stdout.readline() == "trains\n"
@@ -59,10 +60,11 @@ def said(log: Path, word: str) -> bool:
     return word in log.read_text()
 
 
+@pytest.mark.parametrize("watch", [PIPE, PARENT], ids=["pipe", "parent"])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_worker_whose_controller_is_killed_leaves_a_checkpoint_and_ends(tmp_path, how):
+def test_a_worker_whose_controller_is_killed_leaves_a_checkpoint_and_ends(tmp_path, how, watch):
     log = tmp_path / "log"
-    command = [sys.executable, "-c", CONTROLS, TRAINS.format(more=""), str(log)]
+    command = [sys.executable, "-c", CONTROLS, TRAINS.format(watch=watch, more=""), str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as controller:
         worker = int(controller.stdout.readline())
         try:

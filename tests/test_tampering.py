@@ -18,11 +18,13 @@ from pyarrow import parquet
 from kdcheck.cli import main
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.bundle import Bundle
+from kdcheck.report import build
 from kdcheck.study.recheck import Check, verify
 from kdcheck.study.registering import Known, register
 from kdcheck.study.resources import Resources
 from kdcheck.study.retrain import Retrained, retrain
 from tests import tampering
+from tests.refusal import refused
 from tests.tampering import Forgery, Study, real_study
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "verify.md"
@@ -303,6 +305,11 @@ def table(**columns: list) -> bytes:
     return sink.getvalue()
 
 
+def no_test_logits(forged: Forgery) -> None:
+    training = forged.training(forged.run(tampering.LS_SMALL, 3))
+    training.joinpath("posteriors", "test.parquet").unlink()
+
+
 def pipe(forged: Forgery) -> None:
     (forged.folder / "claims/000/manifest.json").unlink()
     os.mkfifo(forged.folder / "claims/000/manifest.json")
@@ -362,6 +369,29 @@ HOSTILE: dict[str, tuple[Callable[[Forgery], None], str]] = {
         "more than 64 deep",
     ),
     "a paper that is none": (raw(lambda _: "[]", "paper.json"), "paper.json, the whole"),
+    "a method that is a number": (
+        field(lambda v: v["study"]["settings"]["methods"]["ls"].update(smaller=1.5)),
+        r"record of what was run that cannot be read .*settings\.methods\.ls\.smaller",
+    ),
+    "no objective": (
+        field(lambda v: v["study"]["settings"]["methods"]["ls"]["smaller"].pop("objective")),
+        r"settings\.methods\.ls\.smaller\.objective: .*field required",
+    ),
+    "a task that is a number": (
+        field(
+            lambda v: v["study"]["settings"]["methods"]["ls"]["smaller"].update(tasks={"fish": 1})
+        ),
+        r"settings\.methods\.ls\.smaller\.tasks\.fish: '1'",
+    ),
+    "an arm without a row": (
+        field(lambda v: v["table"]["runs"].pop(0)),
+        r"claim of bundle .*: got no row of runs for (ls|erm)/smaller",
+    ),
+    "marks that are a text": (
+        field(lambda v: v["data"].update(fish={"marks": "cut"})),
+        r"data\.fish\.marks: 'cut'",
+    ),
+    "no test logits": (no_test_logits, r"run \w{8}: got no logits on test"),
     "a pipe": (pipe, "manifest.json is a pipe, socket or device"),
     "a link": (link, "cost.json is reached by a link"),
 }
@@ -381,6 +411,18 @@ def test_a_bundle_of_a_stranger_ends_in_one_line_and_no_page(
         [line] = capsys.readouterr().err.splitlines()
         assert re.search(rf"^kdcheck {command[0]}: .*{said}", line), line
     assert not page.parent.exists()
+
+
+def test_seeds_of_one_arm_that_were_looked_at_at_other_times_give_no_curve(forged: Forgery) -> None:
+    path = forged.training(forged.run(tampering.LS_SMALL, 3)) / "points.json"
+    tampering.edit(path, lambda points: points["points"].pop(1))
+    bundle = forged.bundle
+    with refused(
+        EvidenceError,
+        "curve of ls/smaller: got looks at the epochs 1, 2, 3, 4, 5 and 3 more and looks at the",
+        "1, 3, 4, 5, 6 and 2 more",
+    ):
+        build(bundle.claims(), bundle)
 
 
 @pytest.mark.parametrize("tamper", [tampering.another_word, tampering.split_scale])

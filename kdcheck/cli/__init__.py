@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from kdcheck import __version__
 from kdcheck.errors import KdcheckError
@@ -49,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Errors of ours print as one line with a next step and exit with 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal that lacks a letter is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
         if args.load:
@@ -56,12 +63,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             load_modules(args.load)
         status: int = args.run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where a shell has closed it
+            sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; keep the interpreter from flushing again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()  # the reader, such as `head`, has seen enough
         return 0
     except KdcheckError as error:
         print(f"kdcheck {args.verb}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        step = "Look at the rights and the room of that place."
+        print(
+            f"kdcheck {args.verb}: got {error}; wanted to read and write. {step}", file=sys.stderr
+        )
+        if error.filename is None:  # it may be standard output itself that has no room
+            _print_no_more()
+        return 2
     return status
+
+
+def _print_no_more() -> None:
+    """Keep the interpreter from flushing again, at its end, what cannot be written."""
+    with suppress(OSError, ValueError, AttributeError):  # a stream without a file, or none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

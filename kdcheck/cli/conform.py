@@ -62,6 +62,10 @@ def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
     for text, (name, sign, _) in zip(texts, pairs, strict=True):
         if not (name and sign):
             raise OptionError(option, repr(text), "NAME=VALUE", "Put a = between the two.")
+    names = [name for name, _, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        step = "Leave one of the two out."
+        raise OptionError(option, f"{twice[0]} a second time", "each name once", step)
     return [(name, value) for name, _, value in pairs]
 
 

@@ -64,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KdcheckError: a task cannot be fetched, read or shown; ``verify`` prints that instead.
     """
+    if args.action != "fetch" and args.data_dir is not None and not args.data_dir.is_dir():
+        step = "Check the path, or leave --data-dir out."
+        raise OptionError("--data-dir", str(args.data_dir), "a folder", step)
     action: Callable[[argparse.Namespace], int] = args.action_run
     return action(args)
 

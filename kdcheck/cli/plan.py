@@ -34,8 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=["claims"],
         metavar="PATH",
-        help="folders or files of claims, as for pytest (default: claims)",
+        help="folders, files or ids of claims, as for pytest (default: claims)",
     )
+    text = "only claims whose names match, as for pytest"
+    parser.add_argument("-k", metavar="EXPRESSION", help=text)
     text = "a scale of the paper or a TOML file (default: as the paper says)"
     parser.add_argument("--scale", metavar="NAME", help=text)
     parser.add_argument("--seeds", type=int, metavar="N", help="default: as the scale says")
@@ -58,24 +60,21 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KdcheckError: claims, scale or spreads cannot be read; or, to be measured, data or encoders.
     """
-    from kdcheck.planning.forecast import forecast
+    from kdcheck.planning.forecast import forecast, time_here
     from kdcheck.planning.showing import FORMATS
     from kdcheck.plugin.collecting import plan_paths
     from kdcheck.study.scale import load
 
     folders = {"data_dir": args.data_dir, "model_dir": args.model_dir}
-    found = plan_paths(args.paths, scale=args.scale, **folders)
-    scale = load(found.scale, found.claims[0].paper)
+    asked = [*args.paths, *(["-k", args.k] if args.k else [])]
+    found = plan_paths(asked, scale=args.scale, **folders)
+    claims, places = found.claims, found.places
+    scale = load(found.scale, claims[0].paper)
+    seeds = scale.seeds if args.seeds is None else args.seeds
     spreads, origin = _spreads(args)
-    plan = forecast(
-        found.claims,
-        scale,
-        scale.seeds if args.seeds is None else args.seeds,
-        found.places,
-        spreads,
-        timed=args.measure,
-        workers=args.workers,
-    )
+    asked += ["--scale", found.scale]
+    timing = time_here(claims, asked, scale, places, args.workers) if args.measure else None
+    plan = forecast(claims, scale, seeds, places, spreads, timing)
     print(FORMATS[args.format](plan | {"spreads_from": origin}))
     return 0
 

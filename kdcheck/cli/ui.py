@@ -110,14 +110,10 @@ def serve(location: Location, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", location.uri]
     command += ["--artifacts-destination", str(location.artifacts)]
-    # Nothing that points MLflow elsewhere or opens it to other machines is passed on.
-    environment = {k: v for k, v in os.environ.items() if "MLFLOW_" not in k}
-    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
     with tempfile.TemporaryFile("w+") as log, _stopped_by_signals():
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             command,
-            env=environment,
+            env=environment(),
             cwd=location.folder,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -128,6 +124,13 @@ def serve(location: Location, port: int) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             _stop(process)
+
+
+def environment() -> dict[str, str]:
+    """What the server is told: nothing that points MLflow elsewhere or opens it to other machines."""
+    passed_on = {k: v for k, v in os.environ.items() if "MLFLOW_" not in k}
+    ours = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return passed_on | ours
 
 
 def _await_health(process: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdcheck.conform.results import CheckResult, Report, Status
-from kdcheck.errors import ParameterError
+from kdcheck.errors import ParameterError, brief
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -247,8 +247,8 @@ def _result(check: Property, case: Case) -> CheckResult:
     try:
         with np.errstate(divide="ignore", invalid="ignore"):  # NaN is told by the answer
             wrong = check(case)
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's metric raises is its failure
-        wrong = f"It ended in {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's metric raises is its failure
+        wrong = f"It ended in {brief(error)}"
     status = Status.FAILED if wrong else Status.PASSED
     says = (check.__doc__ or "").partition("\n")[0]
     return CheckResult(name=check.__name__, says=says, status=status, detail=wrong or "")

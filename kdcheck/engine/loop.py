@@ -296,7 +296,7 @@ def _evidence(state: State, recipe: Recipe, inputs: Inputs, schedule: Schedule) 
     cut = sum(int(part.truncated.sum()) for part in inputs.tokenized.values())
     if is_emulated(recipe, state.device):
         state.notes.append(
-            "this device has no bfloat16 of its own: float16 or float32 is faster here"
+            f"this device has no {recipe.precision} of its own: float32 is faster here"
         )
     state.cost["truncated_texts"] = float(cut)
     if cut:

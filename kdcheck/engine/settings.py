@@ -128,12 +128,22 @@ def _apply(
 
 
 def is_emulated(recipe: Recipe, device: torch.device) -> bool:
-    """Whether the device computes the recipe's bfloat16 by way of float32."""
-    return (
-        recipe.precision == "bfloat16"
-        and device.type == "cuda"
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    """Whether the device computes the recipe's half precision by way of float32."""
+    if device.type != "cuda":
+        return recipe.precision in emulated_on_cpu()
+    return recipe.precision == "bfloat16" and not torch.cuda.is_bf16_supported(
+        including_emulation=False
     )
+
+
+def emulated_on_cpu() -> list[str]:
+    """Precisions that this CPU has no products in: a step then takes tens of times as long as in float32.
+
+    On x86 these need AVX-512, on ARM an extension of its own; the library of products knows.
+    """
+    known = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
+    asked = {"bfloat16": "_is_mkldnn_bf16_supported", "float16": "_is_mkldnn_fp16_supported"}
+    return [name for name, has in asked.items() if known is None or not getattr(known, has)()]
 
 
 def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:

@@ -16,7 +16,6 @@ from kdcheck.claims import Reading
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence, Predictions
 from kdcheck.evidence.files import (
-    DAMAGED,
     FORMAT,
     MANIFEST,
     SealedFiles,
@@ -31,6 +30,7 @@ from kdcheck.evidence.files import (
     write_json,
 )
 from kdcheck.evidence.judged import Judged, selected
+from kdcheck.evidence.layout import DAMAGED
 from kdcheck.evidence.shapes import Contents, departure
 from kdcheck.evidence.source import EvidenceSource
 from kdcheck.metrics import METRICS

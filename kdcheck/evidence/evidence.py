@@ -89,6 +89,20 @@ class Evidence:
         return self.points[-1]
 
     @property
+    def test(self) -> Predictions:
+        """Logits of the finished model on test text.
+
+        Raises:
+            EvidenceError: none were kept, so that nothing can be said of the run.
+        """
+        found = self.final.predictions.get("test")
+        if found is None:
+            who, wanted = f"run {self.recipe.short}", "those of the finished model"
+            step = "It was altered, or an older version wrote it; train it again."
+            raise EvidenceError(who, "no logits on test", wanted, step)
+        return found
+
+    @property
     def weights_digest(self) -> str:
         """sha256 of the final weights."""
         return self.final.weights_digest

@@ -50,7 +50,7 @@ FAULTS = (
         "it.",
     ),
     _Fault(
-        ("not a database", "malformed", "disk image"),
+        ("not a database", "malformed", "disk image", "can't decode"),
         "an intact sqlite database",
         "Restore it from a copy, or move it away and run again.",
     ),
@@ -61,9 +61,10 @@ FAULTS = (
         "local disk or use an MLflow server.",
     ),
     _Fault(
-        ("no space left", "disk is full"),
+        ("no space left", "disk is full", "file too large", "disk i/o error"),
         "room on the disk",
-        "Free some space, or choose another place with --store.",
+        "Free some space, lift the limit of a file's size (ulimit -f), or choose another place "
+        "with --store.",
     ),
     _Fault(
         ("not a directory", "file exists"),
@@ -117,7 +118,8 @@ def no_answer(location: Location, got: str) -> EvidenceError:
 
 def _raised_by_stores() -> tuple[type[BaseException], ...]:
     # Evaluated only once something was raised; before MLflow is loaded it cannot have raised.
-    types: list[type[BaseException]] = [OSError, sqlite3.Error]
+    # Of damaged text sqlite tells in that text.
+    types: list[type[BaseException]] = [OSError, sqlite3.Error, UnicodeDecodeError]
     for module, name in (
         ("mlflow.exceptions", "MlflowException"),
         ("sqlalchemy.exc", "SQLAlchemyError"),

@@ -18,6 +18,7 @@ from kdcheck.evidence import parquet
 from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
 from kdcheck.evidence.judged import FORMAT as JUDGED_FORMAT
 from kdcheck.evidence.judged import Judged
+from kdcheck.evidence.layout import DAMAGED
 from kdcheck.evidence.shapes import FILES, departure
 from kdcheck.places import stays_inside
 from kdcheck.recipe import Recipe
@@ -29,7 +30,6 @@ TRAJECTORY = "posteriors/trajectory.parquet"
 CLAIM, PAPER, LOCK = "judged.json", "paper.json", "lock.json"
 TEST_SAMPLE = "test_sample"
 """The sample of test text that a curve follows."""
-DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
 UNREADABLE = (KdcheckError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What our own classes say of values of the right shape that mean nothing to them."""
 
@@ -314,8 +314,12 @@ def read_claim(sealed: SealedFiles) -> Judged:
     if told := departure(FILES[CLAIM], values):
         raise EvidenceError(who, f"one that cannot be read: {told}", wanted, DAMAGED)
     try:
-        return Judged.from_dict(values, Paper.from_dict(sealed.read_json(PAPER)))
+        judged = Judged.from_dict(values, Paper.from_dict(sealed.read_json(PAPER)))
     except EvidenceError:
         raise
     except UNREADABLE as error:
         raise EvidenceError(who, f"one that cannot be read: {error!r}", wanted, DAMAGED) from error
+    for arm in judged.claim.measures.arms():
+        if arm not in judged.table.runs:
+            raise EvidenceError(who, f"no row of runs for {arm.key}", wanted, DAMAGED)
+    return judged

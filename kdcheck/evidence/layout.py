@@ -6,13 +6,16 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kdcheck.claims import WORDINGS
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged
 from kdcheck.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 T = TypeVar("T")
 
@@ -36,10 +39,39 @@ LOCK = "kdcheck.lock"
 CURRENT = "current"
 """Tag of claim runs: ``true`` for the newest record of a claim at a scale."""
 
+DAMAGED = "Delete this run (kdcheck ui, or the folder of the bundle) and run again."
+
 # MLflow cuts longer values without a word.
 MAX_PARAMETER, MAX_TAG = 6000, 8000
 METRICS_PER_BATCH = 1000
 TAGS_PER_BATCH = 100
+
+
+def told(run: Run, name: str) -> str:
+    """A tag of a run, or a parameter: whoever has the UI may have changed it, or taken it away.
+
+    Raises:
+        EvidenceError: there is none of that name.
+    """
+    value = run.data.tags.get(name, run.data.params.get(name))
+    if value is None:
+        who, wanted = f"run {run.info.run_id}", "the run as kdcheck wrote it"
+        raise EvidenceError(who, f"no tag or parameter {name}", wanted, DAMAGED)
+    return str(value)
+
+
+def seed_of(run: Run) -> int:
+    """The seed of a training.
+
+    Raises:
+        EvidenceError: there is none, or it is no number.
+    """
+    text = told(run, "seed")
+    try:
+        return int(text)
+    except ValueError as error:
+        who, wanted = f"run {run.info.run_id}", "a number"
+        raise EvidenceError(who, f"the seed {text[:60]!r}", wanted, DAMAGED) from error
 
 
 def parameters(recipe: Recipe) -> dict[str, str]:

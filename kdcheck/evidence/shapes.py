@@ -222,6 +222,12 @@ class Table(Shape):
     runs: list[Row]
 
 
+class OfData(Shape):
+    """What a reader of a figure must know of the data of a task."""
+
+    marks: dict[str, str]
+
+
 class StoredJudged(Shape):
     """A judged claim; what was run for it is a section, which is looked at with its lock."""
 
@@ -233,6 +239,7 @@ class StoredJudged(Shape):
     lock: str
     study: dict[str, Any]
     beside: list[str]
+    data: dict[str, OfData] = {}
 
 
 class Cells(Shape):
@@ -265,85 +272,6 @@ class StoredPaper(Shape):
     colours: dict[str, str]
     arms: list[StoredArm]
     scale_names: list[str] = []
-
-
-class Facts(Shape):
-    """What a lock knows of a task."""
-
-    name: str
-    digest: str
-    classes: Count
-    majority: float = 0.0
-    labels: dict[str, str] = {}
-
-
-class Named(Shape):
-    """An encoder of a pair."""
-
-    name: str
-    digest: str
-
-
-class Encoders(Shape):
-    """A pair."""
-
-    larger: Named
-    smaller: Named
-
-
-class Settings(Shape):
-    """What a scale decides."""
-
-    training: dict[str, Any]
-    methods: dict[str, dict[str, dict[str, Any] | None]]
-    rows: dict[str, dict[str, Count]]
-    may_collapse: list[str]
-
-
-class Registered(Shape):
-    """The entry of a claim in a lock."""
-
-    margin: float
-    unit: str
-    because: str
-    says: str
-    direction: Direction
-    holds: Literal["every", "most", "some", "average"]
-    rests_on: list[str]
-    contrast: str
-    measures: Expression
-
-
-class StoredSection(Shape):
-    """A section of a lock."""
-
-    paper: str
-    settings: Settings
-    tasks: list[Facts]
-    encoders: Encoders
-    plan: StoredPlan
-    seeds: Annotated[list[Count], Field(min_length=1)]
-    claims: dict[str, Registered]
-    earlier: list[str]
-    engine_version: str
-
-
-class StoredPast(Shape):
-    """What is kept of a section that another took the place of."""
-
-    paper: str
-    attempt: Count
-    tasks: list[str]
-    encoders: list[str]
-    claims: Count
-
-
-class StoredLock(Shape):
-    """A lock file; its sections are looked at one by one."""
-
-    families: dict[str, dict[str, Any]]
-    names: dict[str, str]
-    history: dict[str, StoredPast]
 
 
 FILES: Mapping[str, Any] = {

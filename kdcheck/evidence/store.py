@@ -18,7 +18,18 @@ from kdcheck.evidence.failure import Failure
 from kdcheck.evidence.faults import explained
 from kdcheck.evidence.files import SealedFiles
 from kdcheck.evidence.judged import Judged, selected
-from kdcheck.evidence.layout import ATTEMPT, CLAIMS, CURRENT, DEATHS, LOCK, RETRIED, SEAL, TRAININGS
+from kdcheck.evidence.layout import (
+    ATTEMPT,
+    CLAIMS,
+    CURRENT,
+    DEATHS,
+    LOCK,
+    RETRIED,
+    SEAL,
+    TRAININGS,
+    seed_of,
+    told,
+)
 from kdcheck.evidence.note import note
 from kdcheck.evidence.taking import (
     Begun,
@@ -89,7 +100,7 @@ class Store(Addresses):
         with self._use("list the trainings"):
             found = self._runs.search(TRAININGS, FINISHED)
         # The oldest stays the one that is read, should two sessions on a server have raced.
-        self._known = {run.data.tags["digest"]: run for run in reversed(found)}
+        self._known = {told(run, "digest"): run for run in reversed(found)}
         return set(self._known)
 
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
@@ -128,31 +139,28 @@ class Store(Addresses):
         """Digests of the sections under which claims were ever judged here."""
         with self._use("list the locks"):
             found = self._runs.search(CLAIMS, f"{FINISHED} AND tags.`{LOCK}` LIKE '%'")
-        return {run.data.tags[LOCK] for run in found}
+        return {told(run, LOCK) for run in found}
 
     def encoders(self) -> dict[str, set[str]]:
         """Digests of the encoders of finished trainings, by name."""
         if not self._known:
             self.digests()
         found: dict[str, set[str]] = {}
-        for params in (run.data.params for run in self._known.values()):
-            found.setdefault(params["encoder"], set()).add(params["encoder_digest"])
+        for run in self._known.values():
+            found.setdefault(told(run, "encoder"), set()).add(told(run, "encoder_digest"))
         return found
 
     def trained(self) -> set[tuple[str, str, int]]:
         """Digest of the task, digest of the encoder and seed of each finished training."""
         with self._use("list the trainings"):
             found = self._runs.search(TRAININGS, FINISHED)
-        return {
-            (params["task_digest"], params["encoder_digest"], int(params["seed"]))
-            for params in (run.data.params for run in found)
-        }
+        return {(told(r, "task_digest"), told(r, "encoder_digest"), seed_of(r)) for r in found}
 
     def failures(self) -> dict[str, Failure]:
         """By digest, trainings that failed and are not tried again unless that is asked for."""
         with self._use("list the failed trainings"):
             found = self._runs.search(TRAININGS, FAILED)
-        return {run.data.tags["digest"]: failure_of(run) for run in found}
+        return {told(run, "digest"): failure_of(run) for run in found}
 
     # Writing
 
@@ -287,7 +295,7 @@ class Store(Addresses):
                 # A first record needs no search, which costs milliseconds for each claim.
                 known = self._runs.states(CLAIMS, "claim", judged.claim.id)
                 older = self._current_claims(*judged.family, judged.claim.id) if known else []
-                if older and older[0].data.tags[SEAL] == sealed:
+                if older and older[0].data.tags.get(SEAL) == sealed:
                     run, *older = older
                 else:
                     run = self._add_claim(judged, folder, {**tags, SEAL: sealed})
@@ -353,10 +361,10 @@ class Store(Addresses):
 
     def _sealed(self, run: Run) -> SealedFiles:
         who = f"store {self.location}, run {run.info.run_id}"
-        return SealedFiles(self._runs.reader(run), run.data.tags[SEAL], who)
+        return SealedFiles(self._runs.reader(run), told(run, SEAL), who)
 
     def _judged(self, run: Run) -> Judged:
-        seal = run.data.tags[SEAL]
+        seal = told(run, SEAL)
         if seal not in self._claims:
             self._claims[seal] = files.read_claim(self._sealed(run))
         return self._claims[seal]

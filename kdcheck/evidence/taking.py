@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kdcheck.errors import BusyError, FailedBeforeError
 from kdcheck.evidence import owner
 from kdcheck.evidence.failure import Failure
-from kdcheck.evidence.layout import DEATHS, REASON
+from kdcheck.evidence.layout import DEATHS, REASON, seed_of, told
 from kdcheck.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -58,22 +58,22 @@ def require_free(earlier: Sequence[Run], is_leased: bool, who: str) -> None:
 def deaths_of(run: Run) -> int:
     """How many processes died of a training while the session that they belonged to lived on."""
     died = run.info.status == "RUNNING" and owner.died_under_this_controller(run.data.tags)
-    return int(run.data.tags.get(DEATHS, 0)) + died
+    counted = run.data.tags.get(DEATHS, "0")
+    return (int(counted) if counted.isdecimal() else 0) + died
 
 
 def given_up(run: Run) -> str | None:
     """Why a training is not taken up again, if too many processes died of it."""
     if (deaths := deaths_of(run)) < TRIES:
         return None
-    last = run.data.tags[owner.PID]
+    last = told(run, owner.PID)
     return f"{deaths} processes died while they trained it, the last of them {last}"
 
 
 def failure_of(run: Run) -> Failure:
     """What the run of a failed training says of it."""
-    tags = run.data.tags
-    reason = tags.get(REASON, "nobody said why")
-    return Failure(arm=tags["role"], task=tags["task"], seed=int(tags["seed"]), reason=reason)
+    reason = run.data.tags.get(REASON, "nobody said why")
+    return Failure(arm=told(run, "role"), task=told(run, "task"), seed=seed_of(run), reason=reason)
 
 
 def failed_before(who: str, reason: str) -> FailedBeforeError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from kdcheck.border import read_inside
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import database, layout
 from kdcheck.evidence.judged import Judged
@@ -206,7 +207,7 @@ class Tracking:
         place = _place_here(run)
         if place is None:
             return lambda name: self._download(run.info.run_id, name)
-        return lambda name: (place / name).read_bytes()
+        return lambda name: read_inside(place, name)
 
     def _download(self, run_id: str, name: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary:

@@ -8,7 +8,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-from kdcheck.errors import ParameterError
+from kdcheck.errors import ParameterError, brief
 from kdcheck.objectives.objective import Objective
 
 _INSTALLED = tuple(
@@ -70,8 +70,8 @@ ModuleNotFoundError: No module named 'no_such_module'; wanted the name of a modu
     for module in modules:
         try:
             _load(module)
-        except Exception as error:
-            got = f"{module!r}, whose import fails: {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:
+            got = f"{module!r}, whose import fails: {brief(error)}"
             wanted = "the name of a module or the path of a .py file that can be imported"
             step = "Check the spelling, and whether the file is still there."
             raise ParameterError("module of an objective", got, wanted, step) from error

@@ -36,6 +36,8 @@ class Amount:
     tokens: float
     """Training tokens seen."""
     looks: int
+    looked_splits: int
+    """Splits and samples of them that logits are computed of, at all looks together."""
     looked_rows: int
     """Rows whose logits are computed, at all looks together."""
     looked_tokens: float
@@ -123,6 +125,9 @@ def _amount(recipe: Recipe, sizes: Sizes, whole_train: bool) -> Amount:
         examples=examples,
         tokens=examples * task.tokens["train"],
         looks=looks,
+        # Samples of training and test text at each; the last sees all of test, validation, and perhaps
+        # all of training text.
+        looked_splits=2 * looks + 1 + whole_train,
         looked_rows=sum(looked.values()),
         looked_tokens=sum(looked_tokens.values()),
         look_batches=2 * looks + round(sum(looked_tokens.values()) / TOKENS_PER_BATCH),

@@ -58,9 +58,7 @@ def forecast(
     seeds: int,
     places: Places,
     spreads: Sequence[Spread],
-    *,
-    timed: bool = False,
-    workers: int | None = None,
+    timing: Timing | None = None,
 ) -> dict[str, Any]:
     """What a study comes to; JSON values.
 
@@ -70,16 +68,14 @@ def forecast(
         seeds: how many.
         places: of data and encoders, as far as they are at hand.
         spreads: of claims, as they were seen somewhere.
-        timed: whether to time steps, looks, store and verdicts on this machine.
-        workers: processes to time at once, and to plan with; by default as many as would train.
+        timing: what was measured on this machine, if anything.
 
     Raises:
-        KdcheckError: the graph cannot be built, or, to be timed, data or encoders are not at hand.
+        KdcheckError: the graph cannot be built.
     """
     sizes = Sizes(scale, places)
     graph = graph_of(claims, scale, seeds, _Names(sizes.names))
     parts = amounts(graph, sizes)
-    timing = _timed(claims, scale, places, workers) if timed else None
     buys = {
         claim.id: (of_claim(claim, spreads), printed_distance(claim, scale)) for claim in claims
     }
@@ -171,19 +167,40 @@ def _hours(device: Device, parts: Mapping[str, Amount]) -> dict[str, Any]:
     }
 
 
-def _timed(claims: Sequence[Claim], scale: Scale, places: Places, workers: int | None) -> Timing:
-    """Time one recipe of each kind, of the content that is at hand."""
+def time_here(
+    claims: Sequence[Claim],
+    asked: Sequence[str],
+    scale: Scale,
+    places: Places,
+    workers: int | None = None,
+) -> Timing:
+    """Time one recipe of each kind, of the content that is at hand, and all that is around training.
+
+    Args:
+        claims: planned, of one paper.
+        asked: what pytest is told to find just these claims at this scale.
+        scale: tasks, encoders and hyper-parameters.
+        places: of data and encoders.
+        workers: processes to time at once, and to plan with; by default as many as would train.
+
+    Raises:
+        KdcheckError: data, encoders or a device that the scale needs are not at hand.
+    """
+    if scale.needs_cuda and not cuda_devices():
+        got, step = "no CUDA device", "Leave --measure out, or use a machine that has one."
+        raise InputError("plan --measure", got, f"one, as the scale {scale.name!r} needs", step)
     digests = ScaleDigests(scale, Resources(places))
     graph = graph_of(claims, scale, 1, digests)
     parts = list(amounts(graph, Sizes(scale, places)).values())
     threads = max(each.recipe.threads for each in parts)
     count = LocalExecutor(places.work, workers).count(threads)
-    around = overhead(claims, scale, places)
+    around = overhead(asked, places, count)
     return measure(parts, places, around, cuda_devices(), count)
 
 
 def _measured(timing: Timing, parts: Mapping[str, Amount], claims: int) -> dict[str, Any]:
-    return timing.to_dict() | {"hours": timing.seconds(parts.values(), claims) / HOUR}
+    idle = timing.seconds(parts.values(), claims) / HOUR
+    return timing.to_dict() | {"hours": idle, "hours_as_busy": idle * timing.stretch}
 
 
 def _alone(

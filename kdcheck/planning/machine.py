@@ -159,6 +159,8 @@ def check_hub(address: str = "", seconds: float = HUB_SECONDS) -> Check:
     mend = "--data-dir DATA --model-dir MODELS  # two folders, filled where there is a network"
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
         return Check("hub", State.NOTE, "switched off by HF_HUB_OFFLINE", mend)
+    if not address.startswith(("http://", "https://")):
+        return Check("hub", State.NOTE, f"HF_ENDPOINT is {address!r}, no http(s) address", mend)
     try:
         request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - https, or as the user set it
         with urllib.request.urlopen(request, timeout=seconds):  # noqa: S310

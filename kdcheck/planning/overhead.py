@@ -1,31 +1,22 @@
 """What a study costs besides training, measured: its start, its store, its verdicts and its page.
 
-All of it is done once with two seeds, in a folder that is thrown away, on logits that are invented.
+A run of pytest over the claims with two seeds, into a store that is thrown away, in which evidence is
+invented in place of training: whatever stands around training in a study stands around it there.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from kdcheck.claims import Claim
-from kdcheck.engine.predict import TEST_SAMPLE, TRAIN_SAMPLE
-from kdcheck.engine.schedule import Schedule
-from kdcheck.evidence.evidence import EvaluationPoint, Evidence, Predictions
-from kdcheck.evidence.store import Store
-from kdcheck.places import Location, Places
-from kdcheck.recipe import Recipe
-from kdcheck.report import build, write
-from kdcheck.study.resources import Resources
-from kdcheck.study.scale import Scale
-from kdcheck.study.session import Session
-from kdcheck.study.work import Job
-from kdcheck.tasks import Split, Task
+from kdcheck.errors import TrainingError
+from kdcheck.places import Places
 
 SEEDS = 2
 """The fewest that can be judged."""
@@ -35,116 +26,48 @@ SEEDS = 2
 class Overhead:
     """Seconds."""
 
-    start: float
-    """Of planning, and of a store that is made."""
+    before: float
+    """Until workers train: imports, claims, planning, a store that is made, workers that are ready."""
     put: float
     """Of a run: to store it."""
     get: float
     """Of a run: to read it back, as its students do."""
     judge_run: float
-    """Of a run: to read it for verdicts and page."""
+    """Of a run: to read it for verdicts."""
     judge_claim: float
     """Of a claim: to record its verdict."""
+    after: float
+    """Of what comes after the last claim: board, page and tables."""
 
 
-def overhead(claims: Sequence[Claim], scale: Scale, places: Places) -> Overhead:
+def overhead(asked: Sequence[str], places: Places, workers: int) -> Overhead:
     """Measure it on this machine; the claims' data must be at hand.
 
+    Args:
+        asked: what pytest is told: paths of claims, and options that choose among them and a scale.
+        places: of data and encoders.
+        workers: how many are started, and find nothing to train.
+
     Raises:
-        KdcheckError: data or encoders are not at hand, or nothing can be written.
+        TrainingError: pytest ends without having judged; the message has its last line.
     """
     with tempfile.TemporaryDirectory(prefix="kdcheck-plan-") as folder:
-        place = Location.parse(Path(folder) / "store")
-        places = replace(places, store=place, work=Path(folder) / "work")
-        began = time.perf_counter()
-        session = Session(claims, scale, str(SEEDS), places)
-        store = session.store
-        start = time.perf_counter() - began
-        job = session.job()
-        put = _put(job, store, Resources(places))
-        get = _get(store)
-        began = time.perf_counter()
-        assert session.verdicts
-        judged = time.perf_counter()
-        for claim in session.claims:
-            session.record(session.judged(claim))
-        recorded = time.perf_counter()
-        write(build(store.claims(), store), Path(folder) / "page.html")
-        shown = time.perf_counter() - recorded
-        runs = len(job.orders)
-    return Overhead(
-        start=start,
-        put=put / runs,
-        get=get,
-        judge_run=(judged - began + shown) / runs,
-        judge_claim=(recorded - judged) / len(session.claims),
-    )
+        told = Path(folder) / "seconds.json"
+        command = [
+            *(sys.executable, "-m", "kdcheck.plugin.probe", str(time.time()), str(told)),
+            *("-p", "no:cacheprovider", *asked, "--seeds", str(SEEDS), "--workers", str(workers)),
+            *("--store", f"{folder}/store", "--report", f"{folder}/page.html", *_folders(places)),
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        if told.exists():
+            return Overhead(**json.loads(told.read_text(encoding="utf-8")))
+    last = " ".join((result.stdout + result.stderr).strip().splitlines()[-1:]) or "no message"
+    got = f"exit code {result.returncode}: {last}"
+    step = "Run pytest on these claims to see the whole error, or plan without --measure."
+    raise TrainingError("plan --measure", got, "claims that can be run here", step)
 
 
-def _put(job: Job, store: Store, resources: Resources) -> float:
-    """Seconds of storing invented evidence of every order, its making left out."""
-    spent = 0.0
-    for order in job.orders:
-        whole = order.teaches or order.recipe.teacher is None
-        evidence = invented(order.recipe, resources.load_task(order.recipe.task), whole)
-        began = time.perf_counter()
-        begun = store.begin(order.recipe, role=order.role, claims=order.claims, worker="plan")
-        assert begun is not None
-        store.finish(begun, evidence)
-        spent += time.perf_counter() - began
-    return spent
-
-
-def _get(store: Store) -> float:
-    digests = sorted(store.digests())[:10]
-    began = time.perf_counter()
-    for digest in digests:
-        store.get(digest)
-    return (time.perf_counter() - began) / len(digests)
-
-
-def invented(recipe: Recipe, task: Task, whole_train: bool) -> Evidence:
-    """Evidence of the size that a run leaves, every logit of it drawn at random."""
-    rng = np.random.default_rng(recipe.seed)
-    sizes = {"train": recipe.train_rows, "validation": recipe.validation_rows}
-    sizes |= {"test": recipe.test_rows}
-    names = {TRAIN_SAMPLE: "train", TEST_SAMPLE: "test"}
-
-    def seen(names: Mapping[str, str], most: int | None = None) -> dict[str, Predictions]:
-        return {
-            name: _predictions(task.split(split), task.num_classes, rng, most or sizes[split])
-            for name, split in names.items()
-        }
-
-    schedule = Schedule(recipe, recipe.train_rows or len(task.train))
-    points = []
-    for step in sorted(schedule.evaluation_steps):
-        predictions = seen(names, recipe.curve_rows)
-        if step == schedule.total_steps:
-            predictions |= seen(_same("validation", "test"))
-            predictions |= seen(_same("train")) if whole_train else {}
-        point = EvaluationPoint(
-            step=step,
-            epoch=step / schedule.steps_per_epoch,
-            predictions=predictions,
-            values={"train/loss_nats": 1.0},
-            weights_digest="0" * 64,
-        )
-        points.append(point)
-    cost = {"seconds": 1.0, "evaluation_seconds": 0.5, "steps": float(schedule.total_steps)}
-    environment = {"device": "none", "torch": "none"}
-    return Evidence(recipe=recipe, points=tuple(points), cost=cost, environment=environment)
-
-
-def _same(*splits: str) -> dict[str, str]:
-    return {split: split for split in splits}
-
-
-def _predictions(
-    split: Split, classes: int, rng: np.random.Generator, rows: int | None
-) -> Predictions:
-    ids, labels = split.ids[:rows], split.labels[:rows]
-    labels_N = np.asarray(labels, dtype=np.int64)
-    # Mostly right, as of a classifier: what is none is INVALID, and costs less to judge.
-    logits_NK = rng.normal(size=(len(ids), classes)) + 3 * np.eye(classes)[labels_N]
-    return Predictions(ids=ids, labels_N=labels_N, logits_NK=logits_NK.astype(np.float32))
+def _folders(places: Places) -> list[str]:
+    """The folders of data and encoders as options of pytest."""
+    named = {"--data-dir": places.data_dir, "--model-dir": places.model_dir}
+    return [str(part) for pair in named.items() if pair[1] is not None for part in pair]

@@ -11,6 +11,7 @@ from kdcheck.planning.bought import SEEDS
 Rows = Sequence[Sequence[str]]
 Layout = Callable[[Rows], list[str]]
 
+NOTED_STRETCH = 1.05
 ABOUT_HOURS = (
     "On one GPU, by a model and not by measurement (docs/guides/plan.md): with one worker, which waits for its "
     "host, and with so many that the GPU never waits."
@@ -109,9 +110,15 @@ def _about_hours(plan: Mapping[str, Any]) -> list[str]:
     if here := plan["measured"]:
         around = here["overhead"]
         lines.append(
-            f"Measured: {around['start'] + here['imports']:.0f} s to start, {around['put']:.2f} s to store a "
-            f"run, {around['judge_run']:.2f} s a run and {around['judge_claim']:.2f} s a claim to judge."
+            f"Measured, without what this machine waited for other work: {around['before']:.0f} s to start, "
+            f"{around['put']:.2f} s to store a run, {around['judge_run']:.2f} s a run and "
+            f"{around['judge_claim']:.2f} s a claim to judge, {around['after']:.1f} s for the page."
         )
+        if here["stretch"] >= NOTED_STRETCH:
+            lines.append(
+                f"Other work had the cores: at that load it takes {here['stretch']:.1f} times as long, "
+                f"{_time(here['hours_as_busy'])}."
+            )
         lines += [
             f"  {each['encoder']} on {each['task']}, {each['precision']}, {each['batch']} rows: "
             f"{1000 * each['step']:.3g} ms a step, {1e6 * each['look_token']:.3g} us a token looked at, "

@@ -1,4 +1,8 @@
-"""Hours on the device at hand, from a few timed steps of each kind of run and a study in small."""
+"""Hours on the device at hand, from a few timed steps of each kind of run and a study in small.
+
+What is timed is timed by a clock that stands still while other work has the core, where the system
+tells: seconds of a machine that nobody else uses. How much longer they were on the wall is kept beside.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from statistics import fmean
@@ -17,6 +20,7 @@ from kdcheck.errors import TrainingError
 from kdcheck.places import Places
 from kdcheck.planning.counts import Amount
 from kdcheck.planning.overhead import Overhead
+from kdcheck.study.cores import cores
 
 Kind = tuple[str, str, str, int]
 """Encoder, task, precision, batch."""
@@ -33,10 +37,10 @@ class Seconds:
     begin: float
     """Until its first step."""
     step: float
+    look: float
+    """Of a look at one split, however short it is."""
     look_token: float
-    """Of a token that is looked at."""
-    look_row: float
-    """Of the metrics of a row that is looked at."""
+    """Of a token that is looked at, with its share of the metrics."""
     digest: float
     """Of the digest of its weights, at a look."""
 
@@ -47,10 +51,11 @@ class Timing:
 
     device: str
     workers: int
-    imports: float
-    """Seconds until a worker is ready."""
+    cores: int
     kinds: Mapping[Kind, Seconds]
     overhead: Overhead
+    stretch: float = 1.0
+    """How many times as long it all takes where other work has the cores, as it had meanwhile."""
 
     def run(self, amount: Amount) -> float:
         """Seconds of one run, from its begin to its place in the store."""
@@ -59,25 +64,27 @@ class Timing:
         return (
             of.begin
             + amount.steps * of.step
+            + amount.looked_splits * of.look
             + amount.looked_tokens * of.look_token
-            + amount.looked_rows * of.look_row
             + amount.looks * of.digest
             + read
             + self.overhead.put
         )
 
     def seconds(self, parts: Iterable[Amount], claims: int) -> float:
-        """Seconds of a whole study of these runs and claims on this machine.
+        """Seconds of a whole study of these runs and claims on this machine, were it idle.
 
-        Longest first, workers end together but for one run, so their work is shared evenly.
+        Longest first, workers end together but for one run, so their work is shared evenly; of those
+        without a core of their own some wait.
         """
         found = list(parts)
         tasks = {each.kind[:2]: self.kinds[each.kind] for each in found}
         cuts = {(*each.kind[:2], each.recipe.rows): self.kinds[each.kind].cut for each in found}
-        own = self.imports + sum(each.prepare for each in tasks.values()) + sum(cuts.values())
-        judging = self.overhead.judge_run * len(found) + self.overhead.judge_claim * claims
-        training = sum(map(self.run, found)) / self.workers
-        return self.overhead.start + own + training + judging
+        own = sum(each.prepare for each in tasks.values()) + sum(cuts.values())
+        around = self.overhead
+        judging = around.judge_run * len(found) + around.judge_claim * claims
+        training = sum(map(self.run, found)) / min(self.workers, self.cores)
+        return around.before + own + training + judging + around.after
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -111,12 +118,10 @@ def measure(
         "places": places.to_dict(),
         "modules": objectives.modules_of(recipe.objective for _, recipe in recipes),
     }
-    began = time.perf_counter()
     processes = [_start() for _ in range(workers)]
     try:
-        ready = [_read(process) for process in processes]
-        imports = time.perf_counter() - began
-        assert ready == ["ready"] * workers
+        # Together, so that none times its steps while another still imports.
+        assert [_read(process) for process in processes] == ["ready"] * workers
         for index, process in enumerate(processes):
             device = devices[index % len(devices)] if devices else "cpu"
             _write(process, job | {"device": device})
@@ -130,8 +135,19 @@ def measure(
         kind: Seconds(**{name: fmean(each[name] for each in taken) for name in names})
         for (kind, _), taken in zip(recipes, rounds, strict=True)
     }
-    device = ", ".join(devices) or "CPU"
-    return Timing(device=device, workers=workers, imports=imports, kinds=kinds, overhead=overhead)
+    wall, waited = (
+        sum(each[name] for taken in rounds for each in taken) for name in ("wall", "waited")
+    )
+    here = cores()
+    return Timing(
+        device=", ".join(devices) or "CPU",
+        workers=workers,
+        cores=here,
+        kinds=kinds,
+        overhead=overhead,
+        # Where they are more than the cores they wait for each other, which is no other work.
+        stretch=max(1.0, wall / (wall - waited) / max(1.0, workers / here)),
+    )
 
 
 def _start() -> subprocess.Popen[str]:

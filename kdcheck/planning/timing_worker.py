@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from kdcheck import metrics, objectives
@@ -25,6 +24,7 @@ from kdcheck.engine.weights import weights_digest
 from kdcheck.evidence.database import import_mlflow
 from kdcheck.objectives import ERM
 from kdcheck.places import Places
+from kdcheck.planning import clock
 from kdcheck.recipe import Recipe
 from kdcheck.study.garbage import collect_rarely
 from kdcheck.study.resources import Resources
@@ -33,10 +33,10 @@ WARM, FEWEST = 3, 5
 """Steps that are not timed, and the fewest that are."""
 SECONDS = 2.0
 """Of timed steps, and of a timed look, where so much is to be had."""
-FIRST_ROWS = 32
-"""Of a look that tells how large the timed one may be."""
+FEW_ROWS, TIMES = 32, 5
+"""Of a short look, and how often it is timed; it tells how large the long one may be."""
 BATCHES = 4
-"""Of a timed look at most."""
+"""Of a long look at most."""
 
 
 class _TimedError(Exception):
@@ -57,27 +57,34 @@ def main() -> int:
 
 
 def timed(recipe: Recipe, resources: Resources, device: torch.device) -> dict[str, float]:
-    """Seconds of the parts of a run; ``kdcheck.planning.timing.Seconds`` has their names."""
-    began = time.perf_counter()
+    """Seconds of the parts of a run; ``kdcheck.planning.timing.Seconds`` has their names.
+
+    And how long it all took on the wall, and how much of that this process waited for a core.
+    """
+    wall, waited = time.perf_counter(), clock.waited()
+    began = clock.seconds()
     inputs = resources.inputs_of(recipe)
     _steps(recipe, inputs, device, most=1)  # the first model of a process takes seconds of its own
-    prepared = time.perf_counter()
+    prepared = clock.seconds()
     resources.inputs_of(replace(recipe, seed=recipe.seed + 1))
-    cut = time.perf_counter() - prepared
+    cut = clock.seconds() - prepared
     begin, step = _steps(recipe, inputs, device)
     model = inputs.build(recipe).to(device)
     with settings_of(recipe, device):
-        look = _look(recipe, inputs, model, device)
-        looked = time.perf_counter()
+        look, look_token = _look(recipe, inputs, model, device)
+        looked = clock.seconds()
         weights_digest(model)
+        digest = clock.seconds() - looked
     return {
         "prepare": prepared - began,
         "cut": cut,
         "begin": begin,
         "step": step,
-        "look_token": look,
-        "digest": time.perf_counter() - looked,
-        "look_row": _summary(inputs),
+        "look": look,
+        "look_token": look_token,
+        "digest": digest,
+        "wall": time.perf_counter() - wall,
+        "waited": clock.waited() - waited,
     }
 
 
@@ -100,12 +107,12 @@ def _steps(
     recipe: Recipe, inputs: Inputs, device: torch.device, most: int | None = None
 ) -> tuple[float, float]:
     """Seconds until the first step, and of a step once it is warm."""
-    marks = [time.perf_counter()]
+    marks = [clock.seconds()]
 
     def progress(step: int, total: int) -> None:
         if step == WARM:
             _wait(device)
-        marks.append(time.perf_counter())
+        marks.append(clock.seconds())
         enough = step >= WARM + FEWEST and marks[-1] - marks[WARM] > SECONDS
         if enough or step == (most or total - 1):
             raise _TimedError
@@ -114,37 +121,35 @@ def _steps(
         train(plain(recipe), inputs, device=device, progress=progress)
     _wait(device)
     warm = min(WARM, len(marks) - 2)
-    step = (time.perf_counter() - marks[warm]) / (len(marks) - 1 - warm)
+    step = (clock.seconds() - marks[warm]) / (len(marks) - 1 - warm)
     return max(0.0, marks[1] - marks[0] - step), step
 
 
-def _look(recipe: Recipe, inputs: Inputs, model: torch.nn.Module, device: torch.device) -> float:
-    """Seconds a token, of logits on test text."""
+def _look(
+    recipe: Recipe, inputs: Inputs, model: torch.nn.Module, device: torch.device
+) -> tuple[float, float]:
+    """Seconds of a look at test text and of its metrics, however few rows; and a token more."""
+    autocast = partial(autocast_of, recipe, device)
 
-    def look(rows: int) -> tuple[float, float]:
+    def look(rows: int, times: int = 1) -> tuple[float, float]:
         tokens = float(inputs.tokenized["test"].lengths[examples_of(inputs, "test", rows)[1]].sum())
-        began = time.perf_counter()
-        autocast = partial(autocast_of, recipe, device)
-        predict(model, inputs, "test", device=device, sample=rows, autocast=autocast)
-        return time.perf_counter() - began, tokens
+        began = clock.seconds()
+        for _ in range(times):
+            seen = predict(model, inputs, "test", device=device, sample=rows, autocast=autocast)
+            metrics.summary(seen.logits_NK, seen.labels_N)
+        return (clock.seconds() - began) / times, tokens
 
     whole = len(inputs.task.test)
-    first = min(FIRST_ROWS, whole)
-    look(first)
-    taken, tokens = look(first)
-    affordable = first * SECONDS / taken
-    full = BATCHES * TOKENS_PER_BATCH * first / tokens
-    taken, tokens = look(max(first, min(whole, int(min(affordable, full)))))
-    return taken / tokens
-
-
-def _summary(inputs: Inputs) -> float:
-    """Seconds a row, of the metrics that are stored of it."""
-    labels_N = np.asarray(inputs.task.test.labels, dtype=np.int64)
-    logits_NK = np.eye(inputs.task.num_classes, dtype=np.float32)[labels_N]
-    began = time.perf_counter()
-    metrics.summary(logits_NK, labels_N)
-    return (time.perf_counter() - began) / len(labels_N)
+    few = min(FEW_ROWS, whole)
+    look(few)
+    short, few_tokens = look(few, TIMES)
+    affordable = few * SECONDS / short
+    full = BATCHES * TOKENS_PER_BATCH * few / few_tokens
+    long, tokens = look(max(few, min(whole, int(min(affordable, full)))))
+    if tokens <= few_tokens:  # of so few rows nothing is known but what they take together
+        return 0.0, short / few_tokens
+    slope = max(0.0, long - short) / (tokens - few_tokens)
+    return max(0.0, short - slope * few_tokens), slope
 
 
 def _wait(device: torch.device) -> None:

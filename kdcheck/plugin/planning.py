@@ -14,6 +14,7 @@ import pytest
 
 from kdcheck.claims import Claim, Paper, claim_of
 from kdcheck.encoders import pair_at_hand
+from kdcheck.engine.settings import emulated_on_cpu
 from kdcheck.errors import InputError, KdcheckError
 from kdcheck.places import Places
 from kdcheck.plugin.config import (
@@ -170,8 +171,7 @@ def _make_session(
     places = places_of(config)
     resources = Resources(places)
     if config.getoption("--rehearse"):
-        pair = pair_at_hand(scale.pair, places.model_dir)
-        scale = rehearsal_of(scale, pair, resources.load_task)
+        scale = _rehearsed(scale, places, resources)
     is_worker = xdist_worker(config) is not None
     if not is_worker and config.getoption("--workers") != 0:
         config.stash[EXECUTOR] = _executor(config, places, scale)
@@ -189,6 +189,13 @@ def _make_session(
         retry_failed=retry,
         resources=resources,
     )
+
+
+def _rehearsed(scale: Scale, places: Places, resources: Resources) -> Scale:
+    """The scale's rehearsal, with the encoders at hand and in precisions that this machine has."""
+    pair = pair_at_hand(scale.pair, places.model_dir)
+    emulated = () if local.cuda_devices() else emulated_on_cpu()
+    return rehearsal_of(scale, pair, resources.load_task, emulated)
 
 
 def _executor(config: pytest.Config, places: Places, scale: Scale) -> local.LocalExecutor:

@@ -11,6 +11,7 @@ from kdcheck.plugin.config import EXECUTOR, SESSION, or_usage_error, xdist_worke
 from kdcheck.study.local import LocalExecutor, cuda_devices
 from kdcheck.study.progress import Display
 from kdcheck.study.session import Session, Train
+from kdcheck.study.stopping import end_with_parent
 from kdcheck.study.work import Job, Worker, work
 
 if TYPE_CHECKING:
@@ -83,7 +84,12 @@ def with_processes(executor: LocalExecutor) -> Train:
 
 
 def as_worker(name: str) -> Train:
-    """Train as one of several workers that somebody else started; the number in its name picks a device."""
+    """Train as one of several workers that somebody else started; the number in its name picks a device.
+
+    It ends with whoever started it: a worker of pytest-xdist that is left alone has seconds to go on,
+    and is then interrupted without a checkpoint.
+    """
+    end_with_parent()
 
     def train(job: Job, store: Store) -> None:
         devices = cuda_devices()

@@ -53,26 +53,27 @@ def _table(
         line: list[object] = [arm["label"]]
         for name in names:
             cell = by_task[name][row]
-            line.append(_ours(metric, cell, wording.marks(record, name)))
+            line.append(_ours(record, cell))
             if name in in_paper:
-                line.append(_theirs(metric, cell))
+                line.append(_theirs(cell))
         rows.append(line)
     return grid(title, head, rows)
 
 
-def _ours(metric: str, cell: Record | None, marks: str) -> Markup | str:
+def _ours(record: Record, cell: Record | None) -> Markup | str:
     if cell is None:
         return "–"
+    metric, marks = cell["metric"], wording.marks_in_cell(record, cell)
     each = "; ".join(f"seed {s}: {wording.figure(metric, v)}" for s, v in cell["values"].items())
     shown = tag("span", wording.spread(metric, cell["mean"], cell["sd"]), title=each)
     # Without it a figure from a part of the data would stand beside the paper's as its like.
-    return tag("span", shown, tag("small", marks)) if marks and cell["paper"] else shown
+    return tag("span", shown, tag("small", marks)) if marks else shown
 
 
-def _theirs(metric: str, cell: Record | None) -> Markup | str:
+def _theirs(cell: Record | None) -> Markup | str:
     if cell is None or cell["paper"] is None:
         return "–"
-    paper = cell["paper"]
+    metric, paper = cell["metric"], cell["paper"]
     comparison = paper["comparison"]
     figure = tag("span", paper["printed"], title=f"Table {paper['table']}", class_="paper")
     if not comparison:

@@ -143,24 +143,20 @@ def _finals(record: Record) -> list[str]:
         rows = [
             (
                 f"{plain(arm['label'])} ({arm['size']})",
-                *(
-                    _final(
-                        metric, cells.get((arm["key"], name, metric)), wording.marks(record, name)
-                    )
-                    for name in names
-                ),
+                *(_final(record, cells.get((arm["key"], name, metric))) for name in names),
             )
             for arm in record["arms"]
         ]
-        blocks.append(table((f"test {wording.metric(metric)}", *map(plain, names)), rows))
+        heads = (plain(wording.marked(record, name)) for name in names)
+        blocks.append(table((f"test {wording.metric(metric)}", *heads), rows))
     return blocks
 
 
-def _final(metric: str, cell: Record | None, marks: str) -> str:
+def _final(record: Record, cell: Record | None) -> str:
     if cell is None:
         return "–"
-    shown = wording.spread(metric, cell["mean"], cell["sd"])
-    if not cell["paper"]:
-        return shown
+    shown = wording.spread(cell["metric"], cell["mean"], cell["sd"])
+    marks = wording.marks_in_cell(record, cell)
     mark = f" {plain(f'[{marks}]')}" if marks else ""
-    return f"{shown}{mark} ({plain(cell['paper']['printed'])})"
+    paper = f" ({plain(cell['paper']['printed'])})" if cell["paper"] else ""
+    return f"{shown}{mark}{paper}"

@@ -145,7 +145,7 @@ def _grid(table: PrintedTable, line: Line, _: str, text: str, runs: _Runs) -> di
     if not values:
         return {"waits": f"any run of {', '.join(arm.key for arm in table.arms)}"}
     used = sum(value is not None and float(value) == float(text) for value in values)
-    return {"ours": f"in {used} of {len(values)}"}
+    return {"ours": f"in {used} of {len(values)}", "marks": wording.marks_of_all(runs.record)}
 
 
 def _number(value: object) -> str:

@@ -60,7 +60,7 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSumm
 
 
 def _summary_of(evidence: Evidence) -> RunSummary:
-    test = evidence.final.predictions["test"]
+    test = evidence.test
     return RunSummary(
         recipe=evidence.recipe,
         classes=test.logits_NK.shape[1],

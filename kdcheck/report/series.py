@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from kdcheck.claims import Arm, Paper, Reading
+from kdcheck.errors import EvidenceError
 from kdcheck.metrics import METRICS
 from kdcheck.report.run_summary import RunSummary
 from kdcheck.verdict import compare_with_published
@@ -38,7 +39,7 @@ def curves(cells: Cells) -> list[dict[str, Any]]:
             "task": task,
             "split": split,
             "metric": metric,
-            "points": _points(list(seeds.values()), f"{split}/{metric}"),
+            "points": _points(arm, list(seeds.values()), f"{split}/{metric}"),
         }
         for arm, task, seeds in _each(cells)
         for split, metric in DRAWN
@@ -63,13 +64,23 @@ def _is_followed(run: RunSummary, name: str) -> bool:
     return len(run.points) > 1 and all(name in values for _, values in run.points)
 
 
-def _points(runs: Sequence[RunSummary], name: str) -> list[dict[str, float | None]]:
+def _points(arm: Arm, runs: Sequence[RunSummary], name: str) -> list[dict[str, float | None]]:
     # Seeds share a recipe but for the seed, and so their evaluation points.
+    looks = {tuple(epoch for epoch, _ in run.points) for run in runs}
+    if len(looks) > 1:
+        got = " and ".join(f"looks at the epochs {_few(each)}" for each in sorted(looks)[:2])
+        step = "One of them was altered, or is of another recipe; train them again."
+        raise EvidenceError(f"curve of {arm.key}", got, "those of one recipe", step)
     by_point = zip(*(run.points for run in runs), strict=True)
     return [
         {"epoch": looks_S[0][0], **_spread([values[name] for _, values in looks_S])}
         for looks_S in by_point
     ]
+
+
+def _few(epochs: Sequence[float]) -> str:
+    shown = ", ".join(f"{epoch:g}" for epoch in epochs[:5])
+    return f"{shown} and {len(epochs) - 5} more" if len(epochs) > 5 else shown
 
 
 def _spread(values_S: Sequence[float]) -> dict[str, float | None]:

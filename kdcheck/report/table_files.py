@@ -54,12 +54,19 @@ def _rehearsed(record: Record) -> Iterator[int]:
 
 def ours(cell: Record) -> str:
     """Our side of a cell in one line, with its marks."""
+    return " ".join(filter(None, (_figure(cell), _marks(cell))))
+
+
+def _figure(cell: Record) -> str:
     if cell["waits"]:
         return f"waits for {cell['waits']}"
     notes = [cell["interval"]] if cell["interval"] else []
     notes += [f"{cell['seeds']} {'seed' if cell['seeds'] == 1 else 'seeds'}"] * bool(cell["seeds"])
-    shown = " ".join([cell["ours"], *([f"({', '.join(notes)})"] if notes else [])])
-    return f"{shown} [{cell['marks']}]" if cell["marks"] else shown
+    return " ".join([cell["ours"], *([f"({', '.join(notes)})"] if notes else [])])
+
+
+def _marks(cell: Record) -> str:
+    return f"[{cell['marks']}]" if cell["marks"] else ""
 
 
 def as_html(record: Record) -> str:
@@ -95,7 +102,10 @@ def as_html(record: Record) -> str:
 def _html_cell(cell: Record | None) -> Markup | str:
     if cell is None:
         return "–"
-    return tag("span", tag("span", cell["paper"] or "·", class_="paper"), tag("small", ours(cell)))
+    theirs = tag("span", cell["paper"] or "·", class_="paper")
+    # The marks on lines of their own: four tasks, or ten values, would not fit side by side.
+    marks = tag("small", _marks(cell), class_="marks") if cell["marks"] else None
+    return tag("span", theirs, tag("small", _figure(cell)), marks)
 
 
 def as_markdown(record: Record) -> str:
@@ -178,7 +188,8 @@ def _standalone(name: str, figure: Record | None, record: Record) -> str:
 
 
 def _placed(drawing: Markup, x: float, y: float) -> Markup:
-    return tag("g", drawing, transform=f"translate({x} {y})")
+    # A drawing has no size of its own: it fills the nearest picture around it.
+    return tag("svg", drawing, x=x, y=y, width=WIDTH, height=HEIGHT)
 
 
 def _text(x: float, y: float, text: str) -> Markup:

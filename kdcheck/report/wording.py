@@ -10,6 +10,8 @@ from kdcheck.metrics import METRICS
 from kdcheck.verdict.words import signed
 
 MINUS = "−"
+NEVER_LEFT_OUT = ("rehearsal", "subset")
+"""Marks of rows that are not those of any study: each cell repeats them."""
 METRIC_NAMES: Mapping[str, str] = {"mean_entropy_nats": "entropy"}
 """How people call a metric, where the table of metrics says it otherwise."""
 PERCENT = ("accuracy",)
@@ -106,6 +108,22 @@ def marks(record: Mapping[str, Any], task: str) -> str:
     """What a figure on a task must not be read without, as ``subset, cut``; empty for whole data."""
     found = (each["marks"] for each in record["tasks"] if each["name"] == task)
     return ", ".join(next(found, ()))
+
+
+def marks_of_all(record: Mapping[str, Any]) -> str:
+    """The same of a figure on all tasks together."""
+    return ", ".join(dict.fromkeys(mark for task in record["tasks"] for mark in task["marks"]))
+
+
+def marks_in_cell(record: Mapping[str, Any], final: Mapping[str, Any]) -> str:
+    """What the cell of a finished model says itself, beside the marks above its column.
+
+    All of them where a figure of the paper stands beside it, else those that no figure goes without.
+    """
+    found = marks(record, final["task"])
+    if final["paper"]:
+        return found
+    return ", ".join(mark for mark in found.split(", ") if mark in NEVER_LEFT_OUT)
 
 
 def marked(record: Mapping[str, Any], task: str) -> str:

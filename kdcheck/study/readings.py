@@ -46,7 +46,7 @@ class Readings:
 
         It puts (almost) every test example in one class, or is right less often than by guessing.
         """
-        test = self._run(digest).final.predictions["test"]
+        test = self._run(digest).test
         predicted_N = test.logits_NK.argmax(axis=1)
         examples, classes = test.logits_NK.shape
         one_class = np.bincount(predicted_N).max() >= DEGENERATE_SHARE * examples
@@ -62,12 +62,12 @@ class Readings:
 
     def classes(self, digest: str) -> int:
         """K, of the task that a run was trained on."""
-        return int(self._run(digest).final.predictions["test"].logits_NK.shape[1])
+        return int(self._run(digest).test.logits_NK.shape[1])
 
     def data(self, digest: str) -> str:
         """Digest of the ids and labels that a run was tested on."""
         if digest not in self._data:
-            test = self._run(digest).final.predictions["test"]
+            test = self._run(digest).test
             self._data[digest] = labels_digest(test.ids, test.labels_N.tolist())
         return self._data[digest]
 

@@ -83,13 +83,13 @@ class Scale:
 
     def settings(self, arm: Arm, task: str) -> dict[str, Any]:
         """The recipe fields of an arm on a task: shared ones, its method's, the task's own."""
-        try:
-            method = dict(self.methods[arm.method][arm.size])
-        except KeyError:
+        stored = self.methods.get(arm.method, {}).get(arm.size)
+        if stored is None:
             known = sorted(f"{m}/{s}" for m, sizes in self.methods.items() for s in sizes)
             got, wanted = f"no method {arm.method}/{arm.size}", f"one of {', '.join(known)}"
             step = "Add its hyper-parameters to the scale file."
-            raise InputError(f"scale {self.name!r}", got, wanted, step) from None
+            raise InputError(f"scale {self.name!r}", got, wanted, step)
+        method = dict(stored)
         shared, own = dict(self.training), method.pop("tasks", {}).get(task, {})
         of_task = shared.pop("tasks", {}).get(task, {})
         settings = {**shared, **of_task, **method, **own}

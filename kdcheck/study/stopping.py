@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+LOOK_SECONDS = 0.2
+"""Between two looks at who started this process."""
 GRACE_SECONDS = 30.0
 """From SIGTERM until a process is ended whatever it does: enough for a step and a checkpoint."""
 EXIT_CODE = 128 + signal.SIGTERM
@@ -47,9 +49,32 @@ def end_with_controller(pipe: TextIO) -> None:
     process holds the other end. Read as a bare descriptor, whose reader may be cut off at exit.
     """
 
-    def watch() -> None:
+    def until_closed() -> None:
         while os.read(pipe.fileno(), 1024):
             pass
+
+    _end_after(until_closed)
+
+
+def end_with_parent() -> None:
+    """Ask this process to end once the one that started it has ended, where its pipes are another's to read.
+
+    The kernel gives an orphan another parent; Windows does not, and nothing is noticed there.
+    """
+    parent = os.getppid()
+
+    def until_orphaned() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_SECONDS)
+
+    _end_after(until_orphaned)
+
+
+def _end_after(wait: Callable[[], None]) -> None:
+    """Ask this process to end once a wait is over, and end it in the end."""
+
+    def watch() -> None:
+        wait()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         os._exit(EXIT_CODE)

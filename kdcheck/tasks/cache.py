@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kdcheck.border import json_of, read_file
 from kdcheck.errors import FetchError
 from kdcheck.tasks.split import SPLITS, Split
 from kdcheck.tasks.task import Origin, Task
@@ -49,7 +50,7 @@ def store(task: Task, path: Path) -> None:
 
 def load(path: Path, name: str, digest: str) -> Task:
     """Read a task back and check that it is what was stored, and what is wanted."""
-    checksum, _, body = path.read_bytes().partition(b"\n")
+    checksum, _, body = read_file(path).partition(b"\n")
     actual = hashlib.sha256(body).hexdigest()
     if actual.encode("ascii") != checksum:
         raise _damaged(
@@ -58,7 +59,17 @@ def load(path: Path, name: str, digest: str) -> Task:
             f"{len(body):,} bytes with sha256 {actual[:16]}",
             checksum[:16].decode("ascii", "replace"),
         )
-    content = json.loads(body)
+    try:
+        task = _task_of(json_of(body))
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        got = f"content that cannot be read ({type(error).__name__})"
+        raise _damaged(path, name, got, digest[:16]) from error
+    if task.digest != digest:
+        raise _damaged(path, name, f"content digest {task.digest[:16]}", digest[:16])
+    return task
+
+
+def _task_of(content: Any) -> Task:
     splits = {
         split: Split(
             ids=tuple(columns["ids"]),
@@ -68,7 +79,7 @@ def load(path: Path, name: str, digest: str) -> Task:
         for split, columns in content["splits"].items()
     }
     origin: dict[str, Any] = content["origin"]
-    task = Task(
+    return Task(
         name=content["name"],
         classes=tuple(content["classes"]),
         text_columns=tuple(content["text_columns"]),
@@ -77,9 +88,6 @@ def load(path: Path, name: str, digest: str) -> Task:
         ),
         **splits,
     )
-    if task.digest != digest:
-        raise _damaged(path, name, f"content digest {task.digest[:16]}", digest[:16])
-    return task
 
 
 def _columns(split: Split) -> dict[str, object]:

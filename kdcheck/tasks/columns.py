@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdcheck.errors import TaskError
 from kdcheck.tasks.examples import check_split
 from kdcheck.tasks.split import Split
+
+CLASS_NUMBER = re.compile(r"[ \r]*-?\d{1,9}[ \r]*")
+"""What Python reads as a whole number, and no more of it than any number of classes needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,6 @@ def _class_number(label: object, classes: Sequence[str]) -> int:
     if isinstance(label, str):
         if label in classes:
             return classes.index(label)
-        if label.strip().lstrip("-").isdecimal():
+        if CLASS_NUMBER.fullmatch(label):
             return int(label)
     return label  # type: ignore[return-value]  # check_split refuses it with its row

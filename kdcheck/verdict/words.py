@@ -48,9 +48,8 @@ class Region:
 
     def text(self, margin: float, unit: str) -> str:
         """The region in words, with its margin and unit."""
-        # "+ 0.0" turns -0.0 into 0.0, so that a margin of zero reads "0", never "-0".
         bounds = (
-            f"{'above' if sign > 0 else 'below'} {signed(multiple * margin + 0.0)} {unit}"
+            f"{'above' if sign > 0 else 'below'} {signed(multiple * margin)} {unit}"
             for sign, multiple in self.halves
         )
         return f" {self.joined} ".join(bounds)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,6 +173,71 @@ def test_workers_of_xdist_give_the_same_runs_and_verdicts_as_one_process(
 
 
 @slow
+def test_two_workers_of_xdist_train_and_judge_where_every_warning_is_an_error(
+    run_claims: Run, study_folder: Path
+) -> None:
+    done = run_claims("-n", "2", "-W", "error")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^page: ", done.stdout, re.MULTILINE), done.stdout
+    assert (study_folder / "kdcheck-report.html").exists()
+
+
+def _in_the_way(store: Path) -> None:
+    store.write_text("no folder")
+
+
+def _damaged(store: Path) -> None:
+    store.mkdir()
+    (store / "mlflow.db").write_bytes(bytes(range(256)) * 40)
+
+
+def _too_large(store: Path) -> None:
+    """No file of this process and its children may grow any more than this."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
+
+
+@slow
+@pytest.mark.parametrize("make", [_in_the_way, _damaged, _too_large])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_store_that_cannot_be_used_is_told_in_one_line_and_nothing_is_trained(
+    study_folder: Path, make: Callable[[Path], None], workers: str
+) -> None:
+    limits = functools.partial(make, study_folder / "store") if make is _too_large else None
+    if limits is None:
+        make(study_folder / "store")
+    done = subprocess.run(
+        _command("-n", workers),
+        cwd=study_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limits,
+    )
+    said = done.stdout + done.stderr
+    assert "INTERNALERROR" not in said, said
+    assert "Traceback" not in said, said
+    # A worker of xdist finds it before its first test, whose error it is then.
+    usage, errors = pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.TESTS_FAILED
+    assert done.returncode == (errors if int(workers) else usage), said
+    assert re.search(r"^(ERROR: )?kdcheck: store .*; wanted ", said, re.MULTILINE), said
+    assert not list(study_folder.glob("store/artifacts/trainings/*"))
+
+
+@slow
+def test_posteriors_that_are_gone_fail_the_claims_that_rest_on_them_in_one_line_each(
+    run_claims: Run, study_folder: Path
+) -> None:
+    assert run_claims().returncode == 0
+    for path in study_folder.glob("store/artifacts/trainings/*/artifacts/posteriors"):
+        shutil.rmtree(path)
+    done = run_claims()
+    assert "INTERNALERROR" not in done.stdout, done.stdout
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "posteriors/" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@slow
 def test_a_worker_of_xdist_that_is_killed_while_it_trains_costs_no_run_and_no_verdict(
     run_claims: Run, study_folder: Path
 ) -> None:
@@ -206,7 +274,7 @@ def test_a_worker_of_xdist_that_is_killed_while_it_trains_costs_no_run_and_no_ve
 def test_a_session_that_is_killed_leaves_no_worker_and_the_next_takes_up_what_it_trained(
     run_claims: Run, study_folder: Path, how: signal.Signals, by: tuple[str, str]
 ) -> None:
-    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=80))
+    (study_folder / "smoke.toml").write_text(SCALE.format(seeds=2, epochs=200))
     one_claim = ("-k", "ls_raises_entropy")
     with subprocess.Popen(
         _command(*by, *one_claim),
@@ -215,32 +283,46 @@ def test_a_session_that_is_killed_leaves_no_worker_and_the_next_takes_up_what_it
         stderr=subprocess.DEVNULL,
     ) as session:
         worker, digest = _one_that_trains(study_folder / "store")
-        session.send_signal(how)
-        session.wait(60)
+        try:
+            session.send_signal(how)
+            session.wait(60)
+        finally:
+            os.kill(worker, signal.SIGCONT)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and _lives(worker):
         time.sleep(0.1)
     assert not _lives(worker)
-    left = study_folder / "work" / "runs" / digest
-    assert by[0] == "-n" or list(left.glob("step-*")), "it left a checkpoint as it ended"
+    assert list((study_folder / "work" / "runs" / digest).glob("step-*")), "it left a checkpoint"
+    # What it had finished by then, if anything, is not trained again.
+    finished = Store.open(study_folder / "store").digests()
+    assert digest not in finished
     again = run_claims("--workers", "1", *one_claim)
     assert again.returncode == 0, again.stdout
-    assert "1 claims; 4 runs (0 in the store)" in again.stdout
-    assert len(Store.open(study_folder / "store").digests()) == 4
+    assert f"1 claims; 4 runs ({len(finished)} in the store)" in again.stdout
+    store = Store.open(study_folder / "store")
+    assert sorted(run.data.tags["digest"] for run in _runs(study_folder)) == sorted(store.digests())
+    assert len(store.digests()) == 4
+    assert "resumed at step" in " ".join(store.get(digest).notes)
 
 
 def _one_that_trains(folder: Path) -> tuple[int, str]:
-    """Process and digest of the first run that is RUNNING and has taken some steps."""
+    """Process and digest of the first run that is RUNNING and has taken some steps; the process is held.
+
+    A run takes seconds and the store is read slowly: let loose it could be over before it is killed.
+    """
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         time.sleep(0.05)
         for status in (folder.parent / "work" / "workers").glob("*.json"):
             told = json.loads(status.read_text())
-            if 0 < told["step"] < told["total"]:
-                [run] = Store.open(folder)._runs.search(
-                    TRAININGS, f"tags.digest = '{told['digest']}'"
-                )
-                return int(run.data.tags["kdcheck.pid"]), told["digest"]
+            if not 0 < told["step"] < told["total"]:
+                continue
+            [run] = Store.open(folder)._runs.search(TRAININGS, f"tags.digest = '{told['digest']}'")
+            worker = int(run.data.tags["kdcheck.pid"])
+            os.kill(worker, signal.SIGSTOP)
+            if Store.open(folder)._runs.look(run.info.run_id).info.status == "RUNNING":
+                return worker, told["digest"]
+            os.kill(worker, signal.SIGCONT)
     raise AssertionError("no worker began to train")
 
 
@@ -273,8 +355,57 @@ def test_a_rate_that_diverges_is_recorded_and_a_restart_trains_nothing_else(
     assert len({run.data.tags["kdcheck.pid"] for run in _runs(study_folder)}) == 2
 
 
+@slow
+def test_a_rehearsal_tries_everything_and_a_run_that_fails_in_it_fails_it(
+    run_claims: Run, study_folder: Path
+) -> None:
+    text = SCALE.format(seeds=2, epochs=20)
+    done = run_claims("--rehearse", "--undecided-fails", "--report", "page.html")
+    assert done.returncode == 0, done.stdout
+    assert "rehearsal of smoke scale, 1 tasks, 3 seeds; 2 claims; 12 runs" in done.stdout
+    assert "2 rehearsed" in done.stdout
+    assert "REHEARSAL, no evidence of any claim" in done.stdout
+    store = Store.open(study_folder / "store")
+    assert {each.verdict.standing for each in store.claims()} == {"REHEARSAL"}
+    assert {store.get(digest).recipe.epochs for digest in store.digests()} == {1}
+    page = (study_folder / "page.html").read_text(encoding="utf-8")
+    assert " decided, REHEARSAL</h1>" in page
+    assert main(["verify", "--store", str(study_folder / "store")]) == 1, "evidence of nothing"
+
+    good, bad = "alpha = 0.6 }\nlearning_rate = 3e-3", "alpha = 0.6 }\nlearning_rate = 1e30"
+    (study_folder / "smoke.toml").write_text(text.replace(good, bad))
+    failed = run_claims("--rehearse", "--store", "other")
+    assert failed.returncode == 1, failed.stdout
+    assert "kdcheck: failed: ls/smaller on words with seed 1000: step " in failed.stdout
+    assert "1 error, 1 rehearsed" in failed.stdout
+
+
 def _runs(folder: Path) -> list:
     return Store.open(folder / "store")._runs.search(TRAININGS, "")
+
+
+@slow
+def test_a_plan_that_measures_goes_through_a_session_of_its_claims_and_leaves_nothing(
+    study_folder: Path,
+) -> None:
+    before = sorted(study_folder.iterdir())
+    command = "-m kdcheck plan test_claims.py -k ls_raises --scale smoke.toml --measure --workers 1"
+    command += " --data-dir data --model-dir models --format json"
+    told = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=study_folder, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    plan = json.loads(told)
+    assert (plan["claims"], plan["total"]["recipes"]) == (1, 4)
+    measured, hours = plan["measured"], plan["each_claim"][0]["hours"]["here"]
+    assert [each["encoder"] for each in measured["kinds"]] == ["my-small-bert"]
+    around = measured["overhead"]
+    assert all(around[name] > 0 for name in ("before", "put", "get", "judge_run", "after"))
+    kind, steps = measured["kinds"][0], plan["total"]["steps"]
+    at_least = around["before"] + 4 * around["put"] + steps * kind["step"] + around["after"]
+    assert hours == measured["hours"] > at_least / 3600
+    assert measured["hours_as_busy"] >= measured["hours"]
+    assert sorted(study_folder.iterdir()) == before
 
 
 def _kill_a_worker_that_trains(folder: Path) -> tuple[str, str]:

@@ -296,6 +296,24 @@ def test_a_damaged_posterior_is_found_when_it_is_read(store, damage):
     assert "Delete this run (kdcheck ui" in message
 
 
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (os.mkfifo, "test.parquet is a pipe, socket or device"),
+        (lambda path: path.symlink_to("/dev/zero"), "reached by a link, test.parquet"),
+        (Path.mkdir, "Is a directory"),
+    ],
+)
+def test_what_is_no_file_in_the_place_of_a_posterior_is_refused_at_once(store, put, said):
+    begun = begin(store)
+    store.finish(begun, sample_evidence())
+    [path] = store.location.artifacts.glob("trainings/*/artifacts/posteriors/test.parquet")
+    path.unlink()
+    put(path)
+    with pytest.raises(EvidenceError, match=said):
+        store.get(begun.recipe.digest)
+
+
 def test_a_run_deleted_in_the_ui_is_trained_anew(store):
     first = begin(store)
     store.finish(first, sample_evidence())

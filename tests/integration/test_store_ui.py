@@ -1,5 +1,6 @@
 """kdcheck ui: its links, its port, and that it leaves no process behind."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -73,6 +74,48 @@ def test_the_server_is_up_inside_the_block_and_gone_with_its_children_after_it(l
         assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health").status == 200
         assert alive(location.folder) == [True, True]
     assert gone(location.folder)
+
+
+OPENED = {
+    "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+}
+"""What a user may have set for a server of another kind."""
+
+
+def status_of(app, **headers):
+    """The status of an answer to a question, asked without a server."""
+    told = {"type": "http", "method": "POST", "path": "/ajax-api/2.0/mlflow/x", "query_string": b""}
+    told |= {"headers": [(k.encode(), v.encode()) for k, v in headers.items()]}
+    said = []
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    async def send(message):
+        said.append(message)
+
+    asyncio.run(app(told, receive, send))
+    return said[0]["status"]
+
+
+def test_whatever_opens_a_server_to_others_is_kept_from_ours_and_mlflow_then_says_403(monkeypatch):
+    from fastapi import FastAPI
+    from mlflow.server.fastapi_security import init_fastapi_security
+
+    for name, value in OPENED.items():
+        monkeypatch.setenv(name, value)
+    told = ui.environment()
+    for name in OPENED:
+        assert name not in told
+        monkeypatch.delenv(name)
+    app = FastAPI()
+    app.post("/ajax-api/2.0/mlflow/x")(lambda: "taken")
+    init_fastapi_security(app)
+    assert status_of(app, host="127.0.0.1:5000") == 200
+    assert status_of(app, host="evil.example") == 403
+    assert status_of(app, host="127.0.0.1:5000", origin="http://evil.example") == 403
 
 
 @pytest.mark.skipif(

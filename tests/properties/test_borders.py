@@ -7,41 +7,64 @@ docs/fuzzing.md.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
+import os
 import shutil
 import sqlite3
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import (
+    closing,
+    contextmanager,
+    nullcontext,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from hostile import as_json, as_toml, damaged, mutated, only_documented, sandbox
+from hostile import as_json, as_toml, damaged, mutated, only_documented, put_back, sandbox
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from kdcheck import encoders, tasks
+from kdcheck import cli, encoders, tasks
 from kdcheck.cli import build_parser, main
 from kdcheck.cli._recipe import fields_of
 from kdcheck.encoders.catalogue import FILES
 from kdcheck.evidence.bundle import Bundle
-from kdcheck.evidence.files import MANIFEST, seal, write_json
+from kdcheck.evidence.evidence import Evidence
+from kdcheck.evidence.files import MANIFEST, digest_of, seal, write_json
+from kdcheck.evidence.layout import SEAL
 from kdcheck.evidence.store import Store
+from kdcheck.evidence.tracking import Tracking
 from kdcheck.fetch import cache_root
-from kdcheck.places import Places
+from kdcheck.places import Location, Places
 from kdcheck.recipe import Recipe
 from kdcheck.report import build, html, markdown, to_json
-from kdcheck.study.lock import read
+from kdcheck.study import recheck
+from kdcheck.study.examine import check_metrics
+from kdcheck.study.lock import expected_recipe, read
 from kdcheck.study.recheck import verify
 from kdcheck.study.scale import load
 from kdcheck.tasks.doubts import doubts
 from kdcheck.verdict import Plan
 from tests import tampering
+from tests.evidence_doubles import (
+    PLAIN,
+    SMOOTHED,
+    record,
+    sample_judged,
+    sample_recipe,
+    sample_table,
+)
 from tests.tiny_files import write_encoder, write_task
 
 RECIPE = {
@@ -68,11 +91,19 @@ SCALE = {
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tampering.Study:
-    return tampering.real_study(tmp_path_factory.mktemp("study"))
+    """As small as one with curves and a claim beside the lock can be."""
+    scale = tampering.tiny_scale(tasks=("words",), seeds=2, rows={"words": {"train": 56}})
+    folder = tmp_path_factory.mktemp("study") / "given"
+    folder.mkdir()
+    return tampering.real_study(folder, tampering.CLAIMS[1:4:2], scale)
+
+
+parser = functools.cache(build_parser)
+"""Made once: that costs more than most examples."""
 
 
 def arguments_of(verb: str, *given: str) -> argparse.Namespace:
-    return build_parser().parse_args([verb, *given])
+    return parser().parse_args([verb, *given])
 
 
 @given(
@@ -144,7 +175,10 @@ def test_locks(study: tampering.Study, data: st.DataObject) -> None:
         for found in read(folder / "claims.lock").families.values():
             found.scale, found.facts  # noqa: B018 - made when they are asked for
             for claim in found.claims:
-                found.criterion(claim, "s"), found.measures(claim).text
+                found.criterion(claim, "s")
+                for arm in found.measures(claim).arms():
+                    for task in found.tasks:
+                        expected_recipe(found, arm, task, 0)
 
 
 def _is_json(value: Any) -> bool:
@@ -226,30 +260,54 @@ def test_encoder_folders(encoder_folder: Path, data: st.DataObject) -> None:
         encoder.build(num_classes=2, seed=0)
 
 
+class Remembering(Bundle):
+    """What was sealed as at first is not decoded again: a seal stands for the bytes."""
+
+    known: ClassVar[dict[Any, Evidence]] = {}
+
+    def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
+        key = (digest, self._trainings.get(digest, {}).get("manifest"), trajectory)
+        if key not in self.known:
+            found = super().get(digest, trajectory=trajectory)
+            if len(self.known) > 64:
+                return found
+            self.known[key] = found
+        return self.known[key]
+
+
+@pytest.fixture(scope="session")
+def bundle(study: tampering.Study) -> Path:
+    verified = list(verify(Remembering(study.bundle)))  # untouched, so that it is what is known
+    assert all(check.same for check in verified)
+    return study.bundle
+
+
+def _check_once(evidence: Evidence) -> None:
+    if not any(evidence is each for each in Remembering.known.values()):
+        check_metrics(evidence)
+
+
 @given(data=st.data())
-def test_bundles(study: tampering.Study, data: st.DataObject) -> None:
-    with sandbox() as (folder, outside), only_documented(outside):
-        shutil.copytree(study.bundle, folder / "b")
-        _forge(folder / "b", data)
-        bundle = Bundle(folder / "b")
-        checks = list(verify(bundle))
-        record = build(bundle.claims(), bundle)
-        assert checks
-        html(record), markdown(record), to_json(record)
+def test_bundles(bundle: Path, data: st.DataObject) -> None:
+    path = _of_any_kind(bundle, data)
+    above = [each / MANIFEST for each in path.parents if each.is_relative_to(bundle)]
+    changed = {path, *filter(Path.is_file, above)}
+    with (
+        put_back(*changed),
+        only_documented(bundle.parents[1]),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(recheck, "check_metrics", _check_once)
+        _damage(path, data)
+        _seal_above(bundle, path)
+        source = Remembering(bundle)
+        assert list(verify(source))
+        record = build(source.claims(), source)
+        assert html(record).count("<script") == 1, "the page's own"
+        markdown(record), to_json(record)
 
 
-def _forge(bundle: Path, data: st.DataObject) -> None:
-    """Change a file of a bundle and seal all that lies above it again."""
-    files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    # Each kind as often as any other: of posteriors there are the most, and they differ the least.
-    kinds: dict[str, list[Path]] = {}
-    for path in files:
-        kinds.setdefault(path.name if path.suffix == ".json" else path.suffix, []).append(path)
-    path = data.draw(st.sampled_from(data.draw(st.sampled_from(sorted(kinds.values())))))
-    good = path.read_bytes()
-    as_values = path.suffix == ".json" and data.draw(st.integers(0, 3)) > 0
-    content = mutated(json.loads(good)).map(as_json) if as_values else damaged(good)
-    path.write_bytes(data.draw(content))
+def _seal_above(bundle: Path, path: Path) -> None:
     contents = json.loads((bundle / MANIFEST).read_bytes()) if path.parent != bundle else {}
     for entry in (*contents.get("trainings", {}).values(), *contents.get("claims", [])):
         part = bundle / entry["folder"]
@@ -259,31 +317,150 @@ def _forge(bundle: Path, data: st.DataObject) -> None:
             write_json(bundle / MANIFEST, contents)
 
 
+def _of_any_kind(folder: Path, data: st.DataObject) -> Path:
+    """A file, of each kind as often as of any other: of posteriors there are the most, and much alike."""
+    return data.draw(st.sampled_from(data.draw(st.sampled_from(_kinds(folder)))))
+
+
+@functools.cache
+def _kinds(folder: Path) -> list[list[Path]]:
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        kinds.setdefault(path.name if path.suffix == ".json" else path.suffix, []).append(path)
+    return sorted(kinds.values())
+
+
+def _damage(path: Path, data: st.DataObject) -> None:
+    """Other bytes or other values in a file, or none, or a folder, a link or a pipe in its place."""
+    good = path.read_bytes()
+    how = data.draw(st.sampled_from(["bytes", "values", "values", "values", "gone"]))
+    if how == "values" and path.suffix == ".json":
+        path.write_bytes(data.draw(mutated(json.loads(good)).map(as_json)))
+    elif how == "gone":
+        path.unlink()
+        make = [lambda _: None, Path.mkdir, os.mkfifo, lambda place: place.symlink_to("/dev/zero")]
+        data.draw(st.sampled_from(make))(path)
+    else:
+        path.write_bytes(data.draw(damaged(good)))
+
+
 def _sum_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 @pytest.fixture(scope="session")
 def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made, folder = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("store")
-    Store.create(made)
-    # Whole in one file: a log that lies beside it would be left behind by a copy.
-    with (
-        closing(sqlite3.connect(made / "mlflow.db")) as source,
-        closing(sqlite3.connect(folder / "mlflow.db")) as copy,
-    ):
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
+    """A store of a few runs and a claim with its lock, whole in one file: a log beside it is lost in a copy."""
+    folder = tmp_path_factory.mktemp("stores") / "given"
+    store = Store.create(folder)
+    runs = sample_table((SMOOTHED, PLAIN), seeds=(0,))
+    section = {"of": "a lock"}
+    record(store, replace(sample_judged(), table=runs, lock=digest_of(section)), section)
+    failed = store.begin(sample_recipe(9), role="taught/smaller", claims=[], worker="w")
+    assert failed is not None
+    store.fail(failed, "it diverged")
+    del store
+    _let_go()
+    with closing(sqlite3.connect(folder / "mlflow.db")) as made:
+        made.execute("PRAGMA journal_mode = DELETE")
     return folder
+
+
+def _let_go() -> None:
+    """Close MLflow's connections, which remember of the database what they have read."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for engine in SqlAlchemyStore._engine_map.values():
+        engine.dispose()
 
 
 @given(data=st.data())
 def test_stores(store_folder: Path, data: st.DataObject) -> None:
-    good = (store_folder / "mlflow.db").read_bytes()
-    with sandbox() as (folder, outside), only_documented(outside):
-        (folder / "mlflow.db").write_bytes(data.draw(damaged(good)))
-        store = Store.open(folder)
-        store.digests(), store.claims(), store.locks()
+    database = store_folder / "mlflow.db"
+    with put_back(database), only_documented(store_folder.parent):
+        if data.draw(st.booleans()):
+            database.write_bytes(data.draw(damaged(database.read_bytes())))
+        else:
+            _change_a_row(database, data)
+        _let_go()
+        _read_all(Store.open(store_folder))
+
+
+def _read_all(store: Store) -> None:
+    store.claims(), store.failures(), store.trained()
+    for digest in store.locks():
+        store.lock(digest)
+    for digest in store.digests():
+        store.get(digest, trajectory=True), store.validation(digest)
+    store.encoders()
+
+
+class Listing(Tracking):
+    """A database that is as it was: what MLflow has answered once, it is not asked again."""
+
+    answers: ClassVar[dict[tuple[str, str], Any]] = {}
+
+    def search(self, name: str, condition: str) -> Any:
+        if (name, condition) not in self.answers:
+            self.answers[name, condition] = super().search(name, condition)
+        return self.answers[name, condition]
+
+    @contextmanager
+    def sealed(self, run: str, digest: str) -> Iterator[None]:
+        """Say that the files of a run have another seal."""
+        told = [each for runs in self.answers.values() for each in runs]
+        tags = [each.data.tags for each in told if each.info.run_id == run]
+        before = tags[0][SEAL]
+        try:
+            for each in tags:
+                each[SEAL] = digest
+            yield
+        finally:
+            for each in tags:
+                each[SEAL] = before
+
+
+@pytest.fixture(scope="session")
+def listing(store_folder: Path) -> Listing:
+    found = Listing.open(Location.parse(store_folder))
+    _read_all(Store(Location.parse(store_folder), found))
+    return found
+
+
+@given(data=st.data())
+def test_files_of_stores(store_folder: Path, listing: Listing, data: st.DataObject) -> None:
+    path = _of_any_kind(store_folder / "artifacts", data)
+    files = next(each for each in path.parents if each.name == "artifacts")
+    with put_back(*{path, files / MANIFEST}), only_documented(store_folder.parent):
+        _damage(path, data)
+        again = data.draw(st.booleans()) and path.name != MANIFEST
+        with listing.sealed(files.parent.name, seal(files)) if again else nullcontext():
+            _read_all(Store(Location.parse(store_folder), listing))
+
+
+TABLES = ("runs", "tags", "params", "metrics", "latest_metrics", "experiments", "experiment_tags")
+
+
+def _change_a_row(database: Path, data: st.DataObject) -> None:
+    """Another value in a row of the tables that are read, or the row gone, as a stranger or a user of the UI may."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        table = data.draw(st.sampled_from(TABLES))
+        rows = [n for (n,) in connection.execute(f"SELECT rowid FROM {table} ORDER BY rowid")]  # noqa: S608 - our names
+        columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+        row = data.draw(st.sampled_from(rows))
+        column = data.draw(st.sampled_from(["", *columns]))
+        value = data.draw(st.sampled_from(CELLS))
+        change = f"UPDATE {table} SET {column} = :value" if column else f"DELETE FROM {table}"  # noqa: S608
+        with suppress(sqlite3.IntegrityError):  # what the database itself refuses
+            connection.execute(f"{change} WHERE rowid = :row", {"value": value, "row": row})
+
+
+CELLS = (
+    *(None, "", "x", -1, 0, 1e308, float("inf"), 2**62, b"\xff", "FINISHED", "deleted", "é" * 9),
+    *("{}", "[" * 999, "a\nb", "../../up", "/etc", "file:///etc", "s3://bucket/x", "http://127.0.0.1:9/x"),
+    *("0" * 64, "mlflow-artifacts:/x", "x" * 70_000),
+)  # fmt: skip
 
 
 VALUES = st.sampled_from(
@@ -294,46 +471,52 @@ VALUES = st.sampled_from(
     ]
 ) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)  # fmt: skip
 LEFT_OUT = {
-    "lock": "starts a pytest of its own, in this process",
+    **dict.fromkeys(("lock", "plan", "doctor"), "starts a pytest of its own, in this process"),
     "calibrate": "simulates for as long as it is told to",
 }
-ENDS_QUICKLY = {"ui": ["--print-url"], "data": ["list"]}
+ENDS_QUICKLY = {"ui": ["--print-url"], "zoo": ["--repeat=0"]}
+LOSSES = st.sampled_from(["math:pi", "here/loss.py:text", "here/loss.py:ends", "here/loss.py:no"])
+LOSS = """
+def text(student, teacher, labels, alpha=0.5, temperature=2.0): return "much"
+def ends(student, teacher, labels): exit(0)
+"""
 
 
-def _options(verb: str) -> list[str]:
-    parser = build_parser()
-    [actions] = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    found = [flag for action in actions.choices[verb]._actions for flag in action.option_strings]
-    return [flag for flag in found if flag.startswith("--") and flag != "--help"]
+def _verbs(
+    parser: argparse.ArgumentParser, *above: str
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every verb, with its action if it has some, and its options."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    for name, each in (pair for actions in inner for pair in actions.choices.items()):
+        if name not in LEFT_OUT:
+            yield from _verbs(each, *above, name)
+    if above and not inner:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        yield above, [flag for flag in flags if flag.startswith("--") and flag != "--help"]
 
 
-def _verbs() -> Iterator[tuple[str, list[str]]]:
-    from kdcheck.cli import verbs
-
-    for verb in verbs():
-        if verb not in LEFT_OUT:
-            yield verb, _options(verb)
-
-
-VERBS = list(_verbs())
+VERBS = list(_verbs(parser()))
 
 
 @given(data=st.data())
 def test_arguments(data: st.DataObject) -> None:
     with sandbox() as (folder, outside), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "build_parser", parser)
         (folder / "here").mkdir()
         (folder / "here" / "file").write_text("x = 1\n")
+        (folder / "here" / "loss.py").write_text(LOSS)
         patch.chdir(folder)
         patch.setenv("KDCHECK_CACHE", str(folder / "cache"))
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing answers there
         verb, options = data.draw(st.sampled_from(VERBS))
-        given = list(ENDS_QUICKLY.get(verb, ()))
+        given = [data.draw(LOSSES)] if verb == ("conform",) else []
         for _ in range(data.draw(st.integers(0, 3))):
             flag = data.draw(st.sampled_from(["", *options]))
             given += [data.draw(VALUES)] if not flag else [f"{flag}={data.draw(VALUES)}"]
         said = io.StringIO()
         with only_documented(outside), redirect_stdout(io.StringIO()), redirect_stderr(said):
             try:
-                status = main([verb, *given])
+                status = main([*verb, *given, *ENDS_QUICKLY.get(verb[0], ())])
             except SystemExit as error:  # argparse's own refusal
                 status = error.code
         assert status in (0, 1, 2), said.getvalue()
@@ -357,5 +540,12 @@ def test_environments(environment: dict[str, str], option: str | None) -> None:
 
 BORDERS: list[Callable[..., Any]] = [
     *(test_recipes, test_recipe_files, test_scales, test_scale_files, test_locks, test_task_files),
-    *(test_encoder_folders, test_bundles, test_stores, test_arguments, test_environments),
+    *(
+        test_encoder_folders,
+        test_bundles,
+        test_stores,
+        test_files_of_stores,
+        test_arguments,
+        test_environments,
+    ),
 ]

@@ -91,7 +91,8 @@ def _told(role: str, text: str) -> tuple[str | int, str]:
         raise ParameterError("names", f"the role {role!r}", f"one of {', '.join(ROLES)}", step)
     key, _, form = str(text).partition(":")
     if form and form not in FORMS.get(role, ()):
-        wanted = f"one of {', '.join(FORMS.get(role, ('no form: it is a number',)))}"
+        forms = FORMS.get(role)
+        wanted = f"one of {', '.join(forms)}" if forms else "no form: it is a number"
         raise ParameterError(f"names, {role}", f"the form {form!r}", wanted, "Correct it.")
     return (int(key) if key.isdigit() else key), form
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kdcheck.errors import ConformError
+from kdcheck.errors import ConformError, brief
 
 
 def named(text: str) -> Any:
@@ -46,8 +46,8 @@ def _module(where: str) -> ModuleType:
     sys.path.insert(0, "")  # as `python -m` does: modules of this folder come first
     try:
         return _from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except Exception as error:
-        got = f"an import that fails: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # one that exits would end kdcheck, with its own code
+        got = f"an import that fails: {brief(error)}"
         step = "Install the package, or check the spelling and the folder."
         raise ConformError(where, got, "a module or a .py file", step) from error
     finally:

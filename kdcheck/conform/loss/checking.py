@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ from kdcheck.conform.loss.fitting import QUICK, fresh_cases
 from kdcheck.conform.loss.formulas import Case
 from kdcheck.conform.loss.recognising import recognise
 from kdcheck.conform.results import CheckResult, Report, Status, expecting
+from kdcheck.errors import ConformError, KdcheckError, brief
 
 CONVENTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "convention_is_known": ("Its convention was fitted, and confirmed on fresh data.", ()),
@@ -55,9 +57,16 @@ class CheckedLoss:
         """What was fitted and confirmed."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the stranger's, and of no use to who asks about it
-            return recognise(
-                self.target, name=self.name, arguments=self.arguments, names=self.names
-            )
+            try:
+                return recognise(
+                    self.target, name=self.name, arguments=self.arguments, names=self.names
+                )
+            except KdcheckError:
+                raise
+            except Exception as error:  # it could be called, and then it could not
+                got = f"code that ends with {brief(error)}"
+                step = "Call it a few hundred times with logits of its own, and see what it says."
+                raise ConformError(self.name, got, "a loss that can be called", step) from error
 
     def run(self, check: str) -> CheckResult:
         """The result of one check."""
@@ -139,9 +148,14 @@ def checked_loss(
     """
     if isinstance(loss, CheckedLoss):
         return loss
-    own = getattr(loss, "__name__", None) or type(loss).__name__
     settings = (dict(each or {}) for each in (arguments, names, expected_failures))
-    return CheckedLoss(loss, name or own, *settings)
+    return CheckedLoss(loss, name or _own_name(loss), *settings)
+
+
+def _own_name(loss: Any) -> str:
+    with suppress(Exception):  # an object may raise whatever is asked of it
+        return str(loss.__name__)
+    return type(loss).__name__
 
 
 def _of_convention(found: Convention, check: str) -> CheckResult:
@@ -197,7 +211,7 @@ def _of_behaviour(found: Convention, check: Behaviour) -> CheckResult:
     if broken is None:
         return CheckResult(**common, status=Status.PASSED)
     case, cause = broken
-    told = str(cause) if isinstance(cause, AssertionError) else f"{type(cause).__name__}: {cause}"
+    told = str(cause) if isinstance(cause, AssertionError) else brief(cause)
     return CheckResult(
         **common,
         status=Status.FAILED,
@@ -224,7 +238,10 @@ def smallest(found: Convention, check: Behaviour) -> tuple[Case, Exception] | No
 
     try:
         law()
-    except AssertionError:
+    except Exception:
+        # Of a loss that answers now so and now so Hypothesis tells in a group of errors.
+        if not broken:
+            raise
         return broken[0]
     return None
 

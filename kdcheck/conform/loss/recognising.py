@@ -10,7 +10,7 @@ from kdcheck.conform.loss.binding import bindings
 from kdcheck.conform.loss.convention import Convention, against_its_names, base_of, reduction_of
 from kdcheck.conform.loss.fitting import Fit, NoFit, draw, fit
 from kdcheck.conform.loss.remarks import FINDERS
-from kdcheck.errors import ConformError
+from kdcheck.errors import ConformError, brief
 
 MOST_ATTEMPTS = 8
 """Ways of calling it that are looked at closely; the likeliest come first."""
@@ -31,7 +31,7 @@ def recognise(
             loss.total(draw(0))
             attempt = fit(loss)
         except Exception as error:  # noqa: BLE001 - the code of a stranger may raise anything
-            refused = refused or f"{type(error).__name__}: {error}".splitlines()[0]
+            refused = refused or brief(error)
             continue
         attempts.append(attempt)
         if _doubt(attempt) == 0 or len(attempts) == MOST_ATTEMPTS:

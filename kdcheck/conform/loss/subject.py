@@ -100,9 +100,11 @@ class Loss:
         values["student"] = _as_form(student, self.forms.get("student", "logits"), lay)
         values["teacher"] = _as_form(teacher, self.forms.get("teacher", "logits"), lay)
         values["labels"] = self._labels(labels, student, lay)
-        function = self._callable(values, student.dtype)
         positional, named = self._arguments(values)
-        return function(*positional, **named)
+        try:
+            return self._callable(values, student.dtype)(*positional, **named)
+        except SystemExit as error:  # which would end kdcheck, with a code of its own
+            raise RuntimeError(f"exit with {error.code}") from error
 
     def _labels(self, labels: Tensor, student: Tensor, lay: Callable[[Tensor], Tensor]) -> Tensor:
         if self.forms.get("labels") == "one-hot":

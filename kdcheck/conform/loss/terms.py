@@ -73,7 +73,7 @@ class Term:
 
 def divisor(name: str, tau: float) -> float:
     """What logits are divided by: nothing, tau, its inverse, or a number that is built in."""
-    return {"1": 1.0, "tau": tau, "1/tau": 1.0 / tau}.get(name) or float(name)
+    return {"tau": tau, "1/tau": 1.0 / tau}.get(name) or float(name)
 
 
 HARD: tuple[tuple[str, str, Formula, str], ...] = (

@@ -101,7 +101,7 @@ def teacher_and_student_see_the_rows_as_they_are(bench: Bench) -> str | None:
     for who, asked in (("the student", log.student), ("the teacher", log.teacher)):
         wrong = sum(place == UNKNOWN for each in asked for place in each.places_N)
         if wrong:
-            return f"{who} was shown {wrong} rows that no split holds: is a column dropped?"
+            return f"{who} was shown {wrong} rows that no split holds, as when a column is dropped"
     return None
 
 

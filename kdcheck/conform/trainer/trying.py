@@ -10,6 +10,7 @@ from kdcheck.conform.results import CheckResult, Report, Status, expecting
 from kdcheck.conform.trainer.bench import Bench, bench_of
 from kdcheck.conform.trainer.job import Trainer
 from kdcheck.conform.trainer.relations import RELATIONS, NotTried, Relation
+from kdcheck.errors import brief
 
 CAUGHT = 1
 """Lines of an error that a result repeats."""
@@ -67,11 +68,8 @@ def _outcome(relation: Relation, bench: Bench) -> tuple[Status, str]:
         return Status.NOT_RUN, f"The trainer says: {missing or 'not implemented'}."
     except NotTried as passed_over:
         return Status.NOT_RUN, f"{passed_over}."
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's trainer raises is its failure
-        return (
-            Status.FAILED,
-            f"It ended in {type(error).__name__}: {str(error).partition(chr(10))[0]}",
-        )
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's trainer raises is its failure
+        return Status.FAILED, f"It ended in {brief(error)}"
     return (Status.FAILED, f"{wrong}.") if wrong else (Status.PASSED, "")
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from kdcheck.border import MOST_TEXT, json_of, read_file
 from kdcheck.errors import InputError
 from kdcheck.evidence.files import digest_of
-from kdcheck.evidence.shapes import StoredLock, departure
+from kdcheck.evidence.lock_shapes import StoredLock
+from kdcheck.evidence.shapes import departure
 from kdcheck.study.lock.section import NEXT_STEP, Past, Section
 
 FORMAT = 1

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from kdcheck.claims import Arm, Claim, Contrast
 from kdcheck.errors import ClaimError, InputError
 from kdcheck.evidence.files import digest_of
-from kdcheck.evidence.shapes import StoredSection, departure
+from kdcheck.evidence.lock_shapes import StoredSection
+from kdcheck.evidence.shapes import departure
 from kdcheck.recipe import ENGINE_VERSION, Recipe
 from kdcheck.study.graph import Digests, recipe_of
 from kdcheck.study.scale import Scale
