@@ -107,7 +107,7 @@ def test_page_markdown_csv_and_an_svg_a_figure_are_written(record, tmp_path: Pat
     page, text, rows, *drawn = (path.read_text(encoding="utf-8") for path in files)
     cell = cell_of(record, "21", "Plain one", "fish")
     shown = f"{cell['ours']} ({cell['interval']}, 3 seeds)"
-    assert f'<small>{shown}</small><small class="marks">[subset, cut]</small>' in page
+    assert f'<small>{shown}</small><small class="caveats">[subset, cut]</small>' in page
     assert f".311; {shown} \\[subset, cut\\]" in text
     assert "waits for unheard/larger on fish" in page
     found = list(csv.DictReader(io.StringIO(rows)))

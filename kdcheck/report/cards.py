@@ -158,20 +158,21 @@ def _family(record: Record, claim: Record) -> Markup | None:
         for each in record["claims"]
         if claim["id"] in each["rests_on"]
     ]
-    known = {each["id"] for each in record["claims"]}
+    known = {each["id"]: each for each in record["claims"]}
     pairs = [
-        (tag("dt", title), tag("dd", [_relative(each, known) for each in found]))
+        (tag("dt", title), tag("dd", [_relative(each, known.get(each[0])) for each in found]))
         for title, found in (("Rests on", above), ("Premise of", below))
         if found
     ]
     return tag("dl", pairs, class_="family") if pairs else None
 
 
-def _relative(found: tuple[str, str, str], known: Iterable[str]) -> Markup:
+def _relative(found: tuple[str, str, str], claim: Record | None) -> Markup:
     """Word and sentence of a claim, the sentence as a link where the page has a card of it."""
     claim_id, word, says = found
-    shown = tag("a", says, href=link_to(claim_id)) if claim_id in known else says
-    return tag("div", badge(word), " ", shown)
+    if claim is None:
+        return tag("div", badge(word), " ", says)
+    return tag("div", marks(claim), " ", tag("a", says, href=link_to(claim_id)))
 
 
 def _paper(record: Record, claim: Record) -> Markup | None:

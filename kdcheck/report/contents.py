@@ -75,7 +75,7 @@ one scale. Run pytest claims/ first, or name another store.
         "curves": drawn,
         "figures": _figures(paper, cells),
         "figures_waiting": _waiting(paper, drawn, tasks),
-        "finals": finals(cells, paper),
+        "finals": finals(cells, paper, compared=not any(map(_is_rehearsed, asked))),
         "cost": _cost(runs.values()),
         "environment": _environment(runs.values()),
         "deviations": _distinct(d for each in asked for d in each.deviations),

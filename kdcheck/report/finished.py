@@ -67,7 +67,7 @@ def _ours(record: Record, cell: Record | None) -> Markup | str:
     each = "; ".join(f"seed {s}: {wording.figure(metric, v)}" for s, v in cell["values"].items())
     shown = tag("span", wording.spread(metric, cell["mean"], cell["sd"]), title=each)
     # Without it a figure from a part of the data would stand beside the paper's as its like.
-    return tag("span", shown, tag("small", marks)) if marks else shown
+    return tag("span", shown, tag("small", marks, class_="caveats")) if marks else shown
 
 
 def _theirs(cell: Record | None) -> Markup | str:

@@ -207,10 +207,13 @@ def _curves(record: Record) -> Markup | None:
 
 def _tables(record: Record) -> Markup:
     lead = "Mean ± standard deviation over seeds. Point at a figure for its seeds."
-    if any(cell["paper"] for cell in record["finals"]):
+    printed = [cell["paper"] for cell in record["finals"] if cell["paper"]]
+    if printed:
+        lead += " The paper's figures stand beside ours; they come from one seed each."
+    if any(cell["comparison"] for cell in printed):
         lead += (
-            " The paper's figures stand beside ours; they come from one seed each. Below them, where "
-            "one more seed of ours would fall (95 %), and whether the figure agrees with that."
+            " Below them, where one more seed of ours would fall (95 %), and whether the figure agrees "
+            "with that."
         )
     return _section("tables", tables(record), lead=lead)
 

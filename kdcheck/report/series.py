@@ -47,10 +47,13 @@ def curves(cells: Cells) -> list[dict[str, Any]]:
     ]
 
 
-def finals(cells: Cells, paper: Paper) -> list[dict[str, Any]]:
-    """Figures of the finished models on test text, beside the paper's where it has them."""
+def finals(cells: Cells, paper: Paper, *, compared: bool = True) -> list[dict[str, Any]]:
+    """Figures of the finished models on test text, beside the paper's where it has them.
+
+    ``compared`` says whether ours could have been the paper's; a rehearsal's could not.
+    """
     return [
-        _final(Reading(metric, arm), task, seeds, paper)
+        _final(Reading(metric, arm), task, seeds, paper, compared=compared)
         for arm, task, seeds in _each(cells)
         for metric in metrics_shown(paper)
     ]
@@ -88,7 +91,7 @@ def _spread(values_S: Sequence[float]) -> dict[str, float | None]:
 
 
 def _final(
-    reading: Reading, task: str, seeds: Mapping[int, RunSummary], paper: Paper
+    reading: Reading, task: str, seeds: Mapping[int, RunSummary], paper: Paper, *, compared: bool
 ) -> dict[str, Any]:
     values = {str(seed): run.final[reading.metric] for seed, run in seeds.items()}
     return {
@@ -97,7 +100,7 @@ def _final(
         "metric": reading.metric,
         "values": values,
         **_spread(list(values.values())),
-        "paper": _printed(reading, task, list(values.values()), paper),
+        "paper": _printed(reading, task, list(values.values()) if compared else (), paper),
     }
 
 

@@ -104,7 +104,7 @@ def _html_cell(cell: Record | None) -> Markup | str:
         return "–"
     theirs = tag("span", cell["paper"] or "·", class_="paper")
     # The marks on lines of their own: four tasks, or ten values, would not fit side by side.
-    marks = tag("small", _marks(cell), class_="marks") if cell["marks"] else None
+    marks = tag("small", _marks(cell), class_="caveats") if cell["marks"] else None
     return tag("span", theirs, tag("small", _figure(cell)), marks)
 
 

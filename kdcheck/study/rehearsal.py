@@ -17,9 +17,9 @@ NAME = "rehearsal of"
 SEEDS, FIRST_SEED = 3, 1000
 """Three, since two often count the same right answers on few rows, which no judge takes for a spread;
 among the seeds for tuning, which no verdict comes from."""
-TRAIN_WORDS = 4000
-"""Training text of about so many words: as much work on long texts as on short ones, and enough of short
-ones for a pre-trained encoder to learn from (decision 0133)."""
+LEARNED_WORDS, TRIED_WORDS = 4000, 1600
+"""Training text of about so many words: enough for a pre-trained encoder to learn from where texts are
+shortest, and less on other tasks, which as many words would not teach it either (decision 0133)."""
 SHARES = {"train": 1.0, "validation": 0.125, "test": 0.5}
 """Rows of a split, as a share of the training rows."""
 LEAST_ROWS = 16
@@ -68,7 +68,7 @@ def rehearsal_of(
             }
             for method, sizes in scale.methods.items()
         },
-        rows={task: _rows(load_task(task), scale.rows.get(task, {})) for task in scale.tasks},
+        rows=_rows_of_tasks(scale, load_task),
         deviations=(
             *(REHEARSED, SHORTENED, ALL_MAY_COLLAPSE),
             *(() if pair == scale.pair else (f"The encoders are the pair {named}.",)),
@@ -105,14 +105,23 @@ def _short(table: Mapping[str, Any], emulated: Collection[str]) -> dict[str, Any
     return short
 
 
-def _rows(task: Task, given: Mapping[str, int]) -> dict[str, int]:
+def _rows_of_tasks(
+    scale: Scale, load_task: Callable[[str], Task]
+) -> dict[str, Mapping[str, int]]:
     """How many rows of each split; never more than there are, or than the scale itself uses."""
-    words = sum(len(text.split()) for texts in task.train.texts for text in texts)
-    train = TRAIN_WORDS * len(task.train) / words
-    return {
-        split: min(
-            max(LEAST_ROWS, round(train * SHARES[split])),
-            given.get(split, len(task.split(split))),
-        )
-        for split in SPLITS
-    }
+    tasks = {name: load_task(name) for name in scale.tasks}
+    words = {name: _words_of_a_row(task) for name, task in tasks.items()}
+    shortest = min(words.values())
+    rows = {}
+    for name, task in tasks.items():
+        train = (LEARNED_WORDS if words[name] == shortest else TRIED_WORDS) / words[name]
+        most = {split: len(task.split(split)) for split in SPLITS} | dict(scale.rows.get(name, {}))
+        rows[name] = {
+            split: min(max(LEAST_ROWS, round(train * SHARES[split])), most[split])
+            for split in SPLITS
+        }
+    return rows
+
+
+def _words_of_a_row(task: Task) -> float:
+    return sum(len(text.split()) for texts in task.train.texts for text in texts) / len(task.train)
