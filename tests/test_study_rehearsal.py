@@ -18,9 +18,9 @@ from kdcheck.study.graph import build as graph_of
 from kdcheck.study.rehearsal import (
     ALL_MAY_COLLAPSE,
     FIRST_SEED,
+    LEARNED_WORDS,
     SEEDS,
     SHORTENED,
-    LEARNED_WORDS,
     TRIED_WORDS,
     rehearsal_of,
 )
@@ -115,19 +115,9 @@ def test_a_precision_that_the_machine_is_slow_in_is_rehearsed_in_float32(emulate
     real = scale(training={"precision": "bfloat16", "tasks": {"b": {"precision": "float16"}}})
     real.methods["ls"]["smaller"]["precision"] = "bfloat16"
     short = rehearsal_of(real, "tiny", load_task, emulated)
-<<<<<<< HEAD
-    ls = Arm("ls", "smaller")
-    assert {task: short.settings(ls, task)["precision"] for task in "ab"} == dict.fromkeys(
-        "ab", trained
-    )
-    erm = Arm("erm", "smaller")
-    assert short.settings(erm, "a")["precision"] == trained
-    assert short.settings(erm, "b")["precision"] == "float16"
-=======
     for method, wanted in {"ls": ls, "erm": erm}.items():
         arm = Arm(method, "smaller")
         assert tuple(short.settings(arm, task)["precision"] for task in "ab") == wanted
->>>>>>> rehearse
 
 
 def test_no_run_of_a_rehearsal_is_at_fault_for_naming_one_class():

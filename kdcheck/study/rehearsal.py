@@ -105,9 +105,7 @@ def _short(table: Mapping[str, Any], emulated: Collection[str]) -> dict[str, Any
     return short
 
 
-def _rows_of_tasks(
-    scale: Scale, load_task: Callable[[str], Task]
-) -> dict[str, Mapping[str, int]]:
+def _rows_of_tasks(scale: Scale, load_task: Callable[[str], Task]) -> dict[str, Mapping[str, int]]:
     """How many rows of each split; never more than there are, or than the scale itself uses."""
     tasks = {name: load_task(name) for name in scale.tasks}
     words = {name: _words_of_a_row(task) for name, task in tasks.items()}
