@@ -110,7 +110,7 @@ def _rows_of_tasks(scale: Scale, load_task: Callable[[str], Task]) -> dict[str, 
     tasks = {name: load_task(name) for name in scale.tasks}
     words = {name: _words_of_a_row(task) for name, task in tasks.items()}
     shortest = min(words.values())
-    rows = {}
+    rows: dict[str, Mapping[str, int]] = {}
     for name, task in tasks.items():
         train = (LEARNED_WORDS if words[name] == shortest else TRIED_WORDS) / words[name]
         most = {split: len(task.split(split)) for split in SPLITS} | dict(scale.rows.get(name, {}))
