@@ -29,10 +29,19 @@ class AdamW(torch.optim.AdamW):
             for name in ("exp_avg", "exp_avg_sq", "step")
         ]
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def forget_gradients(self) -> None:
+        """``zero_grad`` without its entries in a profile."""
+        for weight in self._weights:
+            weight.grad = None
+
     def step(self, closure: None = None) -> None:
-        """One update of all weights, unless ``found_inf``, if it is set, is 1; no closure is called."""
+        """:meth:`update`, for who expects an optimiser of torch's; no closure is called."""
         assert closure is None
+        self.update()
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def update(self) -> None:
+        """One update of all weights, unless ``found_inf``, if it is set, is 1."""
         (group,) = self.param_groups
         first, second, counts = self._lists
         gradients = [weight.grad for weight in self._weights]

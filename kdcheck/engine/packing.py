@@ -22,6 +22,7 @@ from transformers import AttentionInterface
 
 from kdcheck.encoders import Tokenized
 from kdcheck.engine.attention import Layout, Rows, attend, gather, lay_out, length_group
+from kdcheck.engine.blocks import blocks_of, run
 from kdcheck.errors import EncoderError
 
 ATTENTION = "kdcheck_packed"
@@ -76,16 +77,16 @@ def pack(
     order_B = np.argsort(length_group(tokenized.lengths[rows_B]), kind="stable")
     lying_B = rows_B[order_B]
     lengths_B = tokenized.lengths[lying_B]
-    starts_B = np.cumsum(lengths_B) - lengths_B
+    starts_B = lengths_B.cumsum() - lengths_B
     first_B = np.empty_like(starts_B)
     first_B[order_B] = starts_B
-    position_T = np.arange(lengths_B.sum()) - np.repeat(starts_B, lengths_B)
-    token_T = np.repeat(all_starts[lying_B], lengths_B) + position_T
-    table_rows_T = row_of_token[all_ids[token_T]]
+    position_T = np.arange(lengths_B.sum()) - starts_B.repeat(lengths_B)
+    token_T = all_starts[lying_B].repeat(lengths_B) + position_T
+    table_rows_T = row_of_token.take(all_ids.take(token_T))
     assert table_rows_T.min() >= 0, "a token outside the trained vocabulary"
     return PackedBatch(
         input_ids=torch.from_numpy(table_rows_T)[None],
-        token_type_ids=torch.from_numpy(all_types[token_T].astype(np.int64))[None],
+        token_type_ids=torch.from_numpy(all_types.take(token_T).astype(np.int64))[None],
         position_ids=torch.from_numpy(position_T)[None],
         first=torch.from_numpy(first_B),
         lengths_B=lengths_B,
@@ -97,12 +98,17 @@ def use_packing(model: nn.Module) -> nn.Module:
     """Switch a Hugging Face model to the packed attention function; padded batches no longer work."""
     module: Any = model
     module.set_attn_implementation(ATTENTION)
+    module.blocks = blocks_of(model)
     return model
 
 
 def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
     head: Any = model
+    # Accelerators, and autocast everywhere, call other operations: those of the library's modules.
+    on_cpu = batch.input_ids.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if on_cpu and head.blocks is not None:
+        return run(head.blocks, batch)
     first_BW = _first_of(_hidden(model, batch), batch)
     if head.config.model_type == "bert":
         pooler = (

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -136,9 +136,11 @@ def is_emulated(recipe: Recipe, device: torch.device) -> bool:
     )
 
 
-def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:
+def autocast_of(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
     """The autocast context of a recipe's precision; switched off for float32 and float64."""
     mixed = recipe.precision in ("bfloat16", "float16")
+    if not mixed and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
     dtype = DTYPES[recipe.precision] if mixed else None
     return torch.autocast(device.type, dtype=dtype, enabled=mixed)
 
