@@ -143,9 +143,10 @@ def attend_fused(
     """The same through torch's ``scaled_dot_product_attention``, for accelerators."""
     rows, sizes = layout.rows(1), [group.places for group in layout.groups]
     padded = [
-        gather(each, rows.source, rows.back).split(sizes)
-        for each in (query_THD, key_THD, value_THD)
+        gather(each, rows.source, rows.back) for each in (query_THD, key_THD, value_THD)
     ]
+    # The gradient of a split is a copy, which one group can do without.
+    padded = [each.split(sizes) if len(sizes) > 1 else (each,) for each in padded]
     parts = []
     for group, mask, *parts_PHD in zip(
         layout.groups, layout.masks(1, query_THD.dtype), *padded, strict=True

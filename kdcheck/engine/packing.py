@@ -11,7 +11,7 @@ batch silently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +23,7 @@ from transformers import AttentionInterface
 from kdcheck.encoders import Tokenized
 from kdcheck.engine.attention import Layout, Rows, attend, gather, lay_out, length_group
 from kdcheck.engine.blocks import blocks_of, run
+from kdcheck.engine.casting import cast_at_once
 from kdcheck.errors import EncoderError
 
 ATTENTION = "kdcheck_packed"
@@ -54,10 +55,10 @@ class PackedBatch:
         """The same batch on a device, with a layout for accelerators; one copy, which does not wait."""
         if device.type == "cpu":
             return self
-        layout = lay_out(self.lengths_B, on_cpu=False)
-        rows = layout.rows(1)
-        example = torch.argsort(self.first).repeat_interleave(torch.from_numpy(self.lengths_B))
-        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first, example]
+        relaid = self.in_one_layout()
+        assert relaid.example is not None
+        rows = relaid.layout.rows(1)
+        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first, relaid.example]
         host += [rows.source, rows.back, rows.real.long()]
         numbers = torch.cat([each.flatten() for each in host])
         if device.type == "cuda":
@@ -65,8 +66,13 @@ class PackedBatch:
         parts = numbers.to(device, non_blocking=True).split([each.numel() for each in host])
         moved = [part.view(each.shape) for part, each in zip(parts, host, strict=True)]
         ids, types, positions, first, example, source, back, real = moved
-        layout = layout.with_rows(Rows(source, back, real))
+        layout = relaid.layout.with_rows(Rows(source, back, real))
         return PackedBatch(ids, types, positions, first, self.lengths_B, layout, example)
+
+    def in_one_layout(self) -> PackedBatch:
+        """The same batch as accelerators like it, still on the host."""
+        example = torch.argsort(self.first).repeat_interleave(torch.from_numpy(self.lengths_B))
+        return replace(self, layout=lay_out(self.lengths_B, on_cpu=False), example=example)
 
 
 def pack(
@@ -99,16 +105,25 @@ def use_packing(model: nn.Module) -> nn.Module:
     module: Any = model
     module.set_attn_implementation(ATTENTION)
     module.blocks = blocks_of(model)
+    module.linears = [each for each in model.modules() if isinstance(each, nn.Linear)]
     return model
 
 
 def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
     head: Any = model
-    # Accelerators, and autocast everywhere, call other operations: those of the library's modules.
-    on_cpu = batch.input_ids.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if on_cpu and head.blocks is not None:
+    kind = batch.input_ids.device.type
+    if torch.is_autocast_enabled(kind):
+        with cast_at_once(head.linears, torch.get_autocast_dtype(kind)):
+            return _by_modules(model, batch)
+    if kind == "cpu" and head.blocks is not None:
         return run(head.blocks, batch)
+    return _by_modules(model, batch)
+
+
+def _by_modules(model: nn.Module, batch: PackedBatch) -> Tensor:
+    """The same from the library's own modules."""
+    head: Any = model
     first_BW = _first_of(_hidden(model, batch), batch)
     if head.config.model_type == "bert":
         pooler = (
