@@ -1,10 +1,11 @@
 """CPU seconds of whole trainings of the embedded scale: this checkout against another, in turn.
 
-    python benchmarks/recipes.py --against ../kdcheck-before [--rounds 3]
+    python benchmarks/recipes.py --against ../kdcheck-before [--rounds 3] [--tasks snippets]
 
-Each checkout has a process of its own; within each round every recipe is trained by one and by the
-other, and the order changes from round to round. Whether both trained to the same bits is printed too.
-CPU seconds of such a process hold its training and its looks, and nothing of loading or tokenising.
+Each checkout has a process of its own. In each round, which has a seed and so rows of its own, every
+recipe is trained by one and by the other; who comes first changes from round to round. Whether both
+trained to the same bits is printed too. What is timed is training with its looks, and nothing of
+loading, tokenising or cutting rows.
 """
 
 from __future__ import annotations
@@ -25,32 +26,35 @@ from kdcheck.evidence.evidence import Predictions
 from kdcheck.paper.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD, shuffled
 from kdcheck.paper.publication import PAPER
 from kdcheck.places import Places
-from kdcheck.recipe import Recipe
+from kdcheck.study.garbage import collect_rarely
 from kdcheck.study.graph import recipe_of
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import load
 
 HERE = Path(__file__).parents[1]
 SEED = 1000
+"""Of the first round; from there up, seeds are for tuning."""
 ARMS = (
     *(ERM("smaller"), ERM("larger"), LS("smaller"), LS("larger")),
     *(STANDARD_KD, SELF_KD, REVERSE_KD, shuffled(SELF_KD)),
 )
+"""Teachers before their students."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", type=Path, required=True, help="root of another checkout")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tasks", nargs="+", default=load("embedded", PAPER).tasks)
     arguments = parser.parse_args()
     trainers = {"now": Trainer(HERE), "before": Trainer(arguments.against)}
-    recipes = trainers["now"].recipes
-    assert recipes == trainers["before"].recipes
-    taken: dict[str, list[dict[str, Any]]] = {name: [] for name in recipes}
+    runs = [(task, number) for task in arguments.tasks for number in range(len(ARMS))]
+    taken: dict[tuple[str, int], list[dict[str, Any]]] = {run: [] for run in runs}
     for round_ in range(arguments.rounds):
         order = list(trainers)[:: 1 if round_ % 2 else -1]
-        for index, name in enumerate(recipes):
-            taken[name].append({which: trainers[which].train(index) for which in order})
+        for task, number in runs:
+            job = {"task": task, "arm": number, "seed": SEED + round_}
+            taken[task, number].append({which: trainers[which].train(job) for which in order})
     report(taken)
 
 
@@ -72,66 +76,57 @@ class Trainer:
             env=environment,
             cwd=root,
         )
-        self.recipes: list[str] = self._read()
 
-    def train(self, index: int) -> dict[str, Any]:
-        """Train one recipe: its CPU seconds, and the digest of its weights."""
+    def train(self, job: dict[str, Any]) -> dict[str, Any]:
+        """CPU seconds of one training, and the digest of its weights."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{index}\n")
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        answer: dict[str, Any] = self._read()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
 
-
-def report(taken: dict[str, list[dict[str, Any]]]) -> None:
-    print(f"{'CPU seconds, medians':44s}{'before':>8s}{'now':>8s}{'now / before':>14s}  same bits")
+def report(taken: dict[tuple[str, int], list[dict[str, Any]]]) -> None:
+    """Medians over rounds; the last line is the answer."""
+    print(f"{'CPU seconds, medians':46s}{'before':>8s}{'now':>8s}{'now / before':>14s}  same bits")
     sums = {"before": 0.0, "now": 0.0}
-    for name, rounds in taken.items():
-        median = {
-            which: statistics.median(each[which]["seconds"] for each in rounds) for which in sums
-        }
-        sums = {which: sums[which] + median[which] for which in sums}
-        ratio = statistics.median(
-            each["now"]["seconds"] / each["before"]["seconds"] for each in rounds
+    for (task, number), rounds in taken.items():
+        times = {which: [each[which]["seconds"] for each in rounds] for which in sums}
+        median = {which: statistics.median(each) for which, each in times.items()}
+        ratio = statistics.median(n / b for n, b in zip(times["now"], times["before"], strict=True))
+        sums = {which: sums[which] + sum(times[which]) for which in sums}
+        same = all(each["now"]["digest"] == each["before"]["digest"] for each in rounds)
+        print(
+            f"{task + ' ' + ARMS[number].key:46s}{median['before']:8.2f}{median['now']:8.2f}"
+            f"{ratio:14.3f}  {'yes' if same else 'NO'}"
         )
-        digests = {each[which]["digest"] for each in rounds for which in sums}
-        same = "yes" if len(digests) == 1 else "NO"
-        print(f"{name:44s}{median['before']:8.2f}{median['now']:8.2f}{ratio:14.3f}  {same}")
     whole = sums["now"] / sums["before"]
-    print(f"{'all':44s}{sums['before']:8.2f}{sums['now']:8.2f}{whole:14.3f}")
+    print(f"{'all rounds together':46s}{sums['before']:8.2f}{sums['now']:8.2f}{whole:14.3f}")
 
 
 def serve() -> None:
-    """Train the recipes whose numbers come on standard input; a teacher comes before its students."""
+    """Train what comes on standard input, a job a line."""
     resources = Resources(Places.resolve())
-    recipes = embedded_recipes(resources)
-    names = [f"{recipe.task} {arm.key}" for arm, recipe in recipes]
-    inputs = [resources.inputs_of(recipe) for _, recipe in recipes]
+    scale = load("embedded", PAPER)
+    digests = ScaleDigests(scale, resources)
     taught: dict[str, Predictions] = {}
-    print(json.dumps(names), flush=True)
     for line in sys.stdin:
-        _, recipe = recipes[int(line)]
+        job = json.loads(line)
+        recipe = recipe_of(ARMS[job["arm"]], scale, job["task"], job["seed"], digests)
+        inputs = resources.inputs_of(recipe)
         teacher = recipe.teacher and taught[recipe.teacher.digest]
-        teaches = recipe.teacher is None
         began = time.process_time()
-        final = train(recipe, inputs[int(line)], teacher=teacher, predict_train=teaches).final
+        final = train(recipe, inputs, teacher=teacher, predict_train=teacher is None).final
         seconds = time.process_time() - began
-        if teaches:
+        if teacher is None:
             taught[recipe.digest] = final.predictions["train"]
         print(json.dumps({"seconds": seconds, "digest": final.weights_digest}), flush=True)
 
 
-def embedded_recipes(resources: Resources) -> list[tuple[Arm, Recipe]]:
-    scale = load("embedded", PAPER)
-    digests = ScaleDigests(scale, resources)
-    return [
-        (arm, recipe_of(arm, scale, task, SEED, digests)) for task in scale.tasks for arm in ARMS
-    ]
-
-
 if __name__ == "__main__":
-    serve() if "--worker" in sys.argv else main()
+    if "--worker" in sys.argv:
+        collect_rarely()
+        serve()
+    else:
+        main()

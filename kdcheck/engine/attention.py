@@ -108,9 +108,7 @@ def lay_out(lengths_B: npt.NDArray[np.int64], *, on_cpu: bool) -> Layout:
 
 
 def _rows(lengths_B: npt.NDArray[np.int64], groups: Sequence[LengthGroup], heads: int) -> Rows:
-    longest_B = np.repeat(
-        [group.longest for group in groups], [group.examples for group in groups]
-    )
+    longest_B = np.repeat([group.longest for group in groups], [group.examples for group in groups])
     # Each head of each example by itself, in the order of the places.
     starts_B1 = (lengths_B.cumsum() - lengths_B)[:, None]
     rows_BH = heads * starts_B1 + np.arange(heads)
@@ -142,9 +140,7 @@ def attend_fused(
 ) -> Tensor:
     """The same through torch's ``scaled_dot_product_attention``, for accelerators."""
     rows, sizes = layout.rows(1), [group.places for group in layout.groups]
-    padded = [
-        gather(each, rows.source, rows.back) for each in (query_THD, key_THD, value_THD)
-    ]
+    padded = [gather(each, rows.source, rows.back) for each in (query_THD, key_THD, value_THD)]
     # The gradient of a split is a copy, which one group can do without.
     padded = [each.split(sizes) if len(sizes) > 1 else (each,) for each in padded]
     parts = []
@@ -202,10 +198,10 @@ class _AttendOnCpu(torch.autograd.Function):
     ) -> Tensor:
         ctx.layout, ctx.heads, ctx.scale = layout, query_THD.shape[1], scale
         rows = layout.rows(ctx.heads)
-        padded = (gather_heads(each, rows) for each in (query_THD, key_THD, value_THD))
+        padded = [gather_heads(each, rows) for each in (query_THD, key_THD, value_THD)]
         # Autocast would give the softmax another type than the products, here or in backward.
         with torch.autocast("cpu", enabled=False):
-            out_PD, attended = attend_padded(*padded, layout, ctx.heads, scale, p)
+            out_PD, attended = attend_padded(padded, layout, ctx.heads, scale, p)
         ctx.save_for_backward(*attended)
         return out_PD.index_select(0, rows.back).view(query_THD.shape)
 
@@ -227,22 +223,19 @@ PER_GROUP = 6
 
 
 def attend_padded(
-    query_PD: Tensor,
-    key_PD: Tensor,
-    value_PD: Tensor,
-    layout: Layout,
-    heads: int,
-    scale: float,
-    p: float,
+    padded: Sequence[Tensor], layout: Layout, heads: int, scale: float, p: float
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """softmax(scale q k^T) v in the places of all heads, (P * H, D), and what its gradient needs."""
-    out_PD = torch.empty_like(query_PD)
+    """softmax(scale q k^T) v of queries, keys and values in the places of all heads, (P * H, D).
+
+    Also what its gradient needs.
+    """
+    out_PD = torch.empty_like(padded[0])
     shapes = [(g.examples * heads, g.longest, g.longest) for g in layout.groups]
     keeps = keep_masks(shapes, p, out_PD.dtype) if p else [None] * len(shapes)
     masks = layout.masks(heads, out_PD.dtype)
     attended: list[Tensor | None] = []
     for parts, mask, kept in zip(
-        _by_group(layout, heads, query_PD, key_PD, value_PD, out_PD), masks, keeps, strict=True
+        _by_group(layout, heads, *padded, out_PD), masks, keeps, strict=True
     ):
         query, key, value, out = parts
         weights = _weights(torch.bmm(query, key.transpose(1, 2)), mask, scale)
@@ -295,4 +288,3 @@ def _weights(scores: Tensor, mask: Tensor | None, scale: float) -> Tensor:
 def _softmax_gradient(grad: Tensor, weights: Tensor) -> Tensor:
     """What autograd calls for a softmax: w (g - sum_keys w g), in one pass."""
     return torch._softmax_backward_data(grad, weights, -1, weights.dtype)  # noqa: SLF001
-

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu
 from transformers.activations import GELUActivation
 
-from kdcheck.engine.attention import Layout, attend_padded, attend_padded_gradient
+from kdcheck.engine.attention import attend_padded, attend_padded_gradient
 from kdcheck.engine.dropout import keep_mask
 
 aten = torch.ops.aten
@@ -34,14 +34,8 @@ Saved = Sequence[Any]
 """What a block's gradient needs of its forward."""
 
 
-class Batch(Protocol):
-    """What blocks read of a packed batch."""
-
-    input_ids: Tensor
-    token_type_ids: Tensor
-    position_ids: Tensor
-    first: Tensor
-    layout: Layout
+Batch = Any
+"""A :class:`kdcheck.engine.packing.PackedBatch`, which stands above this module."""
 
 
 class Block(Protocol):
@@ -49,11 +43,11 @@ class Block(Protocol):
 
     weights: list[Tensor]
 
-    def forward(self, x: Any, batch: Any) -> tuple[Tensor, Saved]:
+    def forward(self, x: Any, batch: Batch) -> tuple[Tensor, Saved]:
         """What the next block reads."""
         ...
 
-    def backward(self, grad: Tensor, batch: Any, saved: Saved) -> tuple[Any, list[Tensor]]:
+    def backward(self, grad: Tensor, batch: Batch, saved: Saved) -> tuple[Any, list[Tensor]]:
         """The gradients of what it read, which may be ``grad`` overwritten, and of its weights."""
         ...
 
@@ -71,12 +65,13 @@ def blocks_of(model: nn.Module) -> list[Block] | None:
         activations = [each.ffn.activation for each in layers]
         dense, is_known = head.pre_classifier, True
     is_known &= base.embeddings.word_embeddings.padding_idx is None
-    if not is_known or not all(isinstance(each, GELUActivation) for each in activations):
+    is_known &= all(isinstance(each, GELUActivation) for each in activations)
+    if not is_known or any(isinstance(each, nn.Dropout) for each in model.modules()):
         return None
     return [
-        Embeddings(base.embeddings),
+        _Embeddings(base.embeddings),
         *map(_of_bert if is_bert else _of_distilbert, layers),
-        Head(dense, head.dropout, head.classifier, is_bert=is_bert),
+        _Head(dense, head.dropout, head.classifier, is_bert=is_bert),
     ]
 
 
@@ -107,13 +102,14 @@ class _Run(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         of_weights: list[list[Tensor]] = []
-        for block, saved in zip(reversed(ctx.blocks), reversed(ctx.saved), strict=True):
-            grad, of_block = block.backward(grad, ctx.batch, saved)
+        for block in reversed(ctx.blocks):
+            # What was saved is let go once it is used, as autograd does.
+            grad, of_block = block.backward(grad, ctx.batch, ctx.saved.pop())
             of_weights.append(of_block)
         return (None, None, *chain.from_iterable(reversed(of_weights)))
 
 
-class Embeddings:
+class _Embeddings:
     """Hidden states before the first layer, (T, W): of word, position and, if any, type of each token."""
 
     def __init__(self, embeddings: Any) -> None:
@@ -149,7 +145,7 @@ class Embeddings:
         return None, [*of_norm, *of_tables]
 
 
-class Layer:
+class _Layer:
     """One layer of either kind, (T, W) in and out."""
 
     def __init__(
@@ -170,12 +166,12 @@ class Layer:
         query, key, value, output, norm_1, up, down, norm_2 = self._parts
         on_softmax, on_output, on_feed_forward = self._dropouts
         rows, heads = batch.layout.rows(self._heads), (-1, hidden_TW.shape[1] // self._heads)
-        padded = (
+        padded = [
             _linear(hidden_TW, each).view(heads).index_select(0, rows.source)
             for each in (query, key, value)
-        )
+        ]
         p = on_softmax.p * on_softmax.training
-        out_PD, attended = attend_padded(*padded, batch.layout, self._heads, self._scale, p)
+        out_PD, attended = attend_padded(padded, batch.layout, self._heads, self._scale, p)
         attended_TW = out_PD.index_select(0, rows.back).view(hidden_TW.shape)
         middle_TW, joined_1 = _join(
             _linear(attended_TW, output), hidden_TW, on_output, norm_1, self._eps[0]
@@ -198,9 +194,7 @@ class Layer:
         grad, to_hidden, of_norm_1 = _join_back(to_middle.add_(grad), joined_1, norm_1)
         grad, of_output = _linear_back(grad, attended_TW, output)
         grad_PD = grad.view(heads).index_select(0, rows.source).mul_(rows.real)
-        grads_PD = attend_padded_gradient(
-            grad_PD, attended, batch.layout, self._heads, self._scale
-        )
+        grads_PD = attend_padded_gradient(grad_PD, attended, batch.layout, self._heads, self._scale)
         of_inputs: list[Tensor] = []
         # The last first, as autograd adds them up.
         for each, part in zip(reversed(grads_PD), (value, key, query), strict=True):
@@ -211,7 +205,7 @@ class Layer:
         return to_hidden, [*of_inputs, *of_output, *of_norm_1, *of_up, *of_down, *of_norm_2]
 
 
-class Head:
+class _Head:
     """Logits (B, K) of the first token of each example."""
 
     def __init__(self, dense: Any, dropout: Any, classifier: Any, *, is_bert: bool) -> None:
@@ -238,7 +232,7 @@ class Head:
         return to_hidden, [*of_dense, *of_classifier]
 
 
-def _of_bert(layer: Any) -> Layer:
+def _of_bert(layer: Any) -> _Layer:
     attention, output, up, down = (
         *(layer.attention.self, layer.attention.output),
         *(layer.intermediate, layer.output),
@@ -248,16 +242,16 @@ def _of_bert(layer: Any) -> Layer:
         *(up.dense, down.dense, down.LayerNorm),
     )
     dropouts = (attention.dropout, output.dropout, down.dropout)
-    return Layer(parts, attention, attention.num_attention_heads, dropouts)
+    return _Layer(parts, attention, attention.num_attention_heads, dropouts)
 
 
-def _of_distilbert(layer: Any) -> Layer:
+def _of_distilbert(layer: Any) -> _Layer:
     attention, ffn = layer.attention, layer.ffn
     parts = (
         *(attention.q_lin, attention.k_lin, attention.v_lin, attention.out_lin),
         *(layer.sa_layer_norm, ffn.lin1, ffn.lin2, layer.output_layer_norm),
     )
-    return Layer(parts, attention, attention.n_heads, (attention.dropout, None, ffn.dropout))
+    return _Layer(parts, attention, attention.n_heads, (attention.dropout, None, ffn.dropout))
 
 
 def _linear(x: Tensor, part: Weights) -> Tensor:

@@ -42,5 +42,5 @@ class _CastAll(torch.autograd.Function):
 
 def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
     made = tuple(torch.empty_like(each, dtype=dtype) for each in tensors)
-    torch._foreach_copy_(made, tensors)  # noqa: SLF001
+    torch._foreach_copy_(made, tensors)
     return made

@@ -10,7 +10,6 @@ step and every one after. The host looks now and then and finds the weights as t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -41,14 +40,11 @@ class FiniteGuard:
 
         The gradient's norm of a step whose loss scaler skips it may be infinite: pass zero then.
         """
-        total = loss_B.sum()
-        self.loss_sum = self.loss_sum + total
-        self.loss_count += len(loss_B)
-        if self._look_every == 1 and isfinite(total) and isfinite(gradient_norm):
-            return  # on the CPU both are read for nothing, and what adds up to a finite sum is finite
         # Each loss by itself: the sum of finite ones may overflow.
         bad = ~torch.isfinite(torch.cat([loss_B, gradient_norm[None]])).all()
         self.blocked = torch.maximum(self.blocked, bad.float())
+        self.loss_sum = self.loss_sum + loss_B.sum()
+        self.loss_count += len(loss_B)
         self._unread.append((step, loss_B, bad))
 
     def look_is_due(self) -> bool:
@@ -57,7 +53,7 @@ class FiniteGuard:
 
     def look(self) -> None:
         """Read the flag; raise if a step was bad."""
-        if self._unread and bool(self.blocked):
+        if bool(self.blocked):
             # The flag is the maximum of these, and none is forgotten once it is up.
             raise next(self._error(step, loss_B) for step, loss_B, bad in self._unread if bool(bad))
         self._unread.clear()

@@ -52,7 +52,7 @@ def _micro_batches(
     teacher_logits_NK: Tensor | None,
 ) -> Tensor:
     """One try at a step, in parts of at most ``state.micro_batch`` examples."""
-    state.optimizer.forget_gradients()
+    state.optimizer.zero_grad()
     # The dropout stream: what it gives depends on (seed, step) alone.
     _seed(state.device, stream_seed(recipe.seed, "dropout", state.step))
     losses: list[Tensor] = []

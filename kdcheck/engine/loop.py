@@ -206,9 +206,10 @@ def _scales(state: State) -> bool:
 
 def _clip(weights: list[nn.Parameter], most: float) -> Tensor:
     """Scale the gradients down to a norm of at most so much; what the norm was."""
-    # What get_total_norm and clip_grads_with_norm_ of torch do, who first sort gradients by device.
+    # As torch's clip_grad_norm_, which first sorts gradients by device and type.
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norms = torch._foreach_norm(gradients)  # noqa: SLF001
+    norm = torch.linalg.vector_norm(torch.stack(norms))
     # Well below it the factor is 1, and on the CPU that can be read.
     if norm.device.type != "cpu" or not norm < CLEARLY * most:
         torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
@@ -223,7 +224,7 @@ def _step(state: State) -> None:
         state.scaler.update()
         return
     state.optimizer.grad_scale, state.optimizer.found_inf = None, state.guard.brake()
-    state.optimizer.update()  # torch wraps step() in hooks and entries of a profile
+    state.optimizer.step()
 
 
 def _check_scale(state: State, recipe: Recipe) -> None:

@@ -113,7 +113,7 @@ def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
     head: Any = model
     kind = batch.input_ids.device.type
-    if torch.is_autocast_enabled(kind):
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         with cast_at_once(head.linears, torch.get_autocast_dtype(kind)):
             return _by_modules(model, batch)
     if kind == "cpu" and head.blocks is not None:

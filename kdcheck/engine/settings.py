@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 
@@ -136,11 +136,9 @@ def is_emulated(recipe: Recipe, device: torch.device) -> bool:
     )
 
 
-def autocast_of(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+def autocast_of(recipe: Recipe, device: torch.device) -> torch.autocast:
     """The autocast context of a recipe's precision; switched off for float32 and float64."""
     mixed = recipe.precision in ("bfloat16", "float16")
-    if not mixed and not torch.is_autocast_enabled(device.type):
-        return nullcontext()
     dtype = DTYPES[recipe.precision] if mixed else None
     return torch.autocast(device.type, dtype=dtype, enabled=mixed)
 
