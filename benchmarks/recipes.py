@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kdcheck.claims import Arm
 from kdcheck.engine.loop import train
 from kdcheck.evidence.evidence import Predictions
 from kdcheck.paper.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD, shuffled
