@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdcheck.engine import loop
 from kdcheck.engine.inputs import Inputs, prepare
@@ -46,18 +47,14 @@ def test_rows_and_tokens_are_counted_as_they_are():
 
 def tokens_through_linear_layers(monkeypatch, kind: str, padded: bool) -> Counter[str]:
     """Tokens that each linear layer of the encoder sees in training, by its name."""
-    seen: Counter[str] = Counter()
+    products = Products()
     start = loop._start
 
     def watched(*args):
-        run = start(*args)
+        run = products.run = start(*args)
         for name, module in run.model.base_model.named_modules():
             if isinstance(module, nn.Linear) and "pooler" not in name:
-                module.register_forward_pre_hook(
-                    lambda module, values, name=name: seen.update(
-                        {name: values[0].shape[:-1].numel() * module.training}
-                    )
-                )
+                products.names[module.weight.data_ptr()] = name
         if padded:
             run.model.set_attn_implementation("sdpa")
         return run
@@ -65,8 +62,26 @@ def tokens_through_linear_layers(monkeypatch, kind: str, padded: bool) -> Counte
     monkeypatch.setattr(loop, "_start", watched)
     if padded:
         monkeypatch.setattr(Inputs, "logits", padded_logits)
-    train(recipe_of(inputs_of(kind)), inputs_of(kind))
-    return seen
+    with products:
+        train(recipe_of(inputs_of(kind)), inputs_of(kind))
+    return products.rows
+
+
+class Products(TorchDispatchMode):
+    """Counts the rows that are multiplied by each weight in train mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[int, str] = {}
+        self.rows: Counter[str] = Counter()
+        self.run = None
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        if op is torch.ops.aten.addmm.default and self.run.model.training:
+            _, rows, weight = args
+            name = self.names.get(weight.data_ptr())
+            self.rows.update({name: len(rows)} if name else {})
+        return op(*args, **(kwargs or {}))
 
 
 def padded_logits(_inputs, model, batch) -> torch.Tensor:

@@ -7,10 +7,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from kdcheck.engine import inputs
 from kdcheck.engine.inputs import WHOLE, Inputs, prepare
 from kdcheck.engine.loop import train
 from kdcheck.errors import EncoderError, RecipeError, TaskError
-from kdcheck.objectives import Distillation
+from kdcheck.objectives import Distillation, LabelSmoothing
 from kdcheck.recipe import Recipe
 from kdcheck.tasks import SPLITS
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
@@ -135,3 +136,63 @@ def test_tokens_that_were_made_before_do_not_hide_a_text_too_long_for_the_encode
 
 def test_what_was_not_cut_says_so():
     assert whole().rows == WHOLE
+
+
+@pytest.fixture
+def lately(monkeypatch) -> inputs._Lately:
+    """No batches packed yet."""
+    monkeypatch.setattr(inputs, "_lately", inputs._Lately())
+    return inputs._lately
+
+
+def test_a_second_run_on_the_same_rows_packs_nothing_and_trains_to_the_same_weights(
+    lately, monkeypatch
+):
+    packed = []
+    pack = inputs.pack
+    monkeypatch.setattr(inputs, "pack", lambda *given: packed.append(given[1]) or pack(*given))
+    rows = cut(3)
+    first = train(recipe(3), rows)
+    once = len(packed)
+    again, smoothed = train(recipe(3), rows), train(recipe(3, objective=LabelSmoothing(0.4)), rows)
+    assert len(packed) == once > 3
+    assert again.final.weights_digest == first.final.weights_digest
+    assert smoothed.final.weights_digest != first.final.weights_digest
+    train(recipe(4), cut(4))
+    assert len(packed) == 2 * once
+
+
+def test_batches_of_other_rows_splits_and_seeds_are_others(lately):
+    one, other = cut(0), cut(1)
+    rows = np.array([4, 1, 3])
+    batches = [
+        one.batch("train", rows),
+        one.batch("test", rows),
+        other.batch("train", rows),
+        one.batch("train", rows[::-1].copy()),
+        one.batch("train", rows[:2]),
+    ]
+    assert len({id(batch) for batch in batches}) == 5
+    assert one.batch("train", rows.copy()) is batches[0]
+    ids = [one.tokenized["train"].ids[row] for row in rows]
+    # Read back example by example, in the order asked for, by the table of these rows.
+    starts, found = batches[0].first.tolist(), batches[0].input_ids[0].tolist()
+    for start, want in zip(starts, ids, strict=True):
+        assert found[start : start + len(want)] == one.row_of_token[want].tolist()
+
+
+def test_of_the_batches_kept_the_one_used_least_lately_goes_where_they_grow_too_many(
+    lately, monkeypatch
+):
+    one = cut()
+    heads = one.encoder.config.num_attention_heads
+    lengths = one.tokenized["train"].lengths
+    rows = [np.array([row]) for row in np.argsort(lengths)[-3:]]
+    most = int(sum(lengths[each].sum() for each in rows[:2]) * (24 + 20 * heads))
+    monkeypatch.setattr(inputs, "MOST_PACKED", most)
+    first, second = (one.batch("train", each) for each in rows[:2])
+    assert one.batch("train", rows[0]) is first
+    one.batch("train", rows[2])  # as long as the second at least: that one has to go
+    assert one.batch("train", rows[1]) is not second
+    monkeypatch.setattr(inputs, "MOST_PACKED", 0)
+    assert one.batch("train", rows[0]) is not one.batch("train", rows[0])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from kdcheck.engine import gradients, loop
 from kdcheck.engine.inputs import Inputs, prepare
@@ -192,3 +193,16 @@ def test_an_encoder_whose_label_map_is_another_is_refused_before_anything_is_tok
     encoder.config.label2id = {"c1": 0, "c0": 1}
     with pytest.raises(EncoderError, match="label2id"):
         prepare(tiny_task(), encoder, 32)
+
+
+@pytest.mark.parametrize("size", [0.3, 0.994, 1.0, 1.003, 40.0])
+def test_gradients_are_clipped_to_the_bits_of_torchs_own_clipping(size):
+    chance = torch.Generator().manual_seed(0)
+    given = [torch.randn(shape, generator=chance) for shape in ((5, 3), (3,), (2, 2))]
+    norm = torch.cat([each.flatten() for each in given]).norm()
+    weights, others = ([nn.Parameter(torch.zeros_like(each)) for each in given] for _ in range(2))
+    for weight, other, each in zip(weights, others, given, strict=True):
+        weight.grad, other.grad = (each * (size * 0.7 / norm) for _ in range(2))
+    assert torch.equal(loop._clip(weights, 0.7), nn.utils.clip_grad_norm_(others, 0.7))
+    for weight, other in zip(weights, others, strict=True):
+        assert torch.equal(weight.grad, other.grad)

@@ -62,6 +62,16 @@ def test_of_what_teaches_and_of_the_rest_the_larger_come_first_and_then_the_long
     ]
 
 
+def test_of_runs_that_are_equally_long_those_on_the_same_rows_follow_each_other():
+    assert KD.teacher is not None
+    softer = KD.taught_by(KD.teacher, temperature=2.0)
+    graph = build([entropy_gap(KD, softer)], scale(), SEEDS, DIGESTS)
+    order = [graph.recipes[digest] for digest in graph.longest_first()]
+    rows = [(recipe.task, recipe.seed) for recipe in order if recipe.teacher is not None]
+    assert rows[::2] == rows[1::2] == sorted(set(rows))
+    assert len(rows) == 2 * len(set(rows))
+
+
 def test_the_order_of_runs_is_the_same_in_whatever_order_the_claims_come_but_for_equals():
     claims = [entropy_gap(LS_SMALL, KD), entropy_gap(SELF, BACK, "d")]
     orders = [build(asked, scale(), (0,), DIGESTS) for asked in (claims, claims[::-1], claims)]

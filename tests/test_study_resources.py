@@ -21,7 +21,7 @@ LAYERS = {"tiny-1": 1, "tiny-2": 2}
 
 
 @pytest.fixture
-def made(monkeypatch):
+def made(monkeypatch, tmp_path):
     """Resources of a task and two encoders, and how many texts were tokenised."""
 
     def load_encoder(name: str, **_) -> Encoder:
@@ -36,7 +36,7 @@ def made(monkeypatch):
     monkeypatch.setattr(room, "load_task", lambda name, **_: tiny_task(train=40, seed=len(name)))
     monkeypatch.setattr(kdcheck.encoders, "load_encoder", load_encoder)
     monkeypatch.setattr(Encoder, "tokenize", counted)
-    resources = Resources(Places.resolve(environment={}))
+    resources = Resources(Places.resolve(work=tmp_path / "none yet", environment={}))
 
     def recipe(encoder: str = "tiny-1", task: str = "a", **changes):
         found = resources.load_task(task), resources.load_encoder(encoder)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class AdamW(torch.optim.AdamW):
-    """torch's fused AdamW with one count of steps, and lists that are made once.
+    """torch's fused AdamW with one count of steps, lists that are made once, and no hooks.
 
-    torch counts the steps of each weight by itself, two small operations each, and sorts its lists at
-    every step: for a small model that takes longer than the update.
+    torch counts the steps of each weight by itself, two small operations each, sorts its lists at
+    every step, and writes an entry for profiles: for a small model that takes longer than the update.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], **settings: Any) -> None:
@@ -28,6 +28,12 @@ class AdamW(torch.optim.AdamW):
             [self.state[weight][name] for weight in self._weights]
             for name in ("exp_avg", "exp_avg_sq", "step")
         ]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients."""
+        assert set_to_none
+        for weight in self._weights:
+            weight.grad = None
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: None = None) -> None:
@@ -57,3 +63,7 @@ class AdamW(torch.optim.AdamW):
         )
         if found_inf is not None:
             counts[0].sub_(found_inf)
+
+    step.hooked = (
+        True  # as torch marks a step that it has wrapped in hooks and an entry for profiles
+    )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -77,17 +76,16 @@ class Layout:
         """The same layout with the rows of one head on another device."""
         return Layout(self.lengths_B, self.groups, {1: rows})
 
-    def masks(self, dtype: torch.dtype) -> list[Tensor | None]:
-        """What is added to the scores of each group: -inf at padding, shape (G, 1, 1, L)."""
-        if dtype not in self._made:
-            real_P = self.rows(1).real[:, 0]
-            mask_P = torch.zeros_like(real_P, dtype=dtype).masked_fill_(real_P == 0, float("-inf"))
-            parts = mask_P.split([group.places for group in self.groups])
-            self._made[dtype] = [
-                part.view(group.examples, 1, 1, group.longest) if group.padded else None
+    def masks(self, heads: int, dtype: torch.dtype) -> list[Tensor | None]:
+        """What is added to the scores of each group: -inf at padding, else 0, shape (G, H, 1, L)."""
+        if (heads, dtype) not in self._made:
+            mask = self.rows(heads).real.log().to(dtype)
+            parts = mask.split_with_sizes([group.places * heads for group in self.groups])
+            self._made[heads, dtype] = [
+                part.view(group.examples, heads, 1, group.longest) if group.padded else None
                 for group, part in zip(self.groups, parts, strict=True)
             ]
-        return cast("list[Tensor | None]", self._made[dtype])
+        return cast("list[Tensor | None]", self._made[heads, dtype])
 
 
 def length_group(lengths_B: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -102,29 +100,30 @@ def lay_out(lengths_B: npt.NDArray[np.int64], *, on_cpu: bool) -> Layout:
     bounds = [0, *(changes.tolist() if on_cpu else ()), len(lengths_B)]
     # Fused kernels copy masks whose rows do not start at multiples of 8 numbers.
     multiple = 1 if on_cpu else 8
-    groups = [_group(lengths_B[a:b], multiple) for a, b in pairwise(bounds)]
+    examples = np.diff(bounds).tolist()
+    longest = -(-np.maximum.reduceat(lengths_B, bounds[:-1]) // multiple) * multiple
+    padded = np.minimum.reduceat(lengths_B, bounds[:-1]) < longest
+    groups = map(LengthGroup, examples, longest.tolist(), padded.tolist())
     return Layout(lengths_B, tuple(groups))
 
 
-def _group(lengths_G: npt.NDArray[np.int64], multiple: int) -> LengthGroup:
-    longest = -(-int(lengths_G.max()) // multiple) * multiple
-    return LengthGroup(len(lengths_G), longest, padded=int(lengths_G.min()) < longest)
-
-
 def _rows(lengths_B: npt.NDArray[np.int64], groups: Sequence[LengthGroup], heads: int) -> Rows:
-    longest_B = np.repeat(*np.transpose([(group.longest, group.examples) for group in groups]))
+    longest_B = np.repeat([group.longest for group in groups], [group.examples for group in groups])
     # Each head of each example by itself, in the order of the places.
-    ends_B = np.cumsum(lengths_B)
-    starts_BH = ((ends_B - lengths_B) * heads)[:, None] + np.arange(heads)
-    places_BH = np.repeat(longest_B, heads)
-    last_BH = np.cumsum(places_BH)
-    position_P = np.arange(last_BH[-1]) - np.repeat(last_BH - places_BH, places_BH)
-    real_P = position_P < np.repeat(lengths_B, longest_B * heads)
-    source_P = np.repeat(starts_BH.ravel(), places_BH) + heads * position_P * real_P
-    back = np.empty(int(ends_B[-1]) * heads, dtype=np.int64)
-    back[source_P[real_P]] = np.flatnonzero(real_P)
-    real = torch.from_numpy(real_P).float()[:, None]
-    return Rows(torch.from_numpy(source_P), torch.from_numpy(back), real)
+    starts_B1 = (lengths_B.cumsum() - lengths_B)[:, None]
+    rows_BH = heads * starts_B1 + np.arange(heads)
+    places_BH = longest_B.repeat(heads)
+    last_BH = places_BH.cumsum()
+    first_BH = last_BH - places_BH
+    position_P = np.arange(last_BH[-1]) - first_BH.repeat(places_BH)
+    real_P = position_P < lengths_B.repeat(longest_B * heads)
+    source_P = rows_BH.ravel().repeat(places_BH) + heads * position_P * real_P
+    # Token after token, each head in its own place of the example.
+    back_TH = (first_BH.reshape(-1, heads) - starts_B1).repeat(lengths_B, axis=0)
+    back_TH += np.arange(len(back_TH))[:, None]
+    real_P1 = real_P.astype(np.float32)[:, None]
+    source, back, real = map(torch.from_numpy, (source_P, back_TH.ravel(), real_P1))
+    return Rows(source, back, real)
 
 
 def attend(
@@ -141,13 +140,12 @@ def attend_fused(
 ) -> Tensor:
     """The same through torch's ``scaled_dot_product_attention``, for accelerators."""
     rows, sizes = layout.rows(1), [group.places for group in layout.groups]
-    padded = [
-        gather(each, rows.source, rows.back).split(sizes)
-        for each in (query_THD, key_THD, value_THD)
-    ]
+    padded = [gather(each, rows.source, rows.back) for each in (query_THD, key_THD, value_THD)]
+    # The gradient of a split is a copy, which one group can do without.
+    padded = [each.split(sizes) if len(sizes) > 1 else (each,) for each in padded]
     parts = []
     for group, mask, *parts_PHD in zip(
-        layout.groups, layout.masks(query_THD.dtype), *padded, strict=True
+        layout.groups, layout.masks(1, query_THD.dtype), *padded, strict=True
     ):
         query, key, value = (
             part.view(group.examples, group.longest, *part.shape[1:]).transpose(1, 2)
@@ -198,58 +196,82 @@ class _AttendOnCpu(torch.autograd.Function):
         scale: float,
         p: float,
     ) -> Tensor:
-        heads = query_THD.shape[1]
-        rows = layout.rows(heads)
-        padded = [_gather_heads(each, rows.source) for each in (query_THD, key_THD, value_THD)]
-        out_PD = torch.empty_like(padded[0])
-        shapes = [(g.examples * heads, g.longest, g.longest) for g in layout.groups]
-        keeps = keep_masks(shapes, p, out_PD.dtype) if p else [None] * len(shapes)
-        saved: list[Tensor | None] = []
+        ctx.layout, ctx.heads, ctx.scale = layout, query_THD.shape[1], scale
+        rows = layout.rows(ctx.heads)
+        padded = [gather_heads(each, rows) for each in (query_THD, key_THD, value_THD)]
         # Autocast would give the softmax another type than the products, here or in backward.
         with torch.autocast("cpu", enabled=False):
-            masks = layout.masks(out_PD.dtype)
-            for parts, mask, kept in zip(
-                _by_group(layout, heads, *padded, out_PD), masks, keeps, strict=True
-            ):
-                query, key, value, out = parts
-                weights = _weights(torch.bmm(query, key.transpose(1, 2)), mask, scale)
-                times_kept = _times(weights, kept)
-                torch.bmm(times_kept, value, out=out)
-                saved += [weights, times_kept, kept]
-        ctx.save_for_backward(*padded, *saved)
-        ctx.layout, ctx.scale = layout, scale
+            out_PD, attended = attend_padded(padded, layout, ctx.heads, scale, p)
+        ctx.save_for_backward(*attended)
         return out_PD.index_select(0, rows.back).view(query_THD.shape)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad_THD: Tensor) -> tuple[Tensor | None, ...]:
-        heads = grad_THD.shape[1]
-        rows = ctx.layout.rows(heads)
-        padded, saved = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-        grad_PD = _gather_heads(grad_THD, rows.source).mul_(rows.real)
-        grads = [torch.empty_like(grad_PD) for _ in range(3)]
+        rows = ctx.layout.rows(ctx.heads)
+        grad_PD = gather_heads(grad_THD, rows).mul_(rows.real)
         with torch.autocast("cpu", enabled=False):
-            for i, parts in enumerate(_by_group(ctx.layout, heads, *padded, grad_PD, *grads)):
-                query, key, value, grad, to_query, to_key, to_value = parts
-                weights, times_kept, kept = saved[3 * i : 3 * i + 3]
-                grad_weights = _times(torch.bmm(grad, value.transpose(1, 2)), kept)
-                grad_scores = _softmax_gradient(grad_weights, weights).mul_(ctx.scale)
-                torch.bmm(grad_scores, key, out=to_query)
-                torch.bmm(grad_scores.transpose(1, 2), query, out=to_key)
-                torch.bmm(times_kept.transpose(1, 2), grad, out=to_value)
+            grads = attend_padded_gradient(
+                grad_PD, ctx.saved_tensors, ctx.layout, ctx.heads, ctx.scale
+            )
         back = (each.index_select(0, rows.back).view(grad_THD.shape) for each in grads)
         return (*back, None, None, None)
 
 
-def _gather_heads(x_THD: Tensor, source: Tensor) -> Tensor:
-    """Rows of all heads in their places, (P * H, D)."""
-    return x_THD.reshape(-1, x_THD.shape[-1]).index_select(0, source)
+PER_GROUP = 6
+"""Tensors that the gradient needs of each group: query, key, value, softmax, softmax after dropout, mask."""
+
+
+def attend_padded(
+    padded: Sequence[Tensor], layout: Layout, heads: int, scale: float, p: float
+) -> tuple[Tensor, list[Tensor | None]]:
+    """softmax(scale q k^T) v of queries, keys and values in the places of all heads, (P * H, D).
+
+    Also what its gradient needs.
+    """
+    out_PD = torch.empty_like(padded[0])
+    shapes = [(g.examples * heads, g.longest, g.longest) for g in layout.groups]
+    keeps = keep_masks(shapes, p, out_PD.dtype) if p else [None] * len(shapes)
+    masks = layout.masks(heads, out_PD.dtype)
+    attended: list[Tensor | None] = []
+    for parts, mask, kept in zip(
+        _by_group(layout, heads, *padded, out_PD), masks, keeps, strict=True
+    ):
+        query, key, value, out = parts
+        weights = _weights(torch.bmm(query, key.transpose(1, 2)), mask, scale)
+        times_kept = weights if kept is None else weights * kept
+        torch.bmm(times_kept, value, out=out)
+        attended += [query, key, value, weights, times_kept, kept]
+    return out_PD, attended
+
+
+def attend_padded_gradient(
+    grad_PD: Tensor, attended: Sequence[Any], layout: Layout, heads: int, scale: float
+) -> list[Tensor]:
+    """The gradients of query, key and value, (P * H, D), where that of padding is zero."""
+    grads = [torch.empty_like(grad_PD) for _ in range(3)]
+    for i, parts in enumerate(_by_group(layout, heads, grad_PD, *grads)):
+        grad, to_query, to_key, to_value = parts
+        query, key, value, weights, times_kept, kept = attended[PER_GROUP * i :][:PER_GROUP]
+        grad_weights = torch.bmm(grad, value.transpose(1, 2))
+        if kept is not None:
+            grad_weights.mul_(kept)
+        grad_scores = _softmax_gradient(grad_weights, weights).mul_(scale)
+        torch.bmm(grad_scores, key, out=to_query)
+        torch.bmm(grad_scores.transpose(1, 2), query, out=to_key)
+        torch.bmm(times_kept.transpose(1, 2), grad, out=to_value)
+    return grads
+
+
+def gather_heads(x: Tensor, rows: Rows) -> Tensor:
+    """Rows of all heads in their places, (P * H, D), from (T, H, D)."""
+    return x.reshape(-1, x.shape[-1]).index_select(0, rows.source)
 
 
 def _by_group(layout: Layout, heads: int, *all_PD: Tensor) -> Iterator[list[Tensor]]:
     """For each group its part of each tensor, shape (G*H, L, D)."""
     sizes = [group.places * heads for group in layout.groups]
-    splits = zip(*(each.split(sizes) for each in all_PD), strict=True)
+    splits = zip(*(each.split_with_sizes(sizes) for each in all_PD), strict=True)
     for group, parts in zip(layout.groups, splits, strict=True):
         yield [part.view(group.examples * heads, group.longest, -1) for part in parts]
 
@@ -259,14 +281,10 @@ def _weights(scores: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     scores.mul_(scale)
     if mask is not None:
         # Masked filling, which gives the same, runs element by element.
-        scores.view(len(mask), -1, *scores.shape[1:]).add_(mask)
+        scores.view(*mask.shape[:2], *scores.shape[1:]).add_(mask)
     return scores.softmax(dim=-1)
 
 
 def _softmax_gradient(grad: Tensor, weights: Tensor) -> Tensor:
     """What autograd calls for a softmax: w (g - sum_keys w g), in one pass."""
     return torch._softmax_backward_data(grad, weights, -1, weights.dtype)  # noqa: SLF001
-
-
-def _times(values: Tensor, kept: Tensor | None) -> Tensor:
-    return values if kept is None else values * kept

@@ -41,7 +41,7 @@ class FiniteGuard:
         The gradient's norm of a step whose loss scaler skips it may be infinite: pass zero then.
         """
         # Each loss by itself: the sum of finite ones may overflow.
-        bad = ~(torch.isfinite(loss_B).all() & torch.isfinite(gradient_norm))
+        bad = ~torch.isfinite(torch.cat([loss_B, gradient_norm[None]])).all()
         self.blocked = torch.maximum(self.blocked, bad.float())
         self.loss_sum = self.loss_sum + loss_B.sum()
         self.loss_count += len(loss_B)

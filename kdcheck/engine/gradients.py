@@ -39,8 +39,6 @@ def accumulate(
                 raise
             what = str(error)
         else:
-            state.cost["train_rows"] += len(rows_B)
-            state.cost["train_tokens"] += float(inputs.tokenized["train"].lengths[rows_B].sum())
             return loss_B
         # Only here, outside the handler, are the tensors of the failed try gone.
         _halve_micro_batch(state, recipe, what)
@@ -55,10 +53,11 @@ def _micro_batches(
     teacher_logits_NK: Tensor | None,
 ) -> Tensor:
     """One try at a step, in parts of at most ``state.micro_batch`` examples."""
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     # The dropout stream: what it gives depends on (seed, step) alone.
     _seed(state.device, stream_seed(recipe.seed, "dropout", state.step))
     losses: list[Tensor] = []
+    tokens = 0
     for start in range(0, len(rows_B), state.micro_batch):
         micro_rows = rows_B[start : start + state.micro_batch]
         batch = inputs.batch("train", micro_rows).to(state.device)
@@ -71,6 +70,9 @@ def _micro_batches(
         # One division by the examples of the whole step: accumulation changes nothing.
         state.scaler.scale(loss_B.sum() / len(rows_B)).backward()
         losses.append(loss_B.detach())
+        tokens += batch.input_ids.numel()
+    state.cost["train_rows"] += len(rows_B)
+    state.cost["train_tokens"] += tokens
     return torch.cat(losses)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ from kdcheck.recipe import Recipe, Rows
 from kdcheck.tasks import SPLITS, Split, Task
 
 WHOLE = Rows(None, None, None, None)
+MOST_PACKED = 64 * 2**20
+"""Bytes of packed batches that a process keeps: those of a few runs of the embedded scale."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,39 @@ class Inputs:
 
     def batch(self, split: str, rows_B: npt.NDArray[np.int64]) -> PackedBatch:
         """Some examples of a split, packed, on the CPU."""
-        return pack(self.tokenized[split], rows_B, self.row_of_token)
+        return _lately.packed(self, split, rows_B)
 
     def logits(self, model: nn.Module, batch: PackedBatch) -> Tensor:
         """The model's logits of a batch, shape (B, K)."""
         return packed_logits(model, batch)
+
+
+class _Lately:
+    """Batches that were packed last. Runs of one seed see the same, and packing is a tenth of a short step."""
+
+    def __init__(self) -> None:
+        self._batches: OrderedDict[Any, tuple[PackedBatch, int, Inputs]] = OrderedDict()
+        self._bytes = 0
+
+    def packed(self, inputs: Inputs, split: str, rows_B: npt.NDArray[np.int64]) -> PackedBatch:
+        """The batch of some rows, from here if it is here."""
+        key = (id(inputs), split, rows_B.tobytes())
+        if key in self._batches:
+            self._batches.move_to_end(key)
+            return self._batches[key][0]
+        batch = pack(inputs.tokenized[split], rows_B, inputs.row_of_token)
+        # Ids, types and positions; per head where a token stands in attention, back, and whether it is one.
+        per_token = 24 + 20 * inputs.encoder.config.num_attention_heads
+        size = batch.input_ids.numel() * per_token
+        self._batches[key] = batch, size, inputs  # its id is no other's as long as it is held here
+        self._bytes += size
+        while self._bytes > MOST_PACKED:
+            _, (_, gone, _) = self._batches.popitem(last=False)
+            self._bytes -= gone
+        return batch
+
+
+_lately = _Lately()
 
 
 def prepare(

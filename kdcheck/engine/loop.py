@@ -206,11 +206,13 @@ def _scales(state: State) -> bool:
 
 def _clip(weights: list[nn.Parameter], most: float) -> Tensor:
     """Scale the gradients down to a norm of at most so much; what the norm was."""
+    # As torch's clip_grad_norm_, which first sorts gradients by device and type.
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
+    norms = torch._foreach_norm(gradients)  # noqa: SLF001
+    norm = torch.linalg.vector_norm(torch.stack(norms))
     # Well below it the factor is 1, and on the CPU that can be read.
     if norm.device.type != "cpu" or not norm < CLEARLY * most:
-        nn.utils.clip_grads_with_norm_(weights, most, norm)
+        torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
     return norm
 
 

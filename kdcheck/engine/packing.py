@@ -11,7 +11,7 @@ batch silently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +22,8 @@ from transformers import AttentionInterface
 
 from kdcheck.encoders import Tokenized
 from kdcheck.engine.attention import Layout, Rows, attend, gather, lay_out, length_group
+from kdcheck.engine.blocks import blocks_of, run
+from kdcheck.engine.casting import cast_at_once
 from kdcheck.errors import EncoderError
 
 ATTENTION = "kdcheck_packed"
@@ -53,10 +55,10 @@ class PackedBatch:
         """The same batch on a device, with a layout for accelerators; one copy, which does not wait."""
         if device.type == "cpu":
             return self
-        layout = lay_out(self.lengths_B, on_cpu=False)
-        rows = layout.rows(1)
-        example = torch.argsort(self.first).repeat_interleave(torch.from_numpy(self.lengths_B))
-        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first, example]
+        relaid = self.in_one_layout()
+        assert relaid.example is not None
+        rows = relaid.layout.rows(1)
+        host = [self.input_ids, self.token_type_ids, self.position_ids, self.first, relaid.example]
         host += [rows.source, rows.back, rows.real.long()]
         numbers = torch.cat([each.flatten() for each in host])
         if device.type == "cuda":
@@ -64,8 +66,13 @@ class PackedBatch:
         parts = numbers.to(device, non_blocking=True).split([each.numel() for each in host])
         moved = [part.view(each.shape) for part, each in zip(parts, host, strict=True)]
         ids, types, positions, first, example, source, back, real = moved
-        layout = layout.with_rows(Rows(source, back, real))
+        layout = relaid.layout.with_rows(Rows(source, back, real))
         return PackedBatch(ids, types, positions, first, self.lengths_B, layout, example)
+
+    def in_one_layout(self) -> PackedBatch:
+        """The same batch as accelerators like it, still on the host."""
+        example = torch.argsort(self.first).repeat_interleave(torch.from_numpy(self.lengths_B))
+        return replace(self, layout=lay_out(self.lengths_B, on_cpu=False), example=example)
 
 
 def pack(
@@ -76,16 +83,16 @@ def pack(
     order_B = np.argsort(length_group(tokenized.lengths[rows_B]), kind="stable")
     lying_B = rows_B[order_B]
     lengths_B = tokenized.lengths[lying_B]
-    starts_B = np.cumsum(lengths_B) - lengths_B
+    starts_B = lengths_B.cumsum() - lengths_B
     first_B = np.empty_like(starts_B)
     first_B[order_B] = starts_B
-    position_T = np.arange(lengths_B.sum()) - np.repeat(starts_B, lengths_B)
-    token_T = np.repeat(all_starts[lying_B], lengths_B) + position_T
-    table_rows_T = row_of_token[all_ids[token_T]]
+    position_T = np.arange(lengths_B.sum()) - starts_B.repeat(lengths_B)
+    token_T = all_starts[lying_B].repeat(lengths_B) + position_T
+    table_rows_T = row_of_token.take(all_ids.take(token_T))
     assert table_rows_T.min() >= 0, "a token outside the trained vocabulary"
     return PackedBatch(
         input_ids=torch.from_numpy(table_rows_T)[None],
-        token_type_ids=torch.from_numpy(all_types[token_T].astype(np.int64))[None],
+        token_type_ids=torch.from_numpy(all_types.take(token_T).astype(np.int64))[None],
         position_ids=torch.from_numpy(position_T)[None],
         first=torch.from_numpy(first_B),
         lengths_B=lengths_B,
@@ -97,11 +104,25 @@ def use_packing(model: nn.Module) -> nn.Module:
     """Switch a Hugging Face model to the packed attention function; padded batches no longer work."""
     module: Any = model
     module.set_attn_implementation(ATTENTION)
+    module.blocks = blocks_of(model)
+    module.linears = [each for each in model.modules() if isinstance(each, nn.Linear)]
     return model
 
 
 def packed_logits(model: nn.Module, batch: PackedBatch) -> Tensor:
     """Logits (B, K) of a BERT or DistilBERT classifier, equal to the padded module's up to rounding."""
+    head: Any = model
+    kind = batch.input_ids.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        with cast_at_once(head.linears, torch.get_autocast_dtype(kind)):
+            return _by_modules(model, batch)
+    if kind == "cpu" and head.blocks is not None:
+        return run(head.blocks, batch)
+    return _by_modules(model, batch)
+
+
+def _by_modules(model: nn.Module, batch: PackedBatch) -> Tensor:
+    """The same from the library's own modules."""
     head: Any = model
     first_BW = _first_of(_hidden(model, batch), batch)
     if head.config.model_type == "bert":

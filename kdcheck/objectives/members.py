@@ -55,8 +55,10 @@ class Mixture(Objective):
     ) -> Tensor:
         """One loss per example, in nats, shape (N,); gradients reach ``logits_NK`` alone."""
         logits_NK = widen(logits_NK)
-        soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK).detach()
         hard_N = -logits_NK.log_softmax(dim=-1).gather(-1, labels_N[:, None]).squeeze(-1)
+        if self.alpha == 0.0:
+            return hard_N
+        soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK).detach()
         log_p_NK = (logits_NK / self.temperature).log_softmax(dim=-1)
         soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)
         scale = self.temperature**2 if self.tau_squared else 1.0

@@ -61,13 +61,14 @@ class Graph:
     def longest_first(self) -> list[str]:
         """Digests in the order in which they are best trained: whoever teaches, since others wait for
         it, then the rest, each the longest first, so that no worker is left with a long one at the end.
+        Of equal length those on the same rows follow each other: a worker has their batches lying ready.
         """
 
-        def place(digest: str) -> tuple[bool, bool, int]:
+        def place(digest: str) -> tuple[bool, bool, int, str, int]:
             recipe = self.recipes[digest]
             is_larger = self.roles[digest].size == "larger"
             cost = recipe.epochs * (recipe.train_rows or ALL_ROWS)
-            return digest not in self.teachers, not is_larger, -cost
+            return digest not in self.teachers, not is_larger, -cost, recipe.task, recipe.seed
 
         return sorted(self.recipes, key=place)
 

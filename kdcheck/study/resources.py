@@ -1,4 +1,4 @@
-"""Tasks, encoders and tokenised inputs, each loaded once per process."""
+"""Tasks, encoders and tokenised inputs, each loaded once per process; tokens are made once for all."""
 
 from __future__ import annotations
 
@@ -70,14 +70,21 @@ class Resources:
         return self._whole(encoder, max_length, task).cut(rows)
 
     def _prepare_whole(self, encoder_name: str, max_length: int, task: str) -> Inputs:
-        """Tokens of the whole task, since each seed draws other rows; a pair shares its tokenizer."""
-        from kdcheck.engine.inputs import prepare
+        """Tokens of the whole task, since each seed draws other rows; a pair shares its tokenizer.
 
-        encoder = self.load_encoder(encoder_name)
+        Where there is a work folder, processes share them too.
+        """
+        from kdcheck.engine.inputs import prepare
+        from kdcheck.study.tokens import tokens_of
+
+        encoder, whole = self.load_encoder(encoder_name), self.load_task(task)
         key = (encoder.tokenizer_digest, task, max_length)
-        whole = prepare(self.load_task(task), encoder, max_length, self._tokenized.get(key))
-        self._tokenized[key] = whole.tokenized
-        return whole
+        if key not in self._tokenized and self._places.work.is_dir():
+            folder = self._places.work / "tokens"
+            self._tokenized[key] = tokens_of(whole, encoder, max_length, folder)
+        made = prepare(whole, encoder, max_length, self._tokenized.get(key))
+        self._tokenized[key] = made.tokenized
+        return made
 
 
 def encoders_of(scale: Scale) -> dict[str, str]:
