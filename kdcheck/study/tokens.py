@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -44,7 +45,7 @@ def tokens_of(
 
 
 def _write(path: Path, tokenized: Mapping[str, Tokenized]) -> None:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, part in tokenized.items():
         ids, types, _ = part.end_to_end
         flat = (ids, types.astype(np.uint8), part.lengths.astype(np.int32), part.truncated)
@@ -71,5 +72,5 @@ def _tokenized(
     ids: np.ndarray, types: np.ndarray, lengths_N: np.ndarray, truncated_N: np.ndarray
 ) -> Tokenized:
     cuts = np.cumsum(lengths_N[:-1])
-    parts = (tuple(np.split(each, cuts)) for each in (ids, types.astype(np.int32)))
-    return Tokenized(*parts, truncated_N)
+    ids_of, types_of = (tuple(np.split(each, cuts)) for each in (ids, types.astype(np.int32)))
+    return Tokenized(ids_of, types_of, truncated_N)
