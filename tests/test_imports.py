@@ -143,6 +143,7 @@ LISTED = {
     ("engine/settings.py", "resource"): "Windows has none",
     ("study/resources.py", "kdcheck.encoders"): "transformers: verdicts on stored runs need none",
     ("study/resources.py", "kdcheck.engine.inputs"): "torch: a second run judges without it",
+    ("study/resources.py", "kdcheck.study.tokens"): "tokenizers: planning needs no tokens",
     ("study/session.py", "kdcheck.evidence.store"): "mlflow: planning comes first",
     ("study/work.py", "kdcheck.engine.loop"): "torch: a job whose runs are all there needs none",
     ("study/work.py", "kdcheck.engine.settings"): "the same",
