@@ -13,7 +13,11 @@ import pytest
 from tests.lowest import CONSTRAINTS, PROJECT, ROOT, constraints
 
 DECLARED = PROJECT.read_text(encoding="utf-8")
-BOUNDS = {"lowest": [str(CONSTRAINTS)], "newest": []}
+BOUNDS = {
+    "lowest": [str(CONSTRAINTS)],
+    "newest": [],
+    "newest-cpu": [str(ROOT / "constraints-cpu.txt")],
+}
 """The constraints that pip is to have in each kind of environment."""
 
 
@@ -68,6 +72,6 @@ def test_tox_has_lowest_and_newest_for_every_python_that_is_declared() -> None:
     assert pythons == ["py311", "py312", "py313"]
     settings = tox_settings([f"{python}-{bound}" for python in pythons for bound in BOUNDS])
     for name, setting in settings.items():
-        python, bound = name.split("-")
+        python, bound = name.split("-", maxsplit=1)
         assert (setting["base_python"], setting["commands"]) == (python, "python -m tests.check")
         assert re.findall("PIP_CONSTRAINT=(.*)", setting["set_env"]) == BOUNDS[bound], name
