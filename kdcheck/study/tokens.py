@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tokenizers
 from filelock import FileLock
 
@@ -69,7 +70,10 @@ def _read(path: Path) -> dict[str, Tokenized] | None:
 
 
 def _tokenized(
-    ids: np.ndarray, types: np.ndarray, lengths_N: np.ndarray, truncated_N: np.ndarray
+    ids: npt.NDArray[Any],
+    types: npt.NDArray[Any],
+    lengths_N: npt.NDArray[Any],
+    truncated_N: npt.NDArray[Any],
 ) -> Tokenized:
     cuts = np.cumsum(lengths_N[:-1])
     ids_of, types_of = (tuple(np.split(each, cuts)) for each in (ids, types.astype(np.int32)))
