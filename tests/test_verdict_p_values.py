@@ -126,6 +126,14 @@ def test_a_look_that_is_not_reached_costs_its_share_and_adds_nothing():
     assert (p_LW[3] == p_LW[1]).all()
 
 
+def test_a_look_that_may_spend_next_to_nothing_decides_nothing_and_the_next_one_stands():
+    effects = np.array([[0.2, 0.3, 0.1, 0.25, 0.15]])
+    plans = Plan(looks=(3, 5), weights=(5e-324, 0.9)), Plan(looks=(5,), weights=(0.9,))
+    two, one = (at_looks(replace(CRITERION, plan=plan), effects) for plan in plans)
+    assert two[0].tolist() == [1, 1, 1]
+    assert two[1].tolist() == one[0].tolist() != [1, 1, 1]
+
+
 def test_words_that_a_kind_of_claim_does_not_use_are_never_shown():
     effects = np.random.default_rng(5).normal(0.0, 1e-6, size=(1, 10))
     for direction in ("within", "not_below"):

@@ -122,4 +122,5 @@ def _priors(at_look: dict[int, tuple[Kind, Floats, Floats]]) -> dict[Kind, Prior
 
 
 def _priced(criterion: Criterion, sample: Sample, weight: float) -> Floats:
-    return np.minimum(1.0, claim_p_values(criterion, sample) / weight)
+    # Bounded before the division: a share may be so small that a quotient overflows.
+    return np.minimum(claim_p_values(criterion, sample), weight) / weight
