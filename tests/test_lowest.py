@@ -75,3 +75,9 @@ def test_tox_has_lowest_and_newest_for_every_python_that_is_declared() -> None:
         python, bound = name.split("-", maxsplit=1)
         assert (setting["base_python"], setting["commands"]) == (python, "python -m tests.check")
         assert re.findall("PIP_CONSTRAINT=(.*)", setting["set_env"]) == BOUNDS[bound], name
+
+
+def test_the_file_by_which_tox_tells_editors_of_its_environment_is_ignored() -> None:
+    """From tox 4.6x on, ``.venv`` may be a file (PEP 832); a folder alone was ignored."""
+    asked = ["git", "check-ignore", "--quiet", "docs/.venv"]
+    assert subprocess.run(asked, cwd=ROOT, check=False).returncode == 0
