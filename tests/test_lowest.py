@@ -78,6 +78,6 @@ def test_tox_has_lowest_and_newest_for_every_python_that_is_declared() -> None:
 
 
 def test_the_file_by_which_tox_tells_editors_of_its_environment_is_ignored() -> None:
-    """From tox 4.6x on, ``.venv`` may be a file (PEP 832); a folder alone was ignored."""
+    """tox 4.67 leaves ``.venv`` as a file (PEP 832); a folder alone was ignored once."""
     asked = ["git", "check-ignore", "--quiet", "docs/.venv"]
     assert subprocess.run(asked, cwd=ROOT, check=False).returncode == 0
