@@ -97,6 +97,12 @@ def test_an_option_of_training_again_is_refused_where_nothing_is_trained(
     assert f"{option}: got no --retrain" in capsys.readouterr().err
 
 
+def test_a_share_that_is_none_is_refused_before_anything_is_judged(monkeypatch, sources, capsys):
+    monkeypatch.setattr(recheck, "verify", lambda source, lock: pytest.fail("judged"))
+    assert main(["verify", "here", "--retrain", "5"]) == 2
+    assert "--retrain: got 5; wanted a share above 0 and at most 1" in capsys.readouterr().err
+
+
 def retrained(text: str, *differences: str, same: bool = False) -> SimpleNamespace:
     stored = SimpleNamespace(recipe=SimpleNamespace(summary=lambda: text))
     facts = {"same_weights": same, "distance": "0.001 apart", "differences": differences}
