@@ -173,9 +173,7 @@ COLUMNS_MT = np.random.default_rng(5).normal(size=(24, 5))
 def sets(*coefficients, terms=TERMS, noise=0.0):
     values_M = COLUMNS_MT @ np.array(coefficients)
     values_M = values_M + noise * np.linspace(-1, 1, 24) * np.abs(values_M).max()
-    return [
-        tuple(term.kind for term in found) for found in exact_sets(terms, COLUMNS_MT, values_M)
-    ]
+    return [tuple(term.kind for term in found) for found in exact_sets(terms, COLUMNS_MT, values_M)]
 
 
 @pytest.mark.parametrize(
