@@ -424,9 +424,10 @@ def test_a_plain_loop_gets_a_seeded_student_and_shuffled_batches(jobs, bench):
     first, second = seen["first"], seen["second"]
     assert [len(labels) for labels in first] == [8] * 5 + [6]
     assert first != second
-    for labels in (first, second):
-        assert sorted(sum(labels, [])) == sorted(job.train.labels)
-        assert sum(labels, []) != list(job.train.labels)
+    for batches in (first, second):
+        labels = [label for batch in batches for label in batch]
+        assert sorted(labels) == sorted(job.train.labels)
+        assert labels != list(job.train.labels)
     torch.manual_seed(job.seed)
     assert torch.equal(job.make_student().hidden.weight, seen["weight"])
     assert not seen["student"].training

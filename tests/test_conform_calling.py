@@ -110,7 +110,7 @@ def test_tensors_are_handed_over_in_the_form_that_was_found():
     for output, wanted in zip(given, (CASE.student_NK, CASE.teacher_NK), strict=True):
         assert equal(output.logits, wanted)
         assert output[0] is output["logits"] is output.logits
-        with pytest.raises(AttributeError, match="^loss$"):
+        with pytest.raises(AttributeError, match=r"^loss$"):
             _ = output.loss
 
 
@@ -204,7 +204,7 @@ def test_an_exit_inside_a_loss_is_an_error_of_the_loss():
         raise SystemExit(3)
 
     loss = Loss(name="loss", target=leaves, slots={"student": Slot("call", "student")}, forms={})
-    with pytest.raises(RuntimeError, match="^exit with 3$"):
+    with pytest.raises(RuntimeError, match=r"^exit with 3$"):
         loss.total(CASE)
 
 
