@@ -341,7 +341,7 @@ def test_who_sets_no_seed_finds_another_state_each_time(tmp_path):
     found = []
 
     def draws(job):
-        found.append((torch.rand(()).item(), np.random.rand(), random.random()))  # noqa: NPY002
+        found.append((torch.rand(()).item(), np.random.rand(), random.random()))  # noqa: NPY002, S311
         return torch.full((len(job.test), CLASSES), 1 / CLASSES)
 
     for _ in range(2):
@@ -357,19 +357,25 @@ def test_generators_threads_and_folder_are_put_back_also_after_a_failure():
     torch.set_num_threads(2)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     folders = []
-    try:
-        with pytest.raises(KeyError), bench_of(keeping([]), 0) as bench:
-            assert torch.get_num_threads() == 1
-            folders.append(bench.run().job.folder)
+
+    def fails():
+        with bench_of(keeping([]), 0) as bench:
+            folders.append((bench.run().job.folder, torch.get_num_threads()))
             raise KeyError("x")
-        assert torch.get_num_threads() == 2
+
+    try:
+        with pytest.raises(KeyError):
+            fails()
+        after = torch.get_num_threads()
     finally:
         torch.set_num_threads(threads)
+    ((folder, within),) = folders
+    assert (within, after) == (1, 2)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert random.getstate() == before[1]
     assert np.random.get_state()[1].tolist() == before[2]  # noqa: NPY002
-    assert not folders[0].exists()
-    assert folders[0].parent.name.startswith("kdcheck-")
+    assert not folder.exists()
+    assert folder.parent.name.startswith("kdcheck-")
 
 
 def test_posteriors_are_taken_as_they_come_and_kept_at_double_precision(tmp_path):

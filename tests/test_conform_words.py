@@ -10,7 +10,7 @@ import torch
 
 from kdcheck.conform.loss import convention, remarks
 from kdcheck.conform.loss.convention import Convention, Remark
-from kdcheck.conform.loss.fitting import Fit, Part
+from kdcheck.conform.loss.fitting import Fit
 from kdcheck.conform.loss.laws import (
     KNOWN,
     SIZES,
