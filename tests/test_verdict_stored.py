@@ -12,7 +12,7 @@ from scipy import optimize, stats
 from scipy.special import digamma, polygamma
 
 from kdcheck.claims.arm import Arm
-from kdcheck.claims.contrast import Contrast, apply, reading
+from kdcheck.claims.contrast import apply, reading
 from kdcheck.verdict import (
     Criterion,
     Interval,
