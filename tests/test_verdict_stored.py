@@ -28,6 +28,7 @@ from kdcheck.verdict import (
     judge_family,
     seeds_needed,
 )
+from kdcheck.verdict.calibration import null_family
 from kdcheck.verdict.guards import Arrays, FailedRun
 from kdcheck.verdict.looks import kind_of, look_at, parts_of, size_of_parts
 from kdcheck.verdict.p_values import claim_p_values, sample_of
@@ -554,6 +555,8 @@ def test_the_parts_of_a_claim_on_average_are_its_mean_and_its_class_is_one_of_me
     size = np.array([[0.5, 2.0]])
     assert size_of_parts(two, size) is size
     assert size_of_parts(average, size).tolist() == [[2.0]]
+    families = np.array([[[0.5, 2.0], [3.0, 1.0]]])
+    assert size_of_parts(average, families).tolist() == [[[2.0], [3.0]]]
     values = np.array([[1.0, 2.0], [3.0, 6.0]])
     assert parts_of(two, values) is values
 
@@ -603,7 +606,67 @@ def test_no_look_is_judged_by_a_rule_but_the_one_that_is_given():
     assert not np.allclose(usual.p, other.p)
 
 
+def test_many_families_are_looked_at_as_one_by_one():
+    plan = Plan(looks=(3, 5), weights=(0.6, 0.4))
+    criteria = null_family(8, Word.EQUIVALENT, plan)
+    rng = np.random.default_rng(14)
+    arrays = [
+        Arrays(
+            rng.normal(0.0, 9.0, (4, len(c.tasks), 5)),
+            (rng.normal(0.0, 10.0**c.parts, (4, len(c.tasks), 5)),),
+        )
+        for c in criteria
+    ]
+    # In one family a task's differences are equal but for rounding: they say nothing of spread.
+    arrays[1].effects[2, 1] = 7.0 + 1e-15 * np.arange(5)
+    arrays[3].effects[2] = 7.0 + 1e-15 * np.arange(5)
+    whole = look_at(criteria, arrays, plan)
+    for f in range(4):
+        one = [Arrays(a.effects[f], tuple(arm[f] for arm in a.arms)) for a in arrays]
+        alone = look_at(criteria, one, plan)
+        np.testing.assert_allclose(whole.p[f], alone.p, rtol=1e-12)
+        np.testing.assert_allclose(whole.own[f], alone.own, rtol=1e-12)
+        for c in range(8):
+            for got, want in zip(whole.priors[c], alone.priors[c], strict=True):
+                assert np.array(got)[:, f].tolist() == pytest.approx(np.array(want).tolist())
+    assert size_of_parts(criteria[3], arrays[3].size).shape == (4, 1)
+    np.testing.assert_array_equal(
+        size_of_parts(criteria[3], arrays[3].size)[:, 0], arrays[3].size.max(axis=1)
+    )
+    assert parts_of(criteria[3], arrays[3].effects).shape == (4, 1, 5)
+
+
+def test_differences_that_are_equal_but_for_rounding_say_nothing_of_the_spread_of_their_class():
+    plan = Plan(looks=(5,))
+    criteria = [replace(CRITERION, claim=str(c), plan=plan) for c in range(6)]
+    rng = np.random.default_rng(15)
+    arrays = [Arrays(rng.normal(0.0, 1.0, (1, 5))) for _ in range(6)]
+    usual = look_at(criteria, arrays[:5], plan).priors[0][0]
+    arrays[5] = Arrays(7.0 + 1e-15 * np.arange(5.0)[None])
+    assert 0 < arrays[5].effects.var() < 1e-28
+    beside = look_at(criteria, arrays, plan).priors
+    for prior in (beside[0][0], beside[5][0]):
+        assert np.array(prior).tolist() == pytest.approx(np.array(usual).tolist())
+
+
 # Guards
+
+
+def test_guards_of_many_families_are_those_of_each():
+    rng = np.random.default_rng(16)
+    effects, arm = rng.normal(0, 1, (5, 2, 4)), rng.normal(3, 1, (5, 2, 4))
+    effects[1, 0, 2], arm[2, 1, 3], arm[3, 1], effects[4, 0] = np.nan, np.inf, 0.25, 0.5
+    arrays = Arrays(effects, (arm,))
+    assert guards.unfit(arrays).tolist() == [False, True, True, True, True]
+    np.testing.assert_array_equal(
+        arrays.size[0], np.maximum(np.abs(effects[0]).max(axis=1), np.abs(arm[0]).max(axis=1))
+    )
+    assert guards.unfit(Arrays(effects)).tolist() == [False, True, False, False, True]
+    assert guards._not_finite(arrays).tolist() == [
+        *([False, False], [True, False], [False, True], [False, False], [False, False])
+    ]
+    assert guards._seed_ignored(Arrays(effects)).shape == (5, 2)
+    assert guards._seed_ignored(arrays)[3].tolist() == [False, True]
 
 
 def test_many_failed_runs_are_named_up_to_three():
