@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from kdcheck.verdict import (
     Criterion,
@@ -182,6 +182,26 @@ def test_power_is_that_of_the_noncentral_t(prior_df):
     ]
     np.testing.assert_allclose(beyond, wanted, rtol=1e-6, atol=1e-9)
     assert 0 < wanted[0] < 1
+
+
+def test_where_scipys_noncentral_t_is_no_number_nothing_is_in_doubt():
+    critical = special.stdtrit(19, 1 - 1e-5)
+    holes = [at for at in np.linspace(-20, 80, 2001) if np.isnan(special.nctdtr(19, at, critical))]
+    below, above = [[at for at in holes if (at > critical) == side] for side in (False, True)]
+    assert below
+    assert above
+    given = {"sd": math.sqrt(20), "rate": 1e-5, "seeds_N": np.array([20.0])}
+    for at, chance in [*((at, 0.0) for at in below), *((at, 1.0) for at in above)]:
+        assert seeds_needed.power(Region(((1, 0),)), 0.0, mean=at, **given).tolist() == [chance]
+    # Inside a margin with a side that is sure, the other one decides; beyond one, the likelier side.
+    mean, margin = above[0], above[0] + 8.0
+    near = seeds_needed.power(Region(((-1, 1),)), margin, mean=mean, **given)
+    inside = seeds_needed.power(Region(((1, 0), (-1, 1)), "and"), margin, mean=mean, **given)
+    assert 0 < inside[0] < 1
+    assert inside == pytest.approx(near)
+    beyond = Region(((1, 0), (-1, 0)), "or")
+    assert seeds_needed.power(beyond, 0.0, mean=-below[0], **{**given, "rate": 2e-5})[0] < 1
+    assert seeds_needed.power(beyond, 0.0, mean=below[0], **{**given, "rate": 2e-5})[0] > 0
 
 
 @pytest.mark.parametrize(
