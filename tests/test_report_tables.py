@@ -139,6 +139,39 @@ def _check_panels(picture: ET.Element) -> None:
     assert float(picture.attrib["height"]) >= max(y for _, y in corners) + height
 
 
+def test_a_figure_of_its_own_has_a_title_a_key_for_each_line_and_says_what_it_waits_for(
+    record, tmp_path: Path
+) -> None:
+    *_, seven, nine = write_tables(record, tmp_path / "p.html")
+    svg = "{http://www.w3.org/2000/svg}"
+    shown, waiting = (ET.fromstring(file.read_text("utf-8")) for file in (seven, nine))  # noqa: S314 - our own
+    texts = [each.text for each in shown.findall(f"{svg}text")]
+    assert texts[0] == "Figure 7. Do Tulips < Teach?, at pocket scale"
+    assert texts[1:3] == ["fish [subset, cut], test text", "fish [subset, cut], training text"]
+    keys = shown.findall(f"{svg}g")
+    assert [(key.attrib["class"], key[1].text) for key in keys] == [
+        ("method other", "Taught"), ("method grey", "Plain"), ("method orange", "Smoothed"),
+    ]  # fmt: skip
+    assert {key[0].attrib["class"] for key in keys} == {"line"}
+    style = shown.findtext(f"{svg}style") or ""
+    for key in keys:
+        hue = key.attrib["class"].replace(" ", ".")
+        assert f".{hue} .line {{ stroke: #" in style
+    tops = [float(key[1].attrib["y"]) for key in keys]
+    first = min(float(each.attrib["y"]) for each in shown.findall(f"{svg}svg"))
+    assert [b - a for a, b in zip(tops, [*tops[1:], first], strict=True)] >= [24, 24, 24]
+    named = waiting.findall(f"{svg}text")
+    assert [each.text for each in named] == ["Figure 9. Do Tulips < Teach?, at pocket scale"]
+    alone = doubles.record(claims=[doubles.SURER])
+    *_, nine = write_tables(alone, tmp_path / "q.html")
+    told, why = ET.fromstring(nine.read_text("utf-8")).findall(f"{svg}text")  # noqa: S314 - our own
+    assert why.text == (
+        "Figure 9 waits for curves of plainly/larger on fish, plainly/larger on trees, "
+        "plainly/larger on birds"
+    )
+    assert float(why.attrib["y"]) > float(told.attrib["y"]) + 12
+
+
 def test_a_paper_without_tables_leaves_no_folder(record, tmp_path: Path) -> None:
     assert write_tables({**record, "paper_tables": []}, tmp_path / "p.html") == []
     assert list(tmp_path.iterdir()) == []
