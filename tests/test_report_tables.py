@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
@@ -121,6 +122,48 @@ def test_page_markdown_csv_and_an_svg_a_figure_are_written(record, tmp_path: Pat
         assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own
     assert "fish [subset, cut], test text" in drawn[0]
     _check_panels(ET.fromstring(drawn[0]))  # noqa: S314 - our own
+
+
+def tables_page(record: dict[str, Any], folder: Path) -> ET.Element:
+    page, *_ = write_tables(record, folder / "p.html")
+    kind, whole = page.read_text(encoding="utf-8").split("\n", 1)
+    assert kind == "<!doctype html>"
+    return ET.fromstring(re.sub(r"<(meta [^>]*)>", r"<\1/>", whole))  # noqa: S314 - our own
+
+
+def test_the_page_of_the_tables_is_laid_out_as_a_browser_and_a_reader_need_it(
+    record, tmp_path: Path
+) -> None:
+    head, body = root = tables_page(record, tmp_path)
+    assert root.attrib == {"lang": "en"}
+    assert [each.attrib for each in head.findall("meta")] == [
+        {"charset": "utf-8"},
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ]
+    assert head.findtext("title") == "Tables: Do Tulips < Teach?, at pocket scale"
+    assert ".tables" in (head.findtext("style") or "")
+    assert [(each.tag, each.get("class")) for each in body] == [
+        ("h1", None), ("p", "lead"), ("ul", None), ("div", "tables wide"), ("figure", "curves"),
+    ]  # fmt: skip
+    assert body.findtext("h1") == "Do Tulips < Teach?, at pocket scale"
+    assert (body.findtext("p") or "").startswith("Below the paper's figure stands ours: mean")
+    assert [each.text for each in body[2]] == [
+        "fish, subset: A subset was read, 7 of 9.",
+        "fish, cut: Each run trains on 1,200.",
+        "birds, cut: Each run trains on 345.",
+    ]
+    assert [each.text for each in body.iter("caption")] == [
+        "Table 21: entropy, nats", "Table 27: chosen", "Table 28: sizes", "Table 20: grid",
+    ]  # fmt: skip
+
+
+def test_the_page_of_the_tables_ends_with_what_its_figures_wait_for(tmp_path: Path) -> None:
+    record = doubles.record(claims=[doubles.SURER])
+    told = tables_page(record, tmp_path)[1][-1]
+    assert told.tag == "ul"
+    assert [(each.text or "").partition(" of ")[0] for each in told] == [
+        f"{figure} waits for curves" for figure, runs in record["figures_waiting"].items() if runs
+    ]
 
 
 def _check_panels(picture: ET.Element) -> None:
