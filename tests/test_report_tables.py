@@ -153,7 +153,7 @@ def test_the_page_of_the_tables_is_laid_out_as_a_browser_and_a_reader_need_it(
         "birds, cut: Each run trains on 345.",
     ]
     assert [each.text for each in body.iter("caption")] == [
-        "Table 21: entropy, nats", "Table 27: chosen", "Table 28: sizes", "Table 20: grid",
+        "Table 21: entropy, nats", "Table 27: chosen", "Table 28: sizes, examples", "Table 20: grid",
     ]  # fmt: skip
 
 
