@@ -63,6 +63,8 @@ TESTS = {
         *("tests/test_evidence_*.py", "tests/test_cli_verify.py", "tests/test_tampering.py"),
         *("tests/integration/test_store_runs.py", "tests/integration/test_store_leases.py"),
         *("tests/integration/test_store_faults.py", "tests/test_engine_evidence.py"),
+        *("tests/test_study_outcome.py", "tests/integration/test_study_session.py"),
+        "tests/test_hostile_input.py",
     ],
     "report": ["tests/test_report_*.py"],
     "study": [
@@ -71,7 +73,8 @@ TESTS = {
     ],
     "engine": [
         *("tests/test_engine_*.py", "tests/test_adamw.py", "tests/test_dropout.py"),
-        *("tests/test_packing.py", "tests/integration/test_engine_parity.py"),
+        *("tests/test_packing.py", "tests/test_blocks.py", "tests/test_casting.py"),
+        "tests/integration/test_engine_parity.py",
     ],
 }
 SETTINGS = """\
