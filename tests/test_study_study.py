@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from kdcheck.claims import Claim, Reading, nats
+from kdcheck.errors import ClaimError
+from kdcheck.evidence.failure import Failure
 from kdcheck.study import session
 from kdcheck.study.session import Session
 from kdcheck.study.study import Study
@@ -56,6 +58,39 @@ def test_ys_come_before_xs():
     assert slope.value(lambda reading: by_arm[reading.arm]) == pytest.approx(1.4)
 
 
+def test_least_and_first_are_those_of_a_curve():
+    curve = [3.0, 1.0, 2.0]
+    found = {name: getattr(STUDY, name)(STUDY.entropy_curve(KD)) for name in ("least", "first")}
+    assert {name: each.value(lambda reading: curve) for name, each in found.items()} == {
+        "least": 1.0, "first": 3.0,
+    }  # fmt: skip
+
+
+BUILD = "Build it from study.entropy(...) or study.accuracy(...)."
+READS_A_RUN = "a contrast that reads at least one run"
+
+
+@pytest.mark.parametrize(
+    ("contrast", "got", "wanted", "step"),
+    [
+        (0.5, "the contrast 0.5", READS_A_RUN, BUILD),
+        (STUDY.apply("+", 1.0, 2.0), "the contrast 1 + 2", READS_A_RUN, BUILD),
+        (
+            STUDY.entropy_curve(KD),
+            f"the contrast {STUDY.entropy_curve(KD).text}, a curve",
+            "one number for each task and seed",
+            "Take study.least(...) or study.first(...) of the curve.",
+        ),
+    ],
+    ids=["number", "constant", "curve"],
+)
+def test_what_cannot_be_judged_is_refused_with_what_it_is(contrast, got, wanted, step):
+    with pytest.raises(ClaimError) as caught:
+        STUDY.judge(contrast)
+    error = caught.value
+    assert (error.who, error.got, error.wanted, error.next_step) == ("claim 'c'", got, wanted, step)
+
+
 @pytest.mark.parametrize(
     ("seeds", "decided_at", "gone_through"),
     [("5", None, [5]), ("until-decided", 5, [3, 5]), ("until-decided", None, [3, 5, 8, 12])],
@@ -78,3 +113,15 @@ def test_a_session_goes_through_the_looks_until_all_is_decided(
     monkeypatch.setattr(Session, "verdicts", property(judged))
     made.train(lambda job, store: trained.append(len(made.graph.seeds)))
     assert trained == gone_through
+
+
+def test_a_session_names_each_run_that_cannot_be_had_once(monkeypatch):
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    claims = [entropy_gap(LS_SMALL, ERM_SMALL, "one"), entropy_gap(ERM_SMALL, LS_SMALL, "other")]
+    made = Session(claims, scale(), "3", SimpleNamespace())
+    lost = made.graph.runs[LS_SMALL]["b"][1]
+    failure = Failure(LS_SMALL.key, "b", 1, "a loss that is not finite")
+    store = SimpleNamespace(digests=set, encoders=dict, failures=lambda: {lost: failure})
+    monkeypatch.setattr(Session, "store", store)
+    assert made.failures() == [f"{LS_SMALL.key} on b with seed 1: a loss that is not finite"]
+    assert made.missing() == len(made.graph.recipes) - 1
