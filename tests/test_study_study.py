@@ -9,10 +9,13 @@ import pytest
 from kdcheck.claims import Claim, Reading, nats
 from kdcheck.errors import ClaimError
 from kdcheck.evidence.failure import Failure
+from kdcheck.evidence.store import Store
 from kdcheck.study import session
 from kdcheck.study.session import Session
 from kdcheck.study.study import Study
 from kdcheck.verdict import Word
+from kdcheck.verdict.guards import NotFinite, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
 from tests.study_doubles import ERM_SMALL, KD, LS_SMALL, NamedDigests, entropy_gap, scale
 
 STUDY = Study(Claim(id="c", says="S.", where="s", holds="every", margin=nats(0), because="b"))
@@ -125,3 +128,96 @@ def test_a_session_names_each_run_that_cannot_be_had_once(monkeypatch):
     monkeypatch.setattr(Session, "store", store)
     assert made.failures() == [f"{LS_SMALL.key} on b with seed 1: a loss that is not finite"]
     assert made.missing() == len(made.graph.recipes) - 1
+
+
+@pytest.mark.parametrize(
+    ("words", "fault", "is_open"),
+    [
+        ((Word.UNDECIDED, Word.SUPPORTED, Word.SUPPORTED), None, True),
+        ((Word.SUPPORTED, Word.UNDECIDED, Word.UNDECIDED), None, False),
+        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), SeedIgnored("x"), True),
+        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), NotFinite("x"), False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.SUPPORTED), None, True),
+        ((Word.NOT_TESTABLE, Word.SUPPORTED, Word.UNDECIDED), None, True),
+        ((Word.NOT_TESTABLE, Word.REFUTED, Word.UNDECIDED), None, False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.EQUIVALENT), None, False),
+        ((Word.NOT_TESTABLE, Word.INVALID, Word.UNDECIDED), None, False),
+    ],
+)
+def test_what_more_seeds_may_decide_is_open(monkeypatch, words, fault, is_open):
+    """Of a claim that rests on a premise, which rests on another, which is the session's no more."""
+    made = a_session(monkeypatch)
+    rests = {"above": ("one",), "one": ("other",), "other": ("gone",)}
+    made.__dict__["verdicts"] = {
+        name: SimpleNamespace(
+            word=word,
+            fault=fault if name == "above" else None,
+            criterion=SimpleNamespace(rests_on=rests[name]),
+        )
+        for name, word in zip(rests, words, strict=True)
+    }
+    assert made._is_open(made.verdicts["above"]) is is_open
+
+
+def a_session(monkeypatch, **options):
+    """A session of one claim, without a store."""
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    claims = [entropy_gap(LS_SMALL, ERM_SMALL)]
+    return Session(claims, scale(), "3", SimpleNamespace(store="a place"), **options)
+
+
+@pytest.mark.parametrize(("asked", "tried"), [("", []), ("today", ["today"])])
+def test_what_failed_is_tried_again_before_anything_is_counted_as_lost(monkeypatch, asked, tried):
+    made = a_session(monkeypatch, retry_failed=asked)
+    failing = made.graph.runs[LS_SMALL]["a"][0]
+    failures, sessions = {failing: Failure(LS_SMALL.key, "a", 0, "no memory")}, []
+
+    def retry(recipes, session_of):
+        assert recipes == made.graph.recipes
+        sessions.append(session_of)
+        failures.clear()
+
+    store = SimpleNamespace(
+        digests=set,
+        encoders=dict,
+        failures=lambda: dict(failures),
+        retry=retry,
+        claims=lambda **_: [],
+    )
+    monkeypatch.setattr(Session, "store", store)
+    monkeypatch.setattr(Session, "_open", lambda self: [])
+    trained = []
+    made.train(lambda job, at: trained.append((len(job.orders), at, made.missing())))
+    assert sessions == tried
+    lost = 0 if tried else 1
+    assert trained == [(len(made.graph.recipes), store, len(made.graph.recipes) - lost)]
+
+
+@pytest.mark.parametrize("is_worker", [False, True])
+def test_a_store_is_tidied_by_whoever_controls_and_never_by_a_worker(monkeypatch, is_worker):
+    made = a_session(monkeypatch, is_worker=is_worker)
+    seen = []
+
+    def create(place, *, rehearsal):
+        seen.append((place, rehearsal))
+        return SimpleNamespace(reap=lambda: seen.append("reaped"))
+
+    monkeypatch.setattr(Store, "create", create)
+    assert made.store is made.store
+    assert seen == [("a place", False), *([] if is_worker else ["reaped"])]
+
+
+def test_seeds_are_those_of_the_scale_unless_others_are_asked_for(monkeypatch):
+    assert a_session(monkeypatch).seeds == tuple(range(12))
+    made = a_session(monkeypatch, first_seed=50)
+    assert (made.seeds, made.counts) == (tuple(range(50, 62)), (3,))
+    assert made.graph.seeds == (50, 51, 52)
+    assert a_session(monkeypatch).registration == f"EXPLORATORY. {session.NO_LOCK}"
+
+
+def test_a_rehearsal_says_that_it_is_one_whatever_is_registered(monkeypatch):
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    rehearsed = scale(rehearsal=True)
+    made = Session([entropy_gap(LS_SMALL, ERM_SMALL)], rehearsed, "3", SimpleNamespace())
+    assert made.registration == f"REHEARSAL. {REHEARSED}"
+    assert made.section is None
