@@ -1,6 +1,6 @@
-"""CPU seconds of whole trainings of the embedded scale: this checkout against another, in turn.
+"""CPU seconds of the trainings of the embedded study: this checkout against another, in turn.
 
-    python benchmarks/recipes.py --against ../kdcheck-before [--rounds 3] [--tasks snippets]
+    python benchmarks/recipes.py --against ../kdcheck-before [--rounds 2] [--tasks snippets]
 
 Each checkout has a process of its own. In each round, which has a seed and so rows of its own, every
 recipe is trained by one and by the other; who comes first changes from round to round. Whether both
@@ -22,7 +22,24 @@ from typing import Any
 
 from kdcheck.engine.loop import train
 from kdcheck.evidence.evidence import Predictions
-from kdcheck.paper.arms import ERM, LS, REVERSE_KD, SELF_KD, STANDARD_KD, shuffled
+from kdcheck.paper.arms import (
+    ERM,
+    LONGER,
+    LS,
+    POORLY_TRAINED,
+    REVERSE_KD,
+    SELF_KD,
+    SOFTLY_TAUGHT,
+    STANDARD_KD,
+    TAUGHT_BY_LS,
+    TUNED_LS,
+    TUNED_REVERSE_KD,
+    TUNED_SELF_KD,
+    TUNED_STANDARD_KD,
+    VIRTUAL_TEACHER,
+    WEAKLY_TAUGHT,
+    shuffled,
+)
 from kdcheck.paper.publication import PAPER
 from kdcheck.places import Places
 from kdcheck.study.garbage import collect_rarely
@@ -34,16 +51,18 @@ HERE = Path(__file__).parents[1]
 SEED = 1000
 """Of the first round; from there up, seeds are for tuning."""
 ARMS = (
-    *(ERM("smaller"), ERM("larger"), LS("smaller"), LS("larger")),
-    *(STANDARD_KD, SELF_KD, REVERSE_KD, shuffled(SELF_KD)),
+    *(ERM("larger"), LS("larger"), POORLY_TRAINED, ERM("smaller")),
+    *(REVERSE_KD, TUNED_LS("larger"), TUNED_REVERSE_KD, LONGER, LS("smaller"), SELF_KD),
+    *(STANDARD_KD, TUNED_LS("smaller"), TUNED_SELF_KD, TUNED_STANDARD_KD, WEAKLY_TAUGHT),
+    *(shuffled(STANDARD_KD), SOFTLY_TAUGHT, TAUGHT_BY_LS, VIRTUAL_TEACHER("smaller")),
 )
-"""Teachers before their students."""
+"""Those of the embedded study, each once as in the study; teachers before their students."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", type=Path, required=True, help="root of another checkout")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--tasks", nargs="+", default=load("embedded", PAPER).tasks)
     arguments = parser.parse_args()
     trainers = {"now": Trainer(HERE), "before": Trainer(arguments.against)}

@@ -20,7 +20,14 @@ from kdcheck.evidence.bundle import Bundle, export_bundle
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.evidence.store import Store
-from tests.evidence_doubles import ROWS, SMOOTHED, sample_evidence, sample_judged, sample_recipe
+from tests.evidence_doubles import (
+    PLAIN,
+    ROWS,
+    SMOOTHED,
+    sample_evidence,
+    sample_judged,
+    sample_recipe,
+)
 
 EXAMPLES, POINTS, PROCESSES = 400, 10, 4
 
@@ -103,8 +110,10 @@ def main(runs: int) -> None:
 
 def judged(seeds: range) -> Judged:
     """A claim that rests on all the runs."""
-    runs = {SMOOTHED: {"letters": {seed: sample_recipe(seed).digest for seed in seeds}}}
-    return replace(sample_judged(), table=RunTable(("letters",), tuple(seeds), runs))
+    runs = {"letters": {seed: sample_recipe(seed).digest for seed in seeds}}
+    return replace(
+        sample_judged(), table=RunTable(("letters",), tuple(seeds), {SMOOTHED: runs, PLAIN: runs})
+    )
 
 
 def tag(store: Store, digests: set[str]) -> None:

@@ -349,3 +349,12 @@ def test_a_metric_of_ones_own_is_a_row_and_takes_no_name_of_ours():
         assert "right" in metrics.summary([[0.0, 1.0]], [1])
     finally:
         metrics.METRICS.pop("right")
+
+
+@pytest.mark.parametrize("name", ["log_p_NK", "p_NK", "log_teacher_NK"])
+def test_the_metrics_of_a_look_share_what_none_of_them_can_change(name):
+    logits = np.array([[1.0, 0.0], [0.0, 3.0]])
+    seen = metrics.Seen(logits_NK=logits, labels_N=np.array([0, 1]), teacher_logits_NK=logits)
+    assert getattr(seen, name) is getattr(seen, name)
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(seen, name)[0] = 0.5

@@ -78,8 +78,7 @@ def blocks_of(model: nn.Module) -> list[Block] | None:
 def run(blocks: Sequence[Block], batch: Batch) -> Tensor:
     """Logits (B, K) of a batch."""
     if torch.is_grad_enabled():
-        weights = chain.from_iterable(block.weights for block in blocks)
-        logits_BK: Tensor = _Run.apply(blocks, batch, *weights)
+        logits_BK: Tensor = _Run.apply(blocks, batch, torch.empty(0, requires_grad=True))
         return logits_BK
     x = None
     for block in blocks:
@@ -89,8 +88,13 @@ def run(blocks: Sequence[Block], batch: Batch) -> Tensor:
 
 
 class _Run(torch.autograd.Function):
+    """The whole model as one node, whose gradient goes straight into the weights.
+
+    To autograd it depends on an empty tensor alone: each weight handed in costs a node and a record.
+    """
+
     @staticmethod
-    def forward(ctx: Any, blocks: Sequence[Block], batch: Batch, *_: Tensor) -> Tensor:
+    def forward(ctx: Any, blocks: Sequence[Block], batch: Batch, _: Tensor) -> Tensor:
         x: Any = None
         ctx.blocks, ctx.batch, ctx.saved = blocks, batch, []
         for block in blocks:
@@ -100,13 +104,13 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        of_weights: list[list[Tensor]] = []
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:
         for block in reversed(ctx.blocks):
             # What was saved is let go once it is used, as autograd does.
             grad, of_block = block.backward(grad, ctx.batch, ctx.saved.pop())
-            of_weights.append(of_block)
-        return (None, None, *chain.from_iterable(reversed(of_weights)))
+            for weight, of_weight in zip(block.weights, of_block, strict=True):
+                weight.grad = of_weight if weight.grad is None else weight.grad.add_(of_weight)
+        return None, None, None
 
 
 class _Embeddings:

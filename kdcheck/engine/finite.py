@@ -9,6 +9,7 @@ step and every one after. The host looks now and then and finds the weights as t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -36,15 +37,18 @@ class FiniteGuard:
         self.loss_count = 0
 
     def watch(self, step: int, loss_B: Tensor, gradient_norm: Tensor) -> None:
-        """Take in one step, before the optimiser; nothing is read from the device.
+        """Take in one step, before the optimiser; nothing is read from an accelerator.
 
         The gradient's norm of a step whose loss scaler skips it may be infinite: pass zero then.
         """
+        loss = loss_B.sum()
+        self.loss_sum = self.loss_sum + loss
+        self.loss_count += len(loss_B)
+        if self._look_every == 1 and math.isfinite(float(loss) + float(gradient_norm)):
+            return
         # Each loss by itself: the sum of finite ones may overflow.
         bad = ~torch.isfinite(torch.cat([loss_B, gradient_norm[None]])).all()
         self.blocked = torch.maximum(self.blocked, bad.float())
-        self.loss_sum = self.loss_sum + loss_B.sum()
-        self.loss_count += len(loss_B)
         self._unread.append((step, loss_B, bad))
 
     def look_is_due(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,19 @@ class Seen:
         """K."""
         return int(self.logits_NK.shape[1])
 
-    @property
+    # Computed once for all metrics of a look, and so not to be written to.
+
+    @cached_property
     def log_p_NK(self) -> Floats:
         """Log posteriors of the model: those of vanishing probability stay finite."""
         return _log_softmax(self.logits_NK, self.temperature)
 
-    @property
+    @cached_property
+    def p_NK(self) -> Floats:
+        """Posteriors of the model."""
+        return _unwritable(np.exp(self.log_p_NK))
+
+    @cached_property
     def log_teacher_NK(self) -> Floats:
         """Log posteriors of the teacher."""
         return _log_softmax(_needed(self.teacher_logits_NK, "a teacher"), self.temperature)
@@ -109,7 +117,7 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "mean_entropy_nats": Metric(
-        of=lambda seen: float(-(np.exp(seen.log_p_NK) * seen.log_p_NK).sum(axis=1).mean()),
+        of=lambda seen: float(-(seen.p_NK * seen.log_p_NK).sum(axis=1).mean()),
         unit="nats", high=math.log, better="neither", source="Shannon 1948, section 6",
     ),
     "accuracy": Metric(
@@ -121,15 +129,15 @@ METRICS: dict[str, Metric] = {
         unit="nats", high=lambda _: math.inf, better="lower", source="H(q, p) of Eqs. 1 and 2",
     ),
     "brier": Metric(
-        of=lambda seen: brier(np.exp(seen.log_p_NK), seen.labels_N),
+        of=lambda seen: brier(seen.p_NK, seen.labels_N),
         unit="fraction", high=lambda _: 2.0, better="lower", source="Brier 1950",
     ),
     "ece": Metric(
-        of=lambda seen: expected_calibration_error(np.exp(seen.log_p_NK), seen.labels_N),
+        of=lambda seen: expected_calibration_error(seen.p_NK, seen.labels_N),
         unit="fraction", high=lambda _: 1.0, better="lower", source="Guo et al. 2017, Eq. 3",
     ),
     "teacher_agreement": Metric(
-        of=lambda seen: agreement(np.exp(seen.log_p_NK), np.exp(seen.log_teacher_NK)),
+        of=lambda seen: agreement(seen.p_NK, np.exp(seen.log_teacher_NK)),
         unit="fraction", high=lambda _: 1.0, better="neither", needs="teacher",
         source="fidelity, Stanton et al. 2021",
     ),
@@ -141,7 +149,7 @@ METRICS: dict[str, Metric] = {
         source="the soft term of Eq. 2",
     ),
     "entropy_correlation": Metric(
-        of=lambda seen: entropy_correlation(np.exp(seen.log_p_NK), np.exp(seen.log_teacher_NK)),
+        of=lambda seen: entropy_correlation(seen.p_NK, np.exp(seen.log_teacher_NK)),
         unit="fraction", low=-1.0, high=lambda _: 1.0, better="neither", needs="teacher",
         source="Spearman 1904, of entropies",
     ),
@@ -182,7 +190,7 @@ def add(name: str, metric: Metric) -> None:
 
     Source: docs/guides/add-a-claim.md.
 
-    >>> add("confidence", Metric(of=lambda seen: float(np.exp(seen.log_p_NK).max(axis=1).mean()),
+    >>> add("confidence", Metric(of=lambda seen: float(seen.p_NK.max(axis=1).mean()),
     ...     unit="fraction", high=lambda classes: 1.0, better="neither", source="max p"))
     >>> METRICS.pop("confidence").of(Seen(logits_NK=np.zeros((1, 4)), labels_N=np.array([0])))
     0.25
@@ -222,7 +230,12 @@ def _log_softmax(logits_NK: npt.NDArray[Any], temperature: float) -> Floats:
     scaled_NK = logits_NK.astype(np.float64) / temperature
     shifted_NK = scaled_NK - scaled_NK.max(axis=1, keepdims=True)
     log_p_NK: Floats = shifted_NK - np.log(np.exp(shifted_NK).sum(axis=1, keepdims=True))
-    return log_p_NK
+    return _unwritable(log_p_NK)
+
+
+def _unwritable(values: Floats) -> Floats:
+    values.setflags(write=False)
+    return values
 
 
 def _needed(value: Any, what: str) -> Any:
