@@ -71,10 +71,9 @@ TESTS = {
     "verdict": ["tests/test_verdict*.py", f"{PROPERTIES}/test_verdict_properties.py"],
     "conform": ["tests/test_conform_*.py", "tests/test_cli_conform.py", "tests/test_zoo.py"],
     "evidence": [
-        *("tests/test_evidence_*.py", "tests/test_cli_verify.py", "tests/test_tampering.py"),
+        *("tests/test_evidence_*.py", "tests/test_cli_verify.py", "tests/test_study_outcome.py"),
         *("tests/integration/test_store_runs.py", "tests/integration/test_store_leases.py"),
         *("tests/integration/test_store_faults.py", "tests/test_engine_evidence.py"),
-        *("tests/test_study_outcome.py", "tests/integration/test_study_session.py"),
         "tests/test_hostile_input.py",
     ],
     "report": ["tests/test_report_*.py"],
