@@ -12,6 +12,7 @@ from kdcheck.errors import OptionError
 from kdcheck.evidence import bundle
 from kdcheck.evidence.bundle import Bundle
 from kdcheck.evidence.store import Store
+from kdcheck.plural import plural
 from kdcheck.study import recheck, retrain
 from kdcheck.study.lock import Lock
 from tests.evidence_doubles import ONE, OTHER, TAUGHT, MemorySource, recipes_of, sample_judged
@@ -95,6 +96,12 @@ def test_an_option_of_training_again_is_refused_where_nothing_is_trained(
     monkeypatch.setattr(recheck, "verify", lambda source, lock: ())
     assert main(["verify", "here", option, value]) == 2
     assert f"{option}: got no --retrain" in capsys.readouterr().err
+
+
+def test_a_share_that_is_none_is_refused_before_anything_is_judged(monkeypatch, sources, capsys):
+    monkeypatch.setattr(recheck, "verify", lambda source, lock: pytest.fail("judged"))
+    assert main(["verify", "here", "--retrain", "5"]) == 2
+    assert "--retrain: got 5; wanted a share above 0 and at most 1" in capsys.readouterr().err
 
 
 def retrained(text: str, *differences: str, same: bool = False) -> SimpleNamespace:
@@ -191,7 +198,7 @@ def test_export_takes_the_claims_asked_for_and_the_runs_they_rest_on(
     # A claim that compares students with their teachers rests on those too.
     runs = {digest for each in chosen for digest in recipes_of(each)}
     assert Bundle(tmp_path / "out").digests() == runs
-    assert f"{len(ids)} claims, {len(runs)} runs" in capsys.readouterr().out
+    assert f"{plural(len(ids), 'claim')}, {plural(len(runs), 'run')}\n" in capsys.readouterr().out
 
 
 def test_export_of_nothing_leaves_an_older_bundle_alone_and_names_what_there_is(

@@ -461,7 +461,7 @@ def positional(*given):
         ),
         (
             foreign.hinton,
-            {"expected_failures": {"deterministic": ""}},
+            {"expected_failures": {"deterministic": " "}},
             (
                 "loss: got no reason for 'deterministic'; wanted a reason. "
                 "Say why it fails, so that a reader can tell when it no longer should."

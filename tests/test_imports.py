@@ -16,7 +16,17 @@ CORE = ("information", "objectives", "metrics", "theory")
 # Rooms from the bottom up: a room may import itself and rooms named before it. What one paper says
 # stands above the machinery, which would serve another paper without a changed line.
 ROOMS = (
-    *("errors", "places", "border", "checks", "theory", "information", "metrics", "objectives"),
+    *(
+        "errors",
+        "plural",
+        "places",
+        "border",
+        "checks",
+        "theory",
+        "information",
+        "metrics",
+        "objectives",
+    ),
     *("claims", "verdict", "fetch", "pins", "tasks", "encoders", "recipe", "evidence", "engine"),
     *("study", "report", "planning", "plugin", "testing", "conform", "zoo", "paper", "cli"),
 )

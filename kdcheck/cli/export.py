@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kdcheck.cli._source import add_store, source_of
 from kdcheck.errors import EvidenceError
+from kdcheck.plural import plural
 
 HELP = "write claims and their evidence into a bundle for other machines"
 
@@ -50,5 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise EvidenceError("export", *facts)
     export_bundle(source, args.bundle, {d for claim in claims for d in claim.table.digests()})
     written = Bundle(args.bundle)
-    print(f"{args.bundle}: {len(written.claims())} claims, {len(written.digests())} runs")
+    print(
+        f"{args.bundle}: {plural(len(written.claims()), 'claim')}, {plural(len(written.digests()), 'run')}"
+    )
     return 0

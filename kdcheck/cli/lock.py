@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from kdcheck.cli._source import add_store
 from kdcheck.errors import InputError
+from kdcheck.plural import plural
 
 if TYPE_CHECKING:
     from kdcheck.claims import Claim
@@ -124,7 +125,7 @@ def _report(change: Change, scale: str, places: Places) -> list[str]:
 
     section, plan = change.section, change.section.plan
     looks = ", ".join(map(str, plan.looks))
-    known = f"{len(section.claims)} claims on {len(section.tasks)} tasks"
+    known = f"{plural(len(section.claims), 'claim')} on {plural(len(section.tasks), 'task')}"
     seeds = f"seeds {section.seeds[0]} to {section.seeds[-1]}, looks at {looks}"
     spent = f"{plan.rate(Word.SUPPORTED):.3g} of each error rate of {plan.supported:g}"
     lines = [f"{scale}: family {section.digest[:8]}, {known}, {seeds}"]

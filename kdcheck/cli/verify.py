@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EvidenceError: there is no store or bundle, or evidence is missing, damaged or altered.
         InputError: there is no such lock, or data or encoders to train on are not at hand.
-        OptionError: an option of ``--retrain`` without it.
+        OptionError: an option of ``--retrain`` without it, or a share that is none.
     """
     from kdcheck.study.lock import read
     from kdcheck.study.recheck import verify
@@ -65,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
+    from kdcheck.study.retrain import check_share
+
+    if args.retrain is not None:
+        check_share(args.retrain)
     for name in ("draw", "data_dir", "model_dir"):
         if getattr(args, name) is not None and args.retrain is None:
             option = f"--{name.replace('_', '-')}"

@@ -130,7 +130,7 @@ def expecting(
         if name not in known:
             step = f"The checks are: {', '.join(known)}."
             raise ParameterError(who, f"an expected failure of {name!r}", "a check's name", step)
-        if not reason:
+        if not reason.strip():
             step = "Say why it fails, so that a reader can tell when it no longer should."
             raise ParameterError(who, f"no reason for {name!r}", "a reason", step)
     return tuple(_against(result, expected_failures.get(result.name)) for result in results)

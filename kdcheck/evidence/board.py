@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdcheck.evidence.judged import Judged
+from kdcheck.plural import plural
 from kdcheck.verdict import Word
 from kdcheck.verdict.words import DECIDING
 
@@ -134,8 +135,7 @@ def counted(rows: Sequence[Row]) -> str:
     shown = {word: f"{counts[word]} {word}" for word in WORDS if counts[word]}
     yes = ", ".join(text for word, text in shown.items() if word in DECIDING)
     no = ", ".join(text for word, text in shown.items() if word not in DECIDING)
-    claims = "claim" if len(rows) == 1 else "claims"
-    start = f"{decided(rows)} of {len(rows)} {claims} decided" + (f": {yes}" if yes else "")
+    start = f"{decided(rows)} of {plural(len(rows), 'claim')} decided" + (f": {yes}" if yes else "")
     return "; ".join(filter(None, (start, no)))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kdcheck.planning.bought import SEEDS
+from kdcheck.plural import plural
 
 Rows = Sequence[Sequence[str]]
 Layout = Callable[[Rows], list[str]]
@@ -53,7 +54,9 @@ def _page(plan: Mapping[str, Any], mark: str, layout: Layout) -> list[str]:
         ("Each claim", [*layout(_claims(plan)), "", *_about_claims(plan)]),
         ("Not at hand", plan["notes"]),
     )
-    lines = [f"{plan['scale']} scale, {plan['seeds']} seeds, {plan['claims']} claims"]
+    lines = [
+        f"{plan['scale']} scale, {plural(plan['seeds'], 'seed')}, {plural(plan['claims'], 'claim')}"
+    ]
     for title, body in sections:
         if body:
             lines += ["", f"{mark}{title}", "", *body]

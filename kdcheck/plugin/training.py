@@ -8,6 +8,7 @@ import pytest
 
 from kdcheck.evidence.network import network_kind
 from kdcheck.plugin.config import EXECUTOR, SESSION, or_usage_error, xdist_worker
+from kdcheck.plural import plural
 from kdcheck.study.local import LocalExecutor, cuda_devices
 from kdcheck.study.progress import Display
 from kdcheck.study.session import Session, Train
@@ -44,10 +45,10 @@ def announce(session: Session) -> None:
     runs, lost = len(session.graph.recipes), len(session.graph.recipes.keys() & session.lost)
     stored = runs - session.missing() - lost
     failed = f", {lost} that failed before" if lost else ""
-    seeds = "until decided" if len(session.counts) > 1 else f"{session.counts[0]} seeds"
+    seeds = "until decided" if len(session.counts) > 1 else plural(session.counts[0], "seed")
     print(
-        f"\nkdcheck: {session.scale.name} scale, {len(session.scale.tasks)} tasks, {seeds}; "
-        f"{len(session.claims)} claims; {runs} runs ({stored} in the store{failed})"
+        f"\nkdcheck: {session.scale.name} scale, {plural(len(session.scale.tasks), 'task')}, {seeds}; "
+        f"{plural(len(session.claims), 'claim')}; {plural(runs, 'run')} ({stored} in the store{failed})"
     )
     print(f"kdcheck: {session.registration}")
     if (kind := network_kind(session.places.work)) is not None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from kdcheck.claims import WORDINGS
 from kdcheck.evidence.board import mark
+from kdcheck.plural import plural
 from kdcheck.report import wording
 from kdcheck.report.forest import forest
 from kdcheck.report.markup import Markup, grid, join, tag
@@ -230,7 +231,7 @@ def _runs(claim: Record) -> Markup:
         for arm in claim["runs"]
         for task, seeds in arm["digests"].items()
     ]
-    return tag("details", tag("summary", f"{count} runs"), tag("dl", rows, class_="runs"))
+    return tag("details", tag("summary", plural(count, "run")), tag("dl", rows, class_="runs"))
 
 
 def _run(seed: str, digest: str) -> Markup:

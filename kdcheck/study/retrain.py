@@ -95,8 +95,8 @@ class Retrained:
                 )
 
 
-def draw(digests: Collection[str], share: float, seed: int) -> list[str]:
-    """The runs that a seed draws: that share of them, at least one.
+def check_share(share: float) -> None:
+    """Refuse a share that draws nothing, or more than there is.
 
     Raises:
         OptionError: a share that is not above 0 and at most 1.
@@ -104,6 +104,11 @@ def draw(digests: Collection[str], share: float, seed: int) -> list[str]:
     if not 0 < share <= 1:
         wanted = "a share above 0 and at most 1"
         raise OptionError("--retrain", f"{share:g}", wanted, "Say 0.05 for one run in twenty.")
+
+
+def draw(digests: Collection[str], share: float, seed: int) -> list[str]:
+    """The runs that a seed draws: that share of them, at least one; as :func:`check_share` says."""
+    check_share(share)
     count = max(1, math.ceil(share * len(digests) - ROUNDING))
     return random.Random(seed).sample(sorted(digests), count)  # noqa: S311 - to be repeated
 

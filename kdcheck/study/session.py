@@ -13,6 +13,7 @@ from kdcheck.evidence.failure import why_lost
 from kdcheck.evidence.judged import Judged, RunTable
 from kdcheck.evidence.source import ReadOnce
 from kdcheck.places import Places
+from kdcheck.plural import plural
 from kdcheck.recipe import Recipe
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
@@ -123,7 +124,7 @@ class Session:
             return f"REHEARSAL. {REHEARSED}"
         if section is None:
             return f"EXPLORATORY. {NO_LOCK}"
-        known = f"{len(section.claims)} claims, attempt {section.attempt}"
+        known = f"{plural(len(section.claims), 'claim')}, attempt {section.attempt}"
         text = f"lock {section.digest[:8]}, {known}"
         if common := self.standing.common:
             return f"EXPLORATORY beside {text}. {' '.join(common)}"

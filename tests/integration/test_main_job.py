@@ -298,7 +298,7 @@ def test_a_session_that_is_killed_leaves_no_worker_and_the_next_takes_up_what_it
     assert digest not in finished
     again = run_claims("--workers", "1", *one_claim)
     assert again.returncode == 0, again.stdout
-    assert f"1 claims; 4 runs ({len(finished)} in the store)" in again.stdout
+    assert f"1 claim; 4 runs ({len(finished)} in the store)" in again.stdout
     store = Store.open(study_folder / "store")
     assert sorted(run.data.tags["digest"] for run in _runs(study_folder)) == sorted(store.digests())
     assert len(store.digests()) == 4
@@ -362,7 +362,7 @@ def test_a_rehearsal_tries_everything_and_a_run_that_fails_in_it_fails_it(
     text = SCALE.format(seeds=2, epochs=20)
     done = run_claims("--rehearse", "--undecided-fails", "--report", "page.html")
     assert done.returncode == 0, done.stdout
-    assert "rehearsal of smoke scale, 1 tasks, 3 seeds; 2 claims; 12 runs" in done.stdout
+    assert "rehearsal of smoke scale, 1 task, 3 seeds; 2 claims; 12 runs" in done.stdout
     assert "2 rehearsed" in done.stdout
     assert "REHEARSAL, no evidence of any claim" in done.stdout
     store = Store.open(study_folder / "store")
