@@ -29,6 +29,7 @@ from kdcheck.study.resources import Resources, ScaleDigests, check_unchanged, en
 from kdcheck.study.seeds import seed_counts
 from kdcheck.testing import tiny_encoder, tiny_task
 from kdcheck.verdict import Plan
+from tests.evidence_doubles import sample_judged
 from tests.study_doubles import (
     CLASSES,
     ERM_LARGE,
@@ -297,6 +298,25 @@ def test_a_source_without_claims():
         "at least one",
         "Run pytest claims/ on that store first.",
     )
+
+
+def test_a_stored_claim_without_a_run_or_a_study_that_can_be_read():
+    stored = sample_judged("c")
+    first = next(iter(stored.table.runs))
+    fewer = {**stored.table.runs, first: {**stored.table.runs[first], "letters": {}}}
+    gap = replace(stored, table=replace(stored.table, runs=fewer))
+    step = "It was altered, or another version of kdcheck wrote it; judge again: pytest claims/."
+    assert refusal(EvidenceError, lambda: recheck._Family._out_of_place(None, gap)) == (
+        "claim 'c'",
+        f"no run of {first.key} on letters with seed 0",
+        "a run of each arm on each task with each seed",
+        step,
+    )
+    who, got, wanted, last = refusal(
+        EvidenceError, lambda: recheck._Family._stands(None, replace(stored, study={}))
+    )
+    assert (who, wanted, last) == ("claim 'c'", "a whole one", step)
+    assert got.startswith("a record of what was run that cannot be read (")
 
 
 def test_the_metrics_of_an_honest_run_are_let_through():

@@ -230,7 +230,9 @@ def test_a_method_that_a_scale_lacks_is_refused_with_those_that_it_has(tmp_path)
     assert error.next_step == "Add its hyper-parameters to the scale file."
 
 
-def test_a_methods_own_task_goes_before_the_method_that_before_a_task_of_all_and_shared_ones_last(tmp_path):
+def test_a_methods_own_task_goes_before_the_method_that_before_a_task_of_all_and_shared_ones_last(
+    tmp_path,
+):
     path = tmp_path / "own.toml"
     text = GOOD.replace(
         "batch_size = 8", "batch_size = 8\nepsilon = 1.0\nthreads = 2\ndropout = 0.3"
@@ -238,7 +240,9 @@ def test_a_methods_own_task_goes_before_the_method_that_before_a_task_of_all_and
     text = text.replace(TASKS, 'tasks = ["tweets", "plots"]')
     text = text.replace('{ name = "erm" }', '{ name = "ls", alpha = 0.1 }')
     text += "epsilon = 2.0\n[methods.erm.smaller.tasks.tweets]\nepochs = 7\nobjective = { alpha = 0.4 }\n"
-    path.write_text(text + "[training.tasks.tweets]\nthreads = 3\nepochs = 9\nlearning_rate = 0.5\n")
+    path.write_text(
+        text + "[training.tasks.tweets]\nthreads = 3\nepochs = 9\nlearning_rate = 0.5\n"
+    )
     scale = load(str(path))
     shared = {"batch_size": 8, "dropout": 0.3, "epsilon": 2.0, "learning_rate": 1e-3}
     assert scale.settings(ERM("smaller"), "tweets") == {
