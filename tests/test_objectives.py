@@ -164,6 +164,7 @@ def test_a_file_of_a_package_is_loaded_with_its_relative_imports(write):
     focal = objectives.from_dict({"name": "focal"})
     assert type(focal).__module__ == "lab.losses.defines"
     assert objectives.modules_of([focal]) == (inner,)
+    assert "lab.losses.__init__" not in sys.modules  # it would be made a second time
 
 
 def test_a_file_that_is_loaded_under_another_name_is_left_alone(write, monkeypatch):
@@ -176,6 +177,9 @@ def test_a_file_that_is_loaded_under_another_name_is_left_alone(write, monkeypat
     assert objectives.modules_of([focal]) == (file,)
     objectives.load_modules([file])
     assert objectives.from_dict({"name": "focal"}) == focal
+    # As `python -m package` has it: no other process can import what is called __main__ here.
+    monkeypatch.setattr(origin, "_INSTALLED", (Path(file).parent,))
+    assert objectives.modules_of([focal]) == (file,)
 
 
 def test_an_installed_module_is_named_and_one_without_a_file_is_refused(write, monkeypatch):

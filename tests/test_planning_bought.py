@@ -19,7 +19,8 @@ from kdcheck.planning.bought import (
     spreads_of,
     to_json,
 )
-from kdcheck.planning.forecast import forecast
+from kdcheck.planning.devices import GPUS
+from kdcheck.planning.forecast import about, forecast
 from kdcheck.plugin.collecting import plan_paths
 from kdcheck.verdict.resolution import resolution
 from tests import report_doubles as doubles
@@ -120,6 +121,15 @@ def test_a_claim_alone_costs_its_runs_and_those_of_its_premises(monkeypatch):
     assert (five["seeds"], five["runs"]) == (5, 40)
     assert five["against_fewest"] == pytest.approx(0.5)
     assert five["hours"] == pytest.approx(plan["devices"][0]["hours_one_worker"] * 5 / 3)
+
+
+def test_the_workers_of_a_machine_share_the_hours_of_a_study(monkeypatch):
+    monkeypatch.setattr("kdcheck.planning.forecast.Sizes", lambda *_: Named())
+    claims, made = [entropy_gap(LS_SMALL, ERM_SMALL)], scale()
+    plan = forecast(claims, made, made.seeds, None, [])
+    size, hours = about(claims, made, None, GPUS[0], 4)
+    assert hours == pytest.approx(plan["devices"][0]["hours_one_worker"] / 4)
+    assert size == plan["total"]["store_bytes"]
 
 
 class Named(MadeUpSizes):

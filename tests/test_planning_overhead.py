@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -109,6 +110,23 @@ def timed(monkeypatch):
         return found.finish()
 
     return run
+
+
+def test_what_is_timed_has_the_fewest_seeds_that_can_be_judged_and_the_workers_of_the_plan(
+    monkeypatch,
+):
+    seconds = {"before": 1, "put": 2, "get": 3, "judge_run": 4, "judge_claim": 5, "after": 6}
+    asked = []
+
+    def run(command, **_):
+        asked.append(" ".join(command))
+        Path(command[4]).write_text(json.dumps(seconds))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    found = overhead.overhead(["claims", "--scale", "mini"], Places.resolve(data_dir="rows"), 3)
+    assert vars(found) == seconds
+    assert "claims --scale mini --seeds 2 --workers 3 --store" in asked[0]
+    assert asked[0].endswith("--data-dir rows")
 
 
 def test_each_part_of_a_session_is_timed_by_itself(timed):

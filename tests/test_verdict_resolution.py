@@ -13,7 +13,6 @@ from kdcheck.cli import main
 from kdcheck.evidence import bundle
 from kdcheck.evidence.judged import selected
 from kdcheck.verdict import Criterion, Measured, TaskEffects, Word, judge, judge_family
-from kdcheck.verdict import resolution as module
 from kdcheck.verdict.resolution import SEEDS_TRIED, resolution
 from tests import report_doubles as doubles
 
@@ -121,17 +120,3 @@ def test_the_verb_prints_a_line_for_each_judged_claim(pocket, capsys):
 def test_the_verb_says_what_to_do_where_nothing_was_judged(pocket, capsys):
     assert main(["power", "--bundle", "somewhere", "--scale", "grand"]) == 2
     assert "Run pytest claims/" in capsys.readouterr().err
-
-
-def test_a_chance_that_is_not_a_number_far_out_is_taken_for_certain(monkeypatch):
-    # What scipy's noncentral t gives here and there beyond a noncentrality of 60.
-    true = module.chance_to_show
-
-    def with_holes(*arguments, mean, **named):
-        found = true(*arguments, mean=mean, **named)
-        return np.where((mean > 0.7) & (mean < 20), np.nan, found)
-
-    verdict = judge(CRITERION, measured())
-    expected = resolution(verdict, seeds=(5,)).smallest
-    monkeypatch.setattr(module, "chance_to_show", with_holes)
-    assert resolution(verdict, seeds=(5,)).smallest == pytest.approx(expected)

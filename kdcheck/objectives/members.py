@@ -55,12 +55,12 @@ class Mixture(Objective):
     ) -> Tensor:
         """One loss per example, in nats, shape (N,); gradients reach ``logits_NK`` alone."""
         logits_NK = widen(logits_NK)
-        hard_N = -logits_NK.log_softmax(dim=-1).gather(-1, labels_N[:, None]).squeeze(-1)
+        hard_N = -logits_NK.log_softmax(dim=1).gather(1, labels_N[:, None]).squeeze(1)
         if self.alpha == 0.0:
             return hard_N
         soft_NK = self.soft_target(logits_NK, labels_N, teacher_logits_NK).detach()
-        log_p_NK = (logits_NK / self.temperature).log_softmax(dim=-1)
-        soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)
+        log_p_NK = (logits_NK / self.temperature).log_softmax(dim=1)
+        soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=1)
         scale = self.temperature**2 if self.tau_squared else 1.0
         return (1.0 - self.alpha) * hard_N + self.alpha * scale * soft_N
 
@@ -108,7 +108,7 @@ class LabelSmoothing(Mixture):
         self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None
     ) -> Tensor:
         """The uniform distribution u over all K classes."""
-        return torch.full_like(logits_NK, 1.0 / logits_NK.shape[-1])
+        return torch.full_like(logits_NK, 1.0 / logits_NK.shape[1])
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Distillation(Mixture):
     ) -> Tensor:
         """The teacher's posterior at the temperature."""
         assert teacher_logits_NK is not None, "an objective with needs_teacher is given one"
-        return (widen(teacher_logits_NK) / self.temperature).softmax(dim=-1)
+        return (widen(teacher_logits_NK) / self.temperature).softmax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,8 @@ class VirtualTeacher(Mixture):
         top_N = torch.full_like(logits_NK[:, 0], self.correct_probability)
         made_NK = peaked(logits_NK, labels_N, top_N)
         # Against the largest entry, so that at small tau not all powers underflow to 0.
-        softened_NK = (made_NK / made_NK.amax(dim=-1, keepdim=True)).pow(1.0 / self.temperature)
-        return softened_NK / softened_NK.sum(dim=-1, keepdim=True)
+        softened_NK = (made_NK / made_NK.amax(dim=1, keepdim=True)).pow(1.0 / self.temperature)
+        return softened_NK / softened_NK.sum(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class InstanceSmoothing(Mixture):
     ) -> Tensor:
         """The label with the teacher's top probability, the rest spread evenly."""
         assert teacher_logits_NK is not None, "an objective with needs_teacher is given one"
-        top_N = widen(teacher_logits_NK).softmax(dim=-1).amax(dim=-1)
+        top_N = widen(teacher_logits_NK).softmax(dim=1).amax(dim=1)
         return peaked(logits_NK, labels_N, top_N)
 
 
@@ -256,9 +256,9 @@ class ConfidencePenalty(Objective):
         self, logits_NK: Tensor, labels_N: Tensor, teacher_logits_NK: Tensor | None = None
     ) -> Tensor:
         """One loss per example, in nats, shape (N,), at least -alpha log K."""
-        log_p_NK = widen(logits_NK).log_softmax(dim=-1)
-        hard_N = -log_p_NK.gather(-1, labels_N[:, None]).squeeze(-1)
-        entropy_N = (log_p_NK.exp() * -log_p_NK).sum(dim=-1)
+        log_p_NK = widen(logits_NK).log_softmax(dim=1)
+        hard_N = -log_p_NK.gather(1, labels_N[:, None]).squeeze(1)
+        entropy_N = (log_p_NK.exp() * -log_p_NK).sum(dim=1)
         return hard_N - self.alpha * entropy_N
 
 
@@ -270,7 +270,7 @@ def one_hot_like(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
     >>> one_hot_like(torch.zeros(1, 3), torch.tensor([2]))
     tensor([[0., 0., 1.]])
     """
-    return one_hot(labels_N, logits_NK.shape[-1]).to(widen(logits_NK).dtype)
+    return one_hot(labels_N, logits_NK.shape[1]).to(widen(logits_NK).dtype)
 
 
 def peaked(logits_NK: Tensor, labels_N: Tensor, top_N: Tensor) -> Tensor:
@@ -291,4 +291,4 @@ def peaked(logits_NK: Tensor, labels_N: Tensor, top_N: Tensor) -> Tensor:
     """
     hot_NK = one_hot_like(logits_NK, labels_N)
     top_N1 = top_N[:, None]
-    return hot_NK * top_N1 + (1.0 - hot_NK) * (1.0 - top_N1) / (logits_NK.shape[-1] - 1)
+    return hot_NK * top_N1 + (1.0 - hot_NK) * (1.0 - top_N1) / (logits_NK.shape[1] - 1)

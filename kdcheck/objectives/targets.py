@@ -76,6 +76,6 @@ def target_view(
     soft_NK = objective.soft_target(logits_NK, labels_N, teacher_logits_NK)
     return TargetView(
         targets_NK=(1.0 - alpha) * one_hot_like(logits_NK, labels_N) + alpha * soft_NK,
-        constant_N=alpha * torch.special.entr(soft_NK).sum(dim=-1),
+        constant_N=alpha * torch.special.entr(soft_NK).sum(dim=1),
         constant_name=objective.constant_name,
     )

@@ -52,11 +52,11 @@ def _correlated(rng: np.random.Generator, shape: Shape) -> Floats:
     return math.sqrt(0.8) * common + math.sqrt(0.2) * rng.standard_normal(shape)
 
 
-def _spread(*sds: float) -> Draw:
-    """Normal; the claims of a family have these standard deviations, the last one for all the rest."""
+def _spread(first: float, others: float) -> Draw:
+    """Normal; the first claim of a family has the one standard deviation, all others the other."""
 
     def draw(rng: np.random.Generator, shape: Shape) -> Floats:
-        of_claims_C = np.array([*sds, *sds[-1:] * shape[1]])[: shape[1]]
+        of_claims_C = np.array([first, *[others] * (shape[1] - 1)])
         return of_claims_C[:, None, None] * rng.standard_normal(shape)
 
     return draw

@@ -113,6 +113,5 @@ def _halved(chance: Callable[[float], float], farthest: float) -> float | None:
     low, high = 0.0, farthest
     for _ in range(STEPS):
         middle = (low + high) / 2
-        # Far out scipy's noncentral t is NaN here and there, where the chance is 1 but for rounding.
         low, high = (middle, high) if chance(middle) < POWER else (low, middle)
     return high

@@ -60,7 +60,10 @@ def power(
     halves = []
     for sign, times in region.halves:
         noncentral_N = sign * (mean - times * margin) / sd * np.sqrt(seeds_N)
-        halves.append(1 - nctdtr(df_N, noncentral_N, critical_N))
+        missed_N = nctdtr(df_N, noncentral_N, critical_N)
+        # Far out on either side scipy's noncentral t is NaN here and there, where nothing is in doubt.
+        sure_N = noncentral_N > critical_N
+        halves.append(np.where(np.isnan(missed_N), sure_N, 1 - missed_N))
     power_HN = np.array(halves)
     if region.joined == "or":
         return np.asarray(power_HN.max(axis=0))

@@ -42,7 +42,7 @@ class Break:
 
 INFORMATION, METRICS, THEORY = "information.py", "metrics/posteriors.py", "theory.py"
 MEMBERS, TARGETS = "objectives/members.py", "objectives/targets.py"
-SOFT = "soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=-1)"
+SOFT = "soft_N = (xlogy(soft_NK, soft_NK) - soft_NK * log_p_NK).sum(dim=1)"
 MIXED = "return (1.0 - self.alpha) * hard_N + self.alpha * scale * soft_N"
 KL = "return (xlogy(first, first) - xlogy(first, second)).sum(dim=-1)"
 ENTROPY = "return entr(widen(posteriors_NK)).sum(dim=-1)"
@@ -53,7 +53,7 @@ TWELVE = [
         "KL arguments swapped, in the objectives",
         MEMBERS,
         SOFT,
-        "p_NK = log_p_NK.exp(); soft_N = (p_NK * log_p_NK - xlogy(p_NK, soft_NK)).sum(dim=-1)",
+        "p_NK = log_p_NK.exp(); soft_N = (p_NK * log_p_NK - xlogy(p_NK, soft_NK)).sum(dim=1)",
     ),
     Break(
         "KL arguments swapped, in `kl_divergence`",
@@ -76,14 +76,14 @@ TWELVE = [
     Break(
         "tau on the teacher's side only",
         MEMBERS,
-        "log_p_NK = (logits_NK / self.temperature).log_softmax(dim=-1)",
-        "log_p_NK = logits_NK.log_softmax(dim=-1)",
+        "log_p_NK = (logits_NK / self.temperature).log_softmax(dim=1)",
+        "log_p_NK = logits_NK.log_softmax(dim=1)",
     ),
     Break(
         "tau on the student's side only",
         MEMBERS,
-        "(widen(teacher_logits_NK) / self.temperature).softmax(dim=-1)",
-        "widen(teacher_logits_NK).softmax(dim=-1)",
+        "(widen(teacher_logits_NK) / self.temperature).softmax(dim=1)",
+        "widen(teacher_logits_NK).softmax(dim=1)",
     ),
     Break(
         "alpha and 1 - alpha swapped",
@@ -100,7 +100,7 @@ TWELVE = [
     Break(
         "smoothing over K - 1 classes",
         MEMBERS,
-        "return torch.full_like(logits_NK, 1.0 / logits_NK.shape[-1])",
+        "return torch.full_like(logits_NK, 1.0 / logits_NK.shape[1])",
         "return (1.0 - one_hot_like(logits_NK, labels_N)) / (logits_NK.shape[-1] - 1)",
     ),
     Break(
@@ -119,8 +119,8 @@ TWELVE = [
     Break(
         "log base 2, in `nll`",
         METRICS,
-        "return float(-np.log(_of_label(p_NK, labels_N)).mean())",
-        "return float(-np.log2(_of_label(p_NK, labels_N)).mean())",
+        "return float(-np.log(of_label(p_NK, labels_N)).mean())",
+        "return float(-np.log2(of_label(p_NK, labels_N)).mean())",
     ),
     Break(
         "mean over K instead of sum, in the objectives",

@@ -124,12 +124,12 @@ _OWN: Mapping[str, Any] = {
 
 
 def _put(made: Any, path: str, value: Any) -> None:
-    """Set an attribute, with the objects on the way to it."""
+    """Set an attribute, with the objects on the way to it, which are copies: they may be the trainer's own."""
     *way, last = path.split(".")
     for name in way:
-        if not hasattr(made, name):
-            setattr(made, name, Settings())
-        made = getattr(made, name)
+        inner = copy.copy(getattr(made, name)) if hasattr(made, name) else Settings()
+        setattr(made, name, inner)
+        made = inner
     setattr(made, last, value)
 
 

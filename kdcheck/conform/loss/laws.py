@@ -144,7 +144,7 @@ def number(value: float) -> str:
         if _near(abs(value), known):
             return f"-{name}" if value < 0 else name
     near = Fraction(value).limit_denominator(12)
-    is_decimal = _near(value, round(value, 4))
+    is_decimal = math.isclose(value, round(value, 4), rel_tol=1e-6)  # 0.3333 is not 1/3
     if not is_decimal and near and _near(value, float(near)):
         return str(near)
     return f"{value:.4g}"

@@ -239,7 +239,7 @@ def _at_edge(found: Fit, role: str, value: float) -> str:
     except Exception:  # noqa: BLE001 - the code of a stranger may raise anything
         return REFUSED
     wanted = np.array([found.total(case) for case in cases])
-    if np.allclose(got, wanted, rtol=10 * EXACT, atol=10 * EXACT, equal_nan=False):
+    if np.allclose(got, wanted, rtol=10 * EXACT, atol=10 * EXACT):
         return ""
     if not np.isfinite(got).all():
         return "it is not finite"

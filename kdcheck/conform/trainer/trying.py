@@ -65,7 +65,7 @@ def _outcome(relation: Relation, bench: Bench) -> tuple[Status, str]:
     try:
         wrong = relation(bench)
     except NotImplementedError as missing:
-        return Status.NOT_RUN, f"The trainer says: {missing or 'not implemented'}."
+        return Status.NOT_RUN, f"The trainer says: {str(missing) or 'not implemented'}."
     except NotTried as passed_over:
         return Status.NOT_RUN, f"{passed_over}."
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's trainer raises is its failure
