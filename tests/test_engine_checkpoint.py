@@ -82,6 +82,10 @@ def test_without_one_valid_checkpoint_there_is_none(two):
     assert load_latest(two) is None
 
 
+def test_the_folder_of_a_run_is_made_with_those_above_it(tmp_path):
+    assert load_latest(save(tmp_path / "runs" / "d", 1).parent).step == 1
+
+
 def test_the_last_two_are_kept(two):
     save(two, 3)
     assert sorted(p.name for p in two.iterdir()) == ["step-0000000002", "step-0000000003"]

@@ -12,10 +12,12 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from kdcheck import report
 from kdcheck.errors import OptionError
+from kdcheck.evidence.board import headline
 from kdcheck.report import badge, html, markdown, wording, write
 from kdcheck.report.axes import Axis, over
 from kdcheck.report.forest import forest
@@ -170,6 +172,7 @@ def test_what_all_claims_depart_in_is_listed_once_and_the_rest_on_its_card(
     assert own == [f"{doubles.SURER.id} departs alone."]
     (section,) = (each for each in page.iter("section") if each.get("id") == "deviations")
     assert next(text_of(each) for each in section.iter("li")) == "Text is invented."
+    assert [text_of(each) for each in section.iter("h3")] == ["Rows", "Notes of runs"]
 
 
 class Drawing:
@@ -273,6 +276,94 @@ def test_the_curve_of_an_arm_goes_through_its_means(
     # Panels of a task share an axis: on training text the same arm is drawn lower.
     firsts = [next(each.iter("circle")).attrib["cy"] for each in drawings[:2]]
     assert float(firsts[0]) < float(firsts[1])
+
+
+class Panel:
+    """A panel of curves whose coordinates are read back as values, by its own ticks."""
+
+    def __init__(self, drawing: ET.Element) -> None:
+        self.root = drawing
+        axis = next(each for each in drawing.iter("g") if each.get("class") == "axis")
+        texts = [each for each in axis.iter("text") if not each.get("transform")]
+        self.up = [each for each in texts if each.get("text-anchor") == "end"]
+        self.along = [each for each in texts if each.get("text-anchor") == "middle"][:-1]
+        self.x = self._scale(self.along, "x", 0.0)
+        self.y = self._scale(self.up, "y", 4.0)  # a text stands a little below its line
+
+    @staticmethod
+    def _scale(ticks: list[ET.Element], name: str, below: float) -> np.ndarray:
+        places = [float(each.attrib[name]) - below for each in ticks]
+        values = [float(text_of(each)) for each in ticks]
+        scale = np.polyfit(places, values, 1)
+        assert np.polyval(scale, places) == pytest.approx(values, abs=0.2 * abs(scale[0]))
+        return scale
+
+    def points(self, text: str) -> list[tuple[float, float]]:
+        """Epoch and entropy of each place that a path goes through."""
+        places = re.findall(r"([\d.]+) ([\d.]+)", text)
+        return [(np.polyval(self.x, float(x)), np.polyval(self.y, float(y))) for x, y in places]
+
+
+def test_lines_and_bands_of_curves_go_through_the_means_and_spreads_of_their_epochs(
+    record: dict[str, Any], page: ET.Element
+) -> None:
+    drawings = iter(each for each in page.iter("svg") if each.get("class") == "lines")
+    colours = {arm["key"]: f"method {arm['colour'] or 'other'}" for arm in record["arms"]}
+    (figure,) = (each for each in record["figures"] if each["name"] == "Figure 7")
+    for task in doubles.TASKS:
+        for split in ("test_sample", "train_sample"):
+            panel = Panel(next(drawings))
+            curves = [
+                each
+                for each in record["curves"]
+                if (each["task"], each["split"]) == (task, split) and each["arm"] in figure["arms"]
+            ]
+            assert len(curves) == 3
+            for curve in curves:
+                (line,) = (
+                    each
+                    for each in panel.root.iter("g")
+                    if each.get("class") == colours[curve["arm"]]
+                )
+                paths = {each.get("class"): each.attrib["d"] for each in line.iter("path")}
+                means = [(each["epoch"], each["mean"]) for each in curve["points"]]
+                upper = [(each["epoch"], each["mean"] + each["sd"]) for each in curve["points"]]
+                lower = [(each["epoch"], each["mean"] - each["sd"]) for each in curve["points"]]
+                dots = [f"{each.attrib['cx']} {each.attrib['cy']}" for each in line.iter("circle")]
+                for shown, wanted in (
+                    (panel.points(" ".join(dots)), means),
+                    (panel.points(paths["line"]), means),
+                    (panel.points(paths["spread"]), [*upper, *reversed(lower)]),
+                ):
+                    assert np.array(shown) == pytest.approx(np.array(wanted), abs=0.006)
+
+
+def test_the_axes_of_curves_have_names_and_a_line_at_each_tick_inside_the_picture(
+    page: ET.Element,
+) -> None:
+    for drawing in (each for each in page.iter("svg") if each.get("class") == "lines"):
+        panel = Panel(drawing)
+        _, _, width, height = map(float, drawing.attrib["viewBox"].split())
+        (axis,) = (each for each in drawing.iter("g") if each.get("class") == "axis")
+        lines = [each.attrib["d"] for each in axis.iter("path") if each.get("class") == "grid"]
+        starts = [re.fullmatch(r"M(\S+) (\S+)H(\S+)", line).groups() for line in lines]  # type: ignore[union-attr]
+        assert [float(y) for _, y, _ in starts] == pytest.approx(
+            [float(each.attrib["y"]) - 4 for each in panel.up]
+        )
+        (frame,) = (each.attrib["d"] for each in axis.iter("path") if each.get("class") == "zero")
+        left, base, right = re.fullmatch(r"M(\S+) (\S+)H(\S+)", frame).groups()  # type: ignore[union-attr]
+        assert {(x, end) for x, _, end in starts} == {(left, right)}
+        assert float(base) == float(starts[0][1]), "entropy starts at 0"
+        assert {float(each.attrib["x"]) for each in panel.up} == {float(left) - 6}
+        assert {float(each.attrib["y"]) for each in panel.along} == {float(base) + 16}
+        across, turned = list(axis.iter("text"))[-2:]
+        assert (text_of(across), text_of(turned)) == ("epoch", "entropy, nats")
+        assert float(across.attrib["x"]) == (float(left) + float(right)) / 2
+        assert float(base) + 16 + 12 < float(across.attrib["y"]) < height
+        assert turned.attrib["text-anchor"] == "middle"
+        middle = float(re.search(r"translate\(\S+ (\S+)\)", turned.attrib["transform"])[1])  # type: ignore[index]
+        assert middle == (12 + float(base)) / 2
+        assert 0 < float(left) < float(right) < width
 
 
 @pytest.mark.parametrize(
@@ -849,6 +940,33 @@ def test_the_badge_counts_what_the_record_counts(record: dict[str, Any]) -> None
         left += float(rect["width"])
     assert float(drawing.attrib["width"]) == pytest.approx(left)
     assert [rect["fill"] for rect in rects[1:3]] == ["#1b7a48", "#b3321f"]
+
+
+def test_a_badge_is_rounded_at_its_own_edges_and_its_texts_stay_inside_their_segments(
+    record: dict[str, Any],
+) -> None:
+    drawing = ET.fromstring(badge(record))  # noqa: S314 - our own text
+    svg = "{http://www.w3.org/2000/svg}"
+    size = {name: drawing.attrib[name] for name in ("width", "height")}
+    clip, shown = drawing.find(f"{svg}clipPath"), drawing.find(f"{svg}g")
+    assert shown.attrib["clip-path"] == f"url(#{clip.attrib['id']})"  # type: ignore[union-attr]
+    (edge,) = clip  # type: ignore[misc]
+    assert {name: edge.attrib[name] for name in size} == size
+    assert edge.attrib["rx"] == "4"
+    assert {shown.attrib["font-size"]} == {"11"}  # type: ignore[union-attr]
+    assert "sans-serif" in shown.attrib["font-family"]  # type: ignore[union-attr]
+    for rect, text in shown:  # type: ignore[union-attr]
+        assert rect.attrib["height"] == size["height"]
+        left, right = float(text.attrib["x"]), float(text.attrib["x"])
+        right += float(text.attrib["textLength"])
+        room = float(rect.attrib["x"]), float(rect.attrib["x"]) + float(rect.attrib["width"])
+        assert [left - room[0], room[1] - right] == pytest.approx([8, 8])
+        assert (right - left) / len(text.text or "") == pytest.approx(6.4, abs=0.1), "of a letter"
+        assert 11 < float(text.attrib["y"]) < 20
+        assert text.attrib["fill"] == "#fff"
+    told = f"claims at pocket scale: {headline(record['claims'])}"
+    assert (drawing.attrib["aria-label"], drawing.attrib["role"]) == (told, "img")
+    assert drawing[0].text == told
 
 
 def test_four_files_are_written_beside_each_other(record: dict[str, Any], tmp_path: Path) -> None:

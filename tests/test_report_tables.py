@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
@@ -123,6 +124,48 @@ def test_page_markdown_csv_and_an_svg_a_figure_are_written(record, tmp_path: Pat
     _check_panels(ET.fromstring(drawn[0]))  # noqa: S314 - our own
 
 
+def tables_page(record: dict[str, Any], folder: Path) -> ET.Element:
+    page, *_ = write_tables(record, folder / "p.html")
+    kind, whole = page.read_text(encoding="utf-8").split("\n", 1)
+    assert kind == "<!doctype html>"
+    return ET.fromstring(re.sub(r"<(meta [^>]*)>", r"<\1/>", whole))  # noqa: S314 - our own
+
+
+def test_the_page_of_the_tables_is_laid_out_as_a_browser_and_a_reader_need_it(
+    record, tmp_path: Path
+) -> None:
+    head, body = root = tables_page(record, tmp_path)
+    assert root.attrib == {"lang": "en"}
+    assert [each.attrib for each in head.findall("meta")] == [
+        {"charset": "utf-8"},
+        {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+    ]
+    assert head.findtext("title") == "Tables: Do Tulips < Teach?, at pocket scale"
+    assert ".tables" in (head.findtext("style") or "")
+    assert [(each.tag, each.get("class")) for each in body] == [
+        ("h1", None), ("p", "lead"), ("ul", None), ("div", "tables wide"), ("figure", "curves"),
+    ]  # fmt: skip
+    assert body.findtext("h1") == "Do Tulips < Teach?, at pocket scale"
+    assert (body.findtext("p") or "").startswith("Below the paper's figure stands ours: mean")
+    assert [each.text for each in body[2]] == [
+        "fish, subset: A subset was read, 7 of 9.",
+        "fish, cut: Each run trains on 1,200.",
+        "birds, cut: Each run trains on 345.",
+    ]
+    assert [each.text for each in body.iter("caption")] == [
+        "Table 21: entropy, nats", "Table 27: chosen", "Table 28: sizes, examples", "Table 20: grid",
+    ]  # fmt: skip
+
+
+def test_the_page_of_the_tables_ends_with_what_its_figures_wait_for(tmp_path: Path) -> None:
+    record = doubles.record(claims=[doubles.SURER])
+    told = tables_page(record, tmp_path)[1][-1]
+    assert told.tag == "ul"
+    assert [(each.text or "").partition(" of ")[0] for each in told] == [
+        f"{figure} waits for curves" for figure, runs in record["figures_waiting"].items() if runs
+    ]
+
+
 def _check_panels(picture: ET.Element) -> None:
     """Each drawing of a figure has a place and a size of its own, below the title over it."""
     svg = "{http://www.w3.org/2000/svg}"
@@ -137,6 +180,39 @@ def _check_panels(picture: ET.Element) -> None:
     ]
     assert all(apart)
     assert float(picture.attrib["height"]) >= max(y for _, y in corners) + height
+
+
+def test_a_figure_of_its_own_has_a_title_a_key_for_each_line_and_says_what_it_waits_for(
+    record, tmp_path: Path
+) -> None:
+    *_, seven, nine = write_tables(record, tmp_path / "p.html")
+    svg = "{http://www.w3.org/2000/svg}"
+    shown, waiting = (ET.fromstring(file.read_text("utf-8")) for file in (seven, nine))  # noqa: S314 - our own
+    texts = [each.text for each in shown.findall(f"{svg}text")]
+    assert texts[0] == "Figure 7. Do Tulips < Teach?, at pocket scale"
+    assert texts[1:3] == ["fish [subset, cut], test text", "fish [subset, cut], training text"]
+    keys = shown.findall(f"{svg}g")
+    assert [(key.attrib["class"], key[1].text) for key in keys] == [
+        ("method other", "Taught"), ("method grey", "Plain"), ("method orange", "Smoothed"),
+    ]  # fmt: skip
+    assert {key[0].attrib["class"] for key in keys} == {"line"}
+    style = shown.findtext(f"{svg}style") or ""
+    for key in keys:
+        hue = key.attrib["class"].replace(" ", ".")
+        assert f".{hue} .line {{ stroke: #" in style
+    tops = [float(key[1].attrib["y"]) for key in keys]
+    first = min(float(each.attrib["y"]) for each in shown.findall(f"{svg}svg"))
+    assert [b - a for a, b in zip(tops, [*tops[1:], first], strict=True)] >= [24, 24, 24]
+    named = waiting.findall(f"{svg}text")
+    assert [each.text for each in named] == ["Figure 9. Do Tulips < Teach?, at pocket scale"]
+    alone = doubles.record(claims=[doubles.SURER])
+    *_, nine = write_tables(alone, tmp_path / "q.html")
+    told, why = ET.fromstring(nine.read_text("utf-8")).findall(f"{svg}text")  # noqa: S314 - our own
+    assert why.text == (
+        "Figure 9 waits for curves of plainly/larger on fish, plainly/larger on trees, "
+        "plainly/larger on birds"
+    )
+    assert float(why.attrib["y"]) > float(told.attrib["y"]) + 12
 
 
 def test_a_paper_without_tables_leaves_no_folder(record, tmp_path: Path) -> None:

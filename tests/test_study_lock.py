@@ -227,6 +227,16 @@ def test_whatever_differs_from_the_lock_is_said_in_one_sentence(said, found):
     assert found == [said]
 
 
+def test_a_task_that_is_not_registered_and_a_contrast_that_only_reads_alike_are_said():
+    more = {**section().tasks, "c": TaskFacts(digest="content of c", classes=2)}
+    assert reasons(tasks=more) == ["Task 'c' is not registered."]
+    claims = section().claims
+    other = {**claims["one"], "measures": claims["two[x]"]["measures"]}
+    assert reasons(claims={**claims, "one": other}) == [
+        "Its contrast reads other arms than the registered one, which is written alike."
+    ]
+
+
 def test_many_settings_that_differ_are_counted():
     found = reasons(at=replace(SCALE, training={"batch_size": 4, "dropout": 0.2, "beta_1": 0.5, "beta_2": 0.5}))  # fmt: skip
     assert len(found) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -52,55 +53,127 @@ def test_a_file_of_ones_own_is_read(tmp_path):
     assert load(str(path)).settings(ERM("smaller"), "tweets")["epochs"] == 1
 
 
+EVERY = "every required field"
+ONLY = (
+    "only deviations, first_seed, may_collapse, methods, name, needs_cuda, pair, rows, seeds, tasks, "
+    "training"
+)
+FIELDS = (
+    "recipe fields, of batch_size, beta_1, beta_2, clip_norm, curve_rows, deterministic, dropout, "
+    "epochs, epsilon, evaluations_per_epoch, head_dropout, learning_rate, max_length, precision, "
+    "schedule, schedule_epochs, tf32, threads, weight_decay"
+)
+WITH_OBJECTIVE = "methods of smaller or larger with an objective each"
+EXCEPTIONS = "exceptions of the scale's tasks, tweets"
+AN_OBJECTIVE = 'a table, as { name = "erm" }'
+PAIR = "the name of a pair, or a list of two encoders, the larger one first"
+NAMES, SEEDS = "a list of at least one name", "a whole number from 1 to 1000"
+STEP = "Correct the scale file; docs/guides/scales.md lists every field."
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "fact"),
+    ("old", "new", "got", "wanted"),
     [
-        ("seeds = 3", "", "got seeds; wanted every required field"),
-        ("seeds = 3", "seeds = 3\nseedz = 4", "seedz"),
-        ("batch_size", "batchsize", "batchsize"),
-        ("methods.erm.smaller", "methods.erm.middle", "erm.middle"),
-        ('objective = { name = "erm" }', "", "an objective each"),
-        ("seeds = 3", "seeds = ", "TOML"),
-        (TASKS, "", "got tasks; wanted every required field"),
-        ("seeds = 3", "seeds = '3'", "got seeds = '3'; wanted a whole number"),
+        ("seeds = 3", "", "seeds", EVERY),
+        (TASKS, "", "tasks", EVERY),
+        ("seeds = 3", "seeds = 3\nseedz = 4", "seedz", ONLY),
+        ("seeds = 3", "seeds = 3\nrehearsal = true", "rehearsal", ONLY),
+        ("batch_size", "batchsize", "batchsize", FIELDS),
+        (END, f"{END}\n[training.tasks.tweets]\nseed = 1", "seed", FIELDS),
+        ("methods.erm.smaller", "methods.erm.middle", "methods.erm.middle", WITH_OBJECTIVE),
+        ('objective = { name = "erm" }', "", "methods.erm.smaller", WITH_OBJECTIVE),
+        (
+            END,
+            f"{END}\n[methods.ls.larger]\nepochs = 1\n[methods.kd.small]\nepochs = 1",
+            "methods.kd.small, methods.ls.larger",
+            WITH_OBJECTIVE,
+        ),
+        ("seeds = 3", "seeds = '3'", "seeds = '3'", SEEDS),
+        ("seeds = 3", "seeds = 0", "seeds = 0", SEEDS),
+        ("seeds = 3", "seeds = 1001", "seeds = 1001", SEEDS),
+        ("seeds = 3", "seeds = true", "seeds = True", SEEDS),
         (
             "seeds = 3",
             "seeds = 3\nfirst_seed = -1",
-            "got first_seed = -1; wanted a whole number from",
+            "first_seed = -1",
+            "a whole number from 0 up",
         ),
-        ("seeds = 3", "seeds = 3\nmay_collapse = ['er']", "got er; wanted methods of the scale"),
-        ("seeds = 3", "seeds = 3\nmay_collapse = 'erm'", "wanted a list of methods"),
-        ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "got rows.tweet; wanted exceptions"),
-        (END, f"{END}\n[{OWN}.tweet]\nepochs = 2", f"got {OWN}.tweet; wanted exceptions of the "),
         (
-            '{ name = "erm" }',
-            '"erm"',
-            "methods.erm.smaller.objective = 'erm'; wanted a table, as {",
+            "seeds = 3",
+            "seeds = 3\nmay_collapse = ['erm', 'x', 'er']",
+            "er, x",
+            "methods of the scale in may_collapse, of erm",
         ),
+        (
+            "seeds = 3",
+            "seeds = 3\nmay_collapse = 'erm'",
+            "may_collapse = 'erm'",
+            "a list of methods",
+        ),
+        ("seeds = 3", "seeds = 3\ndeviations = [1]", "deviations = [1]", "a list of texts"),
+        ("seeds = 3", "seeds = 3\nneeds_cuda = 1", "needs_cuda = 1", "true or false"),
+        ("[training]", "[rows.tweet]\ntrain = 8\n[training]", "rows.tweet", EXCEPTIONS),
+        (END, f"{END}\n[{OWN}.tweet]\nepochs = 2", f"{OWN}.tweet", EXCEPTIONS),
+        (END, f"{END}\n[training.tasks.tweet]", "training.tasks.tweet", EXCEPTIONS),
+        ('{ name = "erm" }', '"erm"', "methods.erm.smaller.objective = 'erm'", AN_OBJECTIVE),
         (
             END,
             f"{END}\n[{OWN}.tweets]\nobjective = 3",
-            f"{OWN}.tweets.objective = 3; wanted a table",
+            f"{OWN}.tweets.objective = 3",
+            AN_OBJECTIVE,
         ),
-        (END, f"{END}\ntasks = ['tweets']", f"{OWN} = ['tweets']; wanted a table"),
-        (END, f"{END}\ntasks = {{ tweets = 1 }}", f"{OWN}.tweets = 1; wanted a table"),
-        (TASKS, 'tasks = "tweets"', "got tasks = 'tweets'; wanted a list"),
-        (TASKS, "tasks = []", "wanted a list of at least one name"),
-        ("[training]", "rows = 3\n[training]", "got rows = 3; wanted tables [rows.TASK]"),
-        ("[training]\n", "training = 3\n[methods.ls]\n", "got training = 3; wanted a table"),
-        (ERM_S, "[methods]\nerm = 3\n[methods.ls.smaller]", "METHOD.SIZE]"),
-        (ERM_S, "[methods.erm]\nsmaller = 3\n[methods.ls.smaller]", "smaller = 3"),
-        ('"own"', '"own/family"', "it names a family in tags"),
-        ('"tiny"', '["tiny-2"]', "a list of two encoders, the larger one first"),
+        (END, f"{END}\ntasks = ['tweets']", f"{OWN} = ['tweets']", "a table"),
+        (END, f"{END}\ntasks = {{ tweets = 1 }}", f"{OWN}.tweets = 1", "a table"),
+        ("[training]\n", "[training]\ntasks = 3\n", "training.tasks = 3", "a table"),
+        (
+            "[training]\n",
+            "[training]\ntasks = { tweets = 3 }\n",
+            "training.tasks.tweets = 3",
+            "a table",
+        ),
+        (TASKS, 'tasks = "tweets"', "tasks = 'tweets'", NAMES),
+        (TASKS, "tasks = []", "tasks = []", NAMES),
+        ("[training]", "rows = 3\n[training]", "rows = 3", "tables [rows.TASK]"),
+        ("[training]\n", "training = 3\n[methods.ls]\n", "training = 3", "a table"),
+        (
+            ERM_S,
+            "[methods]\nerm = 3\n[other]",
+            "methods = {'erm': 3}",
+            "tables [methods.METHOD.SIZE]",
+        ),
+        (
+            ERM_S,
+            "[methods.erm]\nsmaller = 3\n[methods.ls.smaller]",
+            "methods.erm.smaller = 3",
+            "a table",
+        ),
+        ('"tiny"', '["tiny-2"]', "pair = ['tiny-2']", PAIR),
+        ('"tiny"', '["a", "a"]', "pair = ['a', 'a']", PAIR),
+        ('"tiny"', '["a", "b", "c"]', "pair = ['a', 'b', 'c']", PAIR),
+        ('"tiny"', "3", "pair = 3", PAIR),
     ],
 )
-def test_a_wrong_file_is_refused_by_its_field(tmp_path, old, new, fact):
-    path = tmp_path / "own.toml"
+def test_a_wrong_file_is_refused_by_its_field(tmp_path, old, new, got, wanted):
+    assert refusal(tmp_path, old, new) == ("scale 'own'", got, wanted, STEP)
+
+
+def refusal(folder: Path, old: str, new: str) -> tuple[str, ...]:
+    """The parts of the error on the good file with one text in the place of another."""
+    path = folder / "own.toml"
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(InputError) as caught:
         load(str(path))
-    assert fact in str(caught.value)
-    assert "docs/guides/scales.md" in str(caught.value)
+    return caught.value.who, caught.value.got, caught.value.wanted, caught.value.next_step
+
+
+def test_a_wrong_file_is_called_by_its_name_if_it_has_one_and_else_by_its_path(tmp_path):
+    wanted = "letters, digits, spaces and . _ - alone: it names a family in tags"
+    found = refusal(tmp_path, '"own"', '"own/family"')
+    assert found == ("scale 'own/family'", "name = 'own/family'", wanted, STEP)
+    assert refusal(tmp_path, 'name = "own"', "") == ("scale None", "name", EVERY, STEP)
+    got = "Invalid value (at line 5, column 9)"
+    who = f"scale '{tmp_path / 'own.toml'}'"
+    assert refusal(tmp_path, "seeds = 3", "seeds = ") == (who, got, "TOML", STEP)
 
 
 def digests_of(tmp_path, pair):
@@ -125,17 +198,59 @@ def test_an_unknown_pair_is_refused_with_those_that_are_known(tmp_path):
         digests_of(tmp_path, '"my-bert"')
 
 
-def test_an_unknown_scale_is_refused_with_those_that_are_known():
-    with pytest.raises(InputError, match="embedded, mini, paper"):
-        load("huge", PAPER)
+KNOWN = "one of embedded, mini, paper, or the path of a .toml file"
+OF_ITS_OWN = "claims of no paper have scales of their own alone; name paper=..."
 
 
-def test_claims_of_no_paper_are_told_that_they_need_a_scale_file_or_a_paper():
-    with pytest.raises(
-        InputError, match=r"wanted the path of a \.toml file\. .*name paper="
-    ) as caught:
-        load("embedded")
-    assert "one of" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("name", "paper", "wanted", "step"),
+    [
+        ("huge", [PAPER], KNOWN, "Check the spelling, or the path."),
+        ("huge.toml", [PAPER], KNOWN, "Check the spelling, or the path."),
+        (str(Path(__file__)), [PAPER], KNOWN, "Check the spelling, or the path."),
+        ("embedded", [], "the path of a .toml file", f"Check the spelling, or the path: {OF_ITS_OWN}"),
+    ],
+)  # fmt: skip
+def test_an_unknown_scale_is_refused_with_those_that_are_known(name, paper, wanted, step):
+    with pytest.raises(InputError) as caught:
+        load(name, *paper)
+    error = caught.value
+    assert (error.who, error.got) == ("scale", repr(name))
+    assert (error.wanted, error.next_step) == (wanted, step)
+
+
+def test_a_method_that_a_scale_lacks_is_refused_with_those_that_it_has(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD + GOOD[GOOD.index(ERM_S) :].replace("erm.smaller", "ls.larger"))
+    with pytest.raises(InputError) as caught:
+        load(str(path)).settings(ERM("larger"), "tweets")
+    error = caught.value
+    assert (error.who, error.got) == ("scale 'own'", "no method erm/larger")
+    assert error.wanted == "one of erm/smaller, ls/larger"
+    assert error.next_step == "Add its hyper-parameters to the scale file."
+
+
+def test_a_methods_own_task_goes_before_the_method_that_before_a_task_of_all_and_shared_ones_last(
+    tmp_path,
+):
+    path = tmp_path / "own.toml"
+    text = GOOD.replace(
+        "batch_size = 8", "batch_size = 8\nepsilon = 1.0\nthreads = 2\ndropout = 0.3"
+    )
+    text = text.replace(TASKS, 'tasks = ["tweets", "plots"]')
+    text = text.replace('{ name = "erm" }', '{ name = "ls", alpha = 0.1 }')
+    text += "epsilon = 2.0\n[methods.erm.smaller.tasks.tweets]\nepochs = 7\nobjective = { alpha = 0.4 }\n"
+    path.write_text(
+        text + "[training.tasks.tweets]\nthreads = 3\nepochs = 9\nlearning_rate = 0.5\n"
+    )
+    scale = load(str(path))
+    shared = {"batch_size": 8, "dropout": 0.3, "epsilon": 2.0, "learning_rate": 1e-3}
+    assert scale.settings(ERM("smaller"), "tweets") == {
+        **shared, "threads": 3, "epochs": 7, "objective": {"name": "ls", "alpha": 0.4},
+    }  # fmt: skip
+    assert scale.settings(ERM("smaller"), "plots") == {
+        **shared, "threads": 2, "epochs": 1, "objective": {"name": "ls", "alpha": 0.1},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

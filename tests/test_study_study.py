@@ -7,10 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from kdcheck.claims import Claim, Reading, nats
+from kdcheck.errors import ClaimError
+from kdcheck.evidence.failure import Failure
+from kdcheck.evidence.store import Store
 from kdcheck.study import session
 from kdcheck.study.session import Session
 from kdcheck.study.study import Study
 from kdcheck.verdict import Word
+from kdcheck.verdict.guards import NotFinite, SeedIgnored
+from kdcheck.verdict.words import REHEARSED
 from tests.study_doubles import ERM_SMALL, KD, LS_SMALL, NamedDigests, entropy_gap, scale
 
 STUDY = Study(Claim(id="c", says="S.", where="s", holds="every", margin=nats(0), because="b"))
@@ -56,6 +61,39 @@ def test_ys_come_before_xs():
     assert slope.value(lambda reading: by_arm[reading.arm]) == pytest.approx(1.4)
 
 
+def test_least_and_first_are_those_of_a_curve():
+    curve = [3.0, 1.0, 2.0]
+    found = {name: getattr(STUDY, name)(STUDY.entropy_curve(KD)) for name in ("least", "first")}
+    assert {name: each.value(lambda reading: curve) for name, each in found.items()} == {
+        "least": 1.0, "first": 3.0,
+    }  # fmt: skip
+
+
+BUILD = "Build it from study.entropy(...) or study.accuracy(...)."
+READS_A_RUN = "a contrast that reads at least one run"
+
+
+@pytest.mark.parametrize(
+    ("contrast", "got", "wanted", "step"),
+    [
+        (0.5, "the contrast 0.5", READS_A_RUN, BUILD),
+        (STUDY.apply("+", 1.0, 2.0), "the contrast 1 + 2", READS_A_RUN, BUILD),
+        (
+            STUDY.entropy_curve(KD),
+            f"the contrast {STUDY.entropy_curve(KD).text}, a curve",
+            "one number for each task and seed",
+            "Take study.least(...) or study.first(...) of the curve.",
+        ),
+    ],
+    ids=["number", "constant", "curve"],
+)
+def test_what_cannot_be_judged_is_refused_with_what_it_is(contrast, got, wanted, step):
+    with pytest.raises(ClaimError) as caught:
+        STUDY.judge(contrast)
+    error = caught.value
+    assert (error.who, error.got, error.wanted, error.next_step) == ("claim 'c'", got, wanted, step)
+
+
 @pytest.mark.parametrize(
     ("seeds", "decided_at", "gone_through"),
     [("5", None, [5]), ("until-decided", 5, [3, 5]), ("until-decided", None, [3, 5, 8, 12])],
@@ -78,3 +116,108 @@ def test_a_session_goes_through_the_looks_until_all_is_decided(
     monkeypatch.setattr(Session, "verdicts", property(judged))
     made.train(lambda job, store: trained.append(len(made.graph.seeds)))
     assert trained == gone_through
+
+
+def test_a_session_names_each_run_that_cannot_be_had_once(monkeypatch):
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    claims = [entropy_gap(LS_SMALL, ERM_SMALL, "one"), entropy_gap(ERM_SMALL, LS_SMALL, "other")]
+    made = Session(claims, scale(), "3", SimpleNamespace())
+    lost = made.graph.runs[LS_SMALL]["b"][1]
+    failure = Failure(LS_SMALL.key, "b", 1, "a loss that is not finite")
+    store = SimpleNamespace(digests=set, encoders=dict, failures=lambda: {lost: failure})
+    monkeypatch.setattr(Session, "store", store)
+    assert made.failures() == [f"{LS_SMALL.key} on b with seed 1: a loss that is not finite"]
+    assert made.missing() == len(made.graph.recipes) - 1
+
+
+@pytest.mark.parametrize(
+    ("words", "fault", "is_open"),
+    [
+        ((Word.UNDECIDED, Word.SUPPORTED, Word.SUPPORTED), None, True),
+        ((Word.SUPPORTED, Word.UNDECIDED, Word.UNDECIDED), None, False),
+        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), SeedIgnored("x"), True),
+        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), NotFinite("x"), False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.SUPPORTED), None, True),
+        ((Word.NOT_TESTABLE, Word.SUPPORTED, Word.UNDECIDED), None, True),
+        ((Word.NOT_TESTABLE, Word.REFUTED, Word.UNDECIDED), None, False),
+        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.EQUIVALENT), None, False),
+        ((Word.NOT_TESTABLE, Word.INVALID, Word.UNDECIDED), None, False),
+    ],
+)
+def test_what_more_seeds_may_decide_is_open(monkeypatch, words, fault, is_open):
+    """Of a claim that rests on a premise, which rests on another, which is the session's no more."""
+    made = a_session(monkeypatch)
+    rests = {"above": ("one",), "one": ("other",), "other": ("gone",)}
+    made.__dict__["verdicts"] = {
+        name: SimpleNamespace(
+            word=word,
+            fault=fault if name == "above" else None,
+            criterion=SimpleNamespace(rests_on=rests[name]),
+        )
+        for name, word in zip(rests, words, strict=True)
+    }
+    assert made._is_open(made.verdicts["above"]) is is_open
+
+
+def a_session(monkeypatch, **options):
+    """A session of one claim, without a store."""
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    claims = [entropy_gap(LS_SMALL, ERM_SMALL)]
+    return Session(claims, scale(), "3", SimpleNamespace(store="a place"), **options)
+
+
+@pytest.mark.parametrize(("asked", "tried"), [("", []), ("today", ["today"])])
+def test_what_failed_is_tried_again_before_anything_is_counted_as_lost(monkeypatch, asked, tried):
+    made = a_session(monkeypatch, retry_failed=asked)
+    failing = made.graph.runs[LS_SMALL]["a"][0]
+    failures, sessions = {failing: Failure(LS_SMALL.key, "a", 0, "no memory")}, []
+
+    def retry(recipes, session_of):
+        assert recipes == made.graph.recipes
+        sessions.append(session_of)
+        failures.clear()
+
+    store = SimpleNamespace(
+        digests=set,
+        encoders=dict,
+        failures=lambda: dict(failures),
+        retry=retry,
+        claims=lambda **_: [],
+    )
+    monkeypatch.setattr(Session, "store", store)
+    monkeypatch.setattr(Session, "_open", lambda self: [])
+    trained = []
+    made.train(lambda job, at: trained.append((len(job.orders), at, made.missing())))
+    assert sessions == tried
+    lost = 0 if tried else 1
+    assert trained == [(len(made.graph.recipes), store, len(made.graph.recipes) - lost)]
+
+
+@pytest.mark.parametrize("is_worker", [False, True])
+def test_a_store_is_tidied_by_whoever_controls_and_never_by_a_worker(monkeypatch, is_worker):
+    made = a_session(monkeypatch, is_worker=is_worker)
+    seen = []
+
+    def create(place, *, rehearsal):
+        seen.append((place, rehearsal))
+        return SimpleNamespace(reap=lambda: seen.append("reaped"))
+
+    monkeypatch.setattr(Store, "create", create)
+    assert made.store is made.store
+    assert seen == [("a place", False), *([] if is_worker else ["reaped"])]
+
+
+def test_seeds_are_those_of_the_scale_unless_others_are_asked_for(monkeypatch):
+    assert a_session(monkeypatch).seeds == tuple(range(12))
+    made = a_session(monkeypatch, first_seed=50)
+    assert (made.seeds, made.counts) == (tuple(range(50, 62)), (3,))
+    assert made.graph.seeds == (50, 51, 52)
+    assert a_session(monkeypatch).registration == f"EXPLORATORY. {session.NO_LOCK}"
+
+
+def test_a_rehearsal_says_that_it_is_one_whatever_is_registered(monkeypatch):
+    monkeypatch.setattr(session, "ScaleDigests", lambda scale, resources: NamedDigests())
+    rehearsed = scale(rehearsal=True)
+    made = Session([entropy_gap(LS_SMALL, ERM_SMALL)], rehearsed, "3", SimpleNamespace())
+    assert made.registration == f"REHEARSAL. {REHEARSED}"
+    assert made.section is None

@@ -25,7 +25,7 @@ from kdcheck.study.registering import Known, register
 from kdcheck.study.scale import Scale
 from kdcheck.study.session import Session
 from kdcheck.verdict import Plan, Verdict, Word
-from kdcheck.verdict.guards import FailedRun, NotFinite, SeedIgnored
+from kdcheck.verdict.guards import FailedRun
 from kdcheck.verdict.words import REHEARSED
 from tests.refusal import refused
 from tests.study_doubles import (
@@ -274,31 +274,6 @@ def test_a_claim_that_is_decided_gets_no_more_seeds(run: Run, trained: list[str]
 def _word(verdict: Verdict, until: int) -> Word:
     seeds = len(verdict.measured.tasks["a"].seeds)
     return Word.SUPPORTED if seeds >= until else Word.UNDECIDED
-
-
-@pytest.mark.parametrize(
-    ("words", "fault", "is_open"),
-    [
-        ((Word.UNDECIDED, Word.SUPPORTED, Word.SUPPORTED), None, True),
-        ((Word.SUPPORTED, Word.UNDECIDED, Word.UNDECIDED), None, False),
-        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), SeedIgnored("x"), True),
-        ((Word.INVALID, Word.SUPPORTED, Word.SUPPORTED), NotFinite("x"), False),
-        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.SUPPORTED), None, True),
-        ((Word.NOT_TESTABLE, Word.SUPPORTED, Word.UNDECIDED), None, True),
-        ((Word.NOT_TESTABLE, Word.REFUTED, Word.UNDECIDED), None, False),
-        ((Word.NOT_TESTABLE, Word.UNDECIDED, Word.EQUIVALENT), None, False),
-        ((Word.NOT_TESTABLE, Word.INVALID, Word.UNDECIDED), None, False),
-    ],
-)
-def test_what_more_seeds_may_decide_is_open(run: Run, places, words, fault, is_open):
-    """Of a claim that rests on a premise, which rests on another."""
-    above, one = replace(ONE, id="above", rests_on=("one",)), replace(ONE, rests_on=("other",))
-    run(above, one, OTHER)
-    made = Session([above, one, OTHER], scale(), "3", places)
-    ids = ("above", "one", "other")
-    found = {e: replace(made.verdicts[e], word=w) for e, w in zip(ids, words, strict=True)}
-    made.__dict__["verdicts"] = {**found, "above": replace(found["above"], fault=fault)}
-    assert made._is_open(made.verdicts["above"]) is is_open
 
 
 # Records
