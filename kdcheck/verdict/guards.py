@@ -313,10 +313,9 @@ def _array_fault(criterion: Criterion, measured: Measured) -> Fault | None:
     arrays = as_arrays(criterion, measured)
     seeds = arrays.effects.shape[-1]
     enough = seeds >= criterion.plan.looks[0]  # two equal differences may well be chance
+    # The first guard leaves the others no value that is not finite.
     for kind, guard, what in _ARRAY_GUARDS if enough else _ARRAY_GUARDS[:1]:
-        bad_T = guard(
-            arrays
-        )  # the first guard leaves none of the others a value that is not finite
+        bad_T = guard(arrays)
         if bad_T.any():
             names = ", ".join(repr(criterion.tasks[t]) for t in np.flatnonzero(bad_T))
             return kind(f"{what} on {names} ({seeds} seeds)")
