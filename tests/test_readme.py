@@ -147,3 +147,20 @@ def test_every_test_that_a_planted_fault_was_noticed_by_is_there():
     assert [
         each for each in sorted(named) if f"def {each[1]}(" not in sources.get(each[0], "")
     ] == []
+
+
+def test_the_planted_faults_are_as_many_as_their_tables_say():
+    text = (DOCS / "mutation-testing.md").read_text(encoding="utf-8")
+    by_hand = text[text.index("## Following a number") : text.index("## By machine")]
+    tables = [each.split("\n### ")[0] for each in by_hand.split("\n### ")[1:]]
+    counts = [int(re.match(r".*: (\d+)\n", table)[1]) for table in tables]
+    assert [table.count("\n| ") - 2 for table in tables] == counts
+    assert f"taken back: {sum(counts)} in all" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
+    left = re.findall(
+        r"PLACEHOLDER|TODO|FIXME|TBD|still run as this is written", page.read_text("utf-8")
+    )
+    assert left == []
