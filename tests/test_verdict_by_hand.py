@@ -184,12 +184,15 @@ def test_power_is_that_of_the_noncentral_t(prior_df):
     assert 0 < wanted[0] < 1
 
 
-def test_where_scipys_noncentral_t_is_no_number_nothing_is_in_doubt():
-    critical = special.stdtrit(19, 1 - 1e-5)
-    holes = [at for at in np.linspace(-20, 80, 2001) if np.isnan(special.nctdtr(19, at, critical))]
-    below, above = [[at for at in holes if (at > critical) == side] for side in (False, True)]
-    assert below
-    assert above
+def test_where_scipys_noncentral_t_is_no_number_nothing_is_in_doubt(monkeypatch):
+    critical, real = special.stdtrit(19, 1 - 1e-5), special.nctdtr
+
+    def with_holes(df, noncentral, at):
+        """As scipy's own before 1.18, which has them here and there."""
+        return np.where(np.abs(noncentral - at) > 15, np.nan, real(df, noncentral, at))
+
+    monkeypatch.setattr(special, "nctdtr", with_holes)
+    below, above = [critical - 20, critical - 16], [critical + 16, critical + 20]
     given = {"sd": math.sqrt(20), "rate": 1e-5, "seeds_N": np.array([20.0])}
     for at, chance in [*((at, 0.0) for at in below), *((at, 1.0) for at in above)]:
         assert seeds_needed.power(Region(((1, 0),)), 0.0, mean=at, **given).tolist() == [chance]
