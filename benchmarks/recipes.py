@@ -20,43 +20,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kdcheck.claims import Arm
 from kdcheck.engine.loop import train
 from kdcheck.evidence.evidence import Predictions
-from kdcheck.paper.arms import (
-    ERM,
-    LONGER,
-    LS,
-    POORLY_TRAINED,
-    REVERSE_KD,
-    SELF_KD,
-    SOFTLY_TAUGHT,
-    STANDARD_KD,
-    TAUGHT_BY_LS,
-    TUNED_LS,
-    TUNED_REVERSE_KD,
-    TUNED_SELF_KD,
-    TUNED_STANDARD_KD,
-    VIRTUAL_TEACHER,
-    WEAKLY_TAUGHT,
-    shuffled,
-)
 from kdcheck.paper.publication import PAPER
 from kdcheck.places import Places
+from kdcheck.plugin.collecting import plan_paths
 from kdcheck.study.garbage import collect_rarely
-from kdcheck.study.graph import recipe_of
+from kdcheck.study.graph import build, recipe_of
 from kdcheck.study.resources import Resources, ScaleDigests
 from kdcheck.study.scale import load
 
 HERE = Path(__file__).parents[1]
 SEED = 1000
 """Of the first round; from there up, seeds are for tuning."""
-ARMS = (
-    *(ERM("larger"), LS("larger"), POORLY_TRAINED, ERM("smaller")),
-    *(REVERSE_KD, TUNED_LS("larger"), TUNED_REVERSE_KD, LONGER, LS("smaller"), SELF_KD),
-    *(STANDARD_KD, TUNED_LS("smaller"), TUNED_SELF_KD, TUNED_STANDARD_KD, WEAKLY_TAUGHT),
-    *(shuffled(STANDARD_KD), SOFTLY_TAUGHT, TAUGHT_BY_LS, VIRTUAL_TEACHER("smaller")),
-)
-"""Those of the embedded study, each once as in the study; teachers before their students."""
 
 
 def main() -> None:
@@ -66,14 +43,21 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=load("embedded", PAPER).tasks)
     arguments = parser.parse_args()
     trainers = {"now": Trainer(HERE), "before": Trainer(arguments.against)}
-    runs = [(task, number) for task in arguments.tasks for number in range(len(ARMS))]
-    taken: dict[tuple[str, int], list[dict[str, Any]]] = {run: [] for run in runs}
+    runs = [(task, arm) for task in arguments.tasks for arm in arms_of_the_study()]
+    taken: dict[tuple[str, Arm], list[dict[str, Any]]] = {run: [] for run in runs}
     for round_ in range(arguments.rounds):
         order = list(trainers)[:: 1 if round_ % 2 else -1]
-        for task, number in runs:
-            job = {"task": task, "arm": number, "seed": SEED + round_}
-            taken[task, number].append({which: trainers[which].train(job) for which in order})
+        for task, arm in runs:
+            job = {"task": task, "arm": arm.to_dict(), "seed": SEED + round_}
+            taken[task, arm].append({which: trainers[which].train(job) for which in order})
     report(taken)
+
+
+def arms_of_the_study() -> list[Arm]:
+    """Each arm that has runs of its own in the embedded study, in the order in which it trains them."""
+    claims, scale = plan_paths([str(HERE / "claims")]).claims, load("embedded", PAPER)
+    graph = build(claims, scale, (SEED,), ScaleDigests(scale, Resources(Places.resolve())))
+    return list(dict.fromkeys(graph.roles[digest] for digest in graph.longest_first()))
 
 
 class Trainer:
@@ -105,18 +89,18 @@ class Trainer:
         return answer
 
 
-def report(taken: dict[tuple[str, int], list[dict[str, Any]]]) -> None:
+def report(taken: dict[tuple[str, Arm], list[dict[str, Any]]]) -> None:
     """Medians over rounds; the last line is the answer."""
     print(f"{'CPU seconds, medians':46s}{'before':>8s}{'now':>8s}{'now / before':>14s}  same bits")
     sums = {"before": 0.0, "now": 0.0}
-    for (task, number), rounds in taken.items():
+    for (task, arm), rounds in taken.items():
         times = {which: [each[which]["seconds"] for each in rounds] for which in sums}
         median = {which: statistics.median(each) for which, each in times.items()}
         ratio = statistics.median(n / b for n, b in zip(times["now"], times["before"], strict=True))
         sums = {which: sums[which] + sum(times[which]) for which in sums}
         same = all(each["now"]["digest"] == each["before"]["digest"] for each in rounds)
         print(
-            f"{task + ' ' + ARMS[number].key:46s}{median['before']:8.2f}{median['now']:8.2f}"
+            f"{task + ' ' + arm.key:46s}{median['before']:8.2f}{median['now']:8.2f}"
             f"{ratio:14.3f}  {'yes' if same else 'NO'}"
         )
     whole = sums["now"] / sums["before"]
@@ -131,7 +115,7 @@ def serve() -> None:
     taught: dict[str, Predictions] = {}
     for line in sys.stdin:
         job = json.loads(line)
-        recipe = recipe_of(ARMS[job["arm"]], scale, job["task"], job["seed"], digests)
+        recipe = recipe_of(Arm.from_dict(job["arm"]), scale, job["task"], job["seed"], digests)
         inputs = resources.inputs_of(recipe)
         teacher = recipe.teacher and taught[recipe.teacher.digest]
         began = time.process_time()

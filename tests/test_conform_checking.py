@@ -17,6 +17,7 @@ from kdcheck.conform.loss.fitting import draw
 from kdcheck.conform.loss.formulas import Case
 from kdcheck.conform.loss.laws import Weight, constant
 from kdcheck.conform.loss.marking import Check, parametrize_with_checks
+from kdcheck.conform.loss.terms import library
 from kdcheck.conform.results import Status
 from tests import foreign_losses as foreign
 from tests.conform_doubles import ALPHA, BETA, ONE, REST, found, hard, part, soft
@@ -487,7 +488,7 @@ STANDARDISED = "KL of standardised logits"
 
 
 def listed(**given):
-    found_terms = terms.library(**given)
+    found_terms = library(**given)
     return [(t.kind, t.words, t.family, t.student_tau, t.teacher_tau, t.flaw) for t in found_terms]
 
 
@@ -555,7 +556,7 @@ def test_every_term_of_the_library_is_listed_the_plain_ones_first():
 
 
 def test_a_term_that_needs_the_settings_of_the_call_has_no_formula_of_logits():
-    (term,) = [t for t in terms.library(labels=True, teacher=False) if t.kind == "bce_smoothed"]
+    (term,) = [t for t in library(labels=True, teacher=False) if t.kind == "bce_smoothed"]
     with pytest.raises(
         AssertionError, match=r"^a term of MIXED has no formula of tempered logits alone$"
     ):
@@ -574,7 +575,7 @@ def test_logits_are_divided_by_what_a_term_says():
         torch.tensor(CASE.teacher_NK / 2.5).softmax(-1),
         reduction="none",
     ).sum(-1)
-    known = terms.library(labels=False, teacher=True, temperatures=("1/tau", "2.5"))
+    known = library(labels=False, teacher=True, temperatures=("1/tau", "2.5"))
     (term,) = [t for t in known if (t.kind, t.student_tau, t.teacher_tau) == ("kl", "1/tau", "2.5")]
     np.testing.assert_allclose(term.per_example(CASE), wanted.numpy(), rtol=1e-9)
     assert str(term) == "KL(teacher, student)"

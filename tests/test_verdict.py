@@ -11,7 +11,6 @@ from scipy import stats
 
 from kdcheck.errors import InputError
 from kdcheck.verdict import (
-    Criterion,
     Measured,
     Plan,
     TaskEffects,
@@ -23,17 +22,9 @@ from kdcheck.verdict import (
 )
 from kdcheck.verdict.seeds_needed import power
 from kdcheck.verdict.words import REGIONS
+from tests.verdict_doubles import CRITERION
 
 SCATTER = np.array([0.01, -0.012, 0.004, -0.007, 0.005, 0.011, -0.003, -0.008, 0.002, -0.002])
-CRITERION = Criterion(
-    claim="ls_raises_entropy",
-    tasks=("mrpc",),
-    margin=0.05,
-    because="the smallest gap of the paper is six times as large",
-    unit="nats",
-    scale="embedded",
-    plan=Plan(looks=(3, 5, 7, 10), weights=(0.25, 0.25, 0.25, 0.25)),
-)
 
 
 def effects(*centres, seeds=5, spread=1.0):

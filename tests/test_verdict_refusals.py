@@ -17,16 +17,8 @@ from kdcheck.verdict import (
     judge_family,
 )
 from kdcheck.verdict import calibration as cal
+from tests.verdict_doubles import CRITERION
 
-CRITERION = Criterion(
-    claim="ls_raises_entropy",
-    tasks=("mrpc",),
-    margin=0.05,
-    because="the smallest gap of the paper is six times as large",
-    unit="nats",
-    scale="embedded",
-    plan=Plan(looks=(3, 5, 7, 10), weights=(0.25, 0.25, 0.25, 0.25)),
-)
 SOUND = TaskEffects(
     seeds=(0, 1, 2),
     effects=(0.4, 0.41, 0.39),

@@ -36,16 +36,8 @@ from kdcheck.verdict.premises import _seeds_of
 from kdcheck.verdict.resolution import Resolution, resolution
 from kdcheck.verdict.spread import NO_PRIOR, Prior, class_prior, moderated, raised
 from kdcheck.verdict.words import DECIDING, REGIONS, REHEARSED, Region
+from tests.verdict_doubles import CRITERION
 
-CRITERION = Criterion(
-    claim="ls_raises_entropy",
-    tasks=("mrpc",),
-    margin=0.05,
-    because="the smallest gap of the paper is six times as large",
-    unit="nats",
-    scale="embedded",
-    plan=Plan(looks=(3, 5, 7, 10), weights=(0.25, 0.25, 0.25, 0.25)),
-)
 SCATTER = (0.01, -0.012, 0.004, -0.007, 0.005, 0.011, -0.003, -0.008, 0.002, -0.002)
 
 

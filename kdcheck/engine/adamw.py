@@ -64,6 +64,5 @@ class AdamW(torch.optim.AdamW):
         if found_inf is not None:
             counts[0].sub_(found_inf)
 
-    step.hooked = (
-        True  # as torch marks a step that it has wrapped in hooks and an entry for profiles
-    )
+    # As torch marks a step that it has wrapped in hooks and an entry for profiles.
+    step.hooked = True

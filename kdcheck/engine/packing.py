@@ -126,9 +126,8 @@ def _by_modules(model: nn.Module, batch: PackedBatch) -> Tensor:
     head: Any = model
     first_BW = _first_of(_hidden(model, batch), batch)
     if head.config.model_type == "bert":
-        pooler = (
-            head.base_model.pooler
-        )  # its own forward reads the first token of the first example
+        # Its own forward reads the first token of the first example.
+        pooler = head.base_model.pooler
         first_BW = pooler.activation(pooler.dense(first_BW))
     else:
         first_BW = head.pre_classifier(first_BW).relu()
