@@ -176,6 +176,7 @@ def test_predictions_are_joined_by_example_id_and_missing_ones_are_named():
     assert joined.ids == ("b", "c")
     assert joined.labels_N.tolist() == [1, 2]
     assert joined.logits_NK.tolist() == [[0, 9, 0], [0, 0, 9]]
+    assert part.aligned([]).logits_NK.shape == (0, 3), "of none there is nothing to say"
     with pytest.raises(EvidenceError, match=r"no logits for example 'd' \(2 missing of 3\)"):
         part.aligned(["a", "d", "e"])
 
