@@ -33,7 +33,7 @@ from kdcheck.evidence.files import (
 )
 from kdcheck.evidence.network import refuse_network
 from kdcheck.evidence.note import note
-from kdcheck.evidence.taking import failure_of, given_up, require_free
+from kdcheck.evidence.taking import deaths_of, failure_of, given_up, require_free
 from kdcheck.evidence.tracking import no_store
 from kdcheck.places import Location
 from tests.evidence_doubles import (
@@ -222,6 +222,8 @@ def test_a_training_of_which_three_processes_died_is_given_up():
     assert counts == {"0": None, "1": None, "2": said.format(3), "3": said.format(4)}
     assert given_up(run(**dead, **{layout.DEATHS: "many"})) is None
     assert given_up(run("KILLED", **dead, **{layout.DEATHS: "2"})) is None
+    ended = {told: run("KILLED", **{layout.DEATHS: told}) for told in ("many", "2")}
+    assert {told: deaths_of(each) for told, each in ended.items()} == {"many": 0, "2": 2}
 
 
 def test_what_is_lost_is_told_of_a_recipe_and_of_its_teacher():
