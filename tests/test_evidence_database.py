@@ -111,7 +111,7 @@ def test_mlflow_is_told_to_be_quiet_and_quick_unless_its_user_said_otherwise(mon
 
 @pytest.fixture
 def clients(monkeypatch):
-    monkeypatch.setattr(mlflow.tracking, "MlflowClient", lambda **given: SimpleNamespace(**given))
+    monkeypatch.setattr(mlflow.tracking, "MlflowClient", SimpleNamespace)
 
 
 @pytest.mark.usefixtures("clients", "environment")
@@ -142,7 +142,7 @@ def test_one_process_at_a_time_makes_a_database_where_there_is_none(location, mo
 
     monkeypatch.setattr(filelock, "FileLock", Lock)
     monkeypatch.setattr(database, "_make", make)
-    monkeypatch.setattr(database, "check_schema", lambda place: done.append(place))
+    monkeypatch.setattr(database, "check_schema", done.append)
     deep = Location.parse(location.folder / "a" / "b")
     monkeypatch.setattr(database, "refuse_network", lambda place: done.append(("network", place)))
     database.create_database(location)
@@ -220,8 +220,10 @@ def test_a_database_of_another_schema_is_told_with_both(made, opened, monkeypatc
         f"store {made}",
         f"database schema {found}",
         "abc, that of the installed MLflow",
-        f"Back the store up, then run 'mlflow db upgrade {made.uri}', or install the MLflow that "
-        "wrote it.",
+        (
+            f"Back the store up, then run 'mlflow db upgrade {made.uri}', or install the MLflow that "
+            "wrote it."
+        ),
     )
 
 
@@ -309,7 +311,9 @@ def answers(monkeypatch, error: Exception | None) -> list[Any]:
 
 
 def code(number: int) -> urllib.error.HTTPError:
-    return urllib.error.HTTPError("http://h:5/health", number, "Why", http.client.HTTPMessage(), io.BytesIO())
+    return urllib.error.HTTPError(
+        "http://h:5/health", number, "Why", http.client.HTTPMessage(), io.BytesIO()
+    )
 
 
 @pytest.mark.parametrize("error", [None, code(404), code(499)])

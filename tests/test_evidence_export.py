@@ -31,7 +31,9 @@ ANOTHER_PLACE = "Name a folder that you may write to, on a disk with room."
 STEP = "Give the folder that holds manifest.json, or export the bundle again."
 ENDS = sample_judged("ends", contrast=reading("accuracy", PLAIN) - 0.5, seeds=(0,))
 CURVES = sample_judged(
-    "curves", contrast=reading("accuracy", SMOOTHED, split="test_sample", point="first") - 0.5, seeds=(0,)
+    "curves",
+    contrast=reading("accuracy", SMOOTHED, split="test_sample", point="first") - 0.5,
+    seeds=(0,),
 )
 AGREES = sample_judged("agrees", contrast=reading("teacher_agreement", TAUGHT) - 0.5, seeds=(0,))
 
@@ -71,7 +73,10 @@ def test_runs_are_written_by_digest_with_the_curves_that_a_claim_reads(tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     places = {digest: entry["folder"] for digest, entry in manifest["trainings"].items()}
     assert places == {digest: f"trainings/{digest[:16]}" for digest in wanted}
-    kept = {d: (folder / place / "posteriors/trajectory.parquet").exists() for d, place in places.items()}
+    kept = {
+        d: (folder / place / "posteriors/trajectory.parquet").exists()
+        for d, place in places.items()
+    }
     assert kept == {digest: digest in curves for digest in wanted}
     assert [entry["folder"] for entry in manifest["claims"]] == ["claims/000", "claims/001"]
     assert (manifest["format"], manifest["locks"]) == (2, [])
@@ -172,7 +177,10 @@ def change(folder: Path, edit) -> None:
     (folder / "manifest.json").write_text(json.dumps(contents))
 
 
-OUT = ("names inside its folder", "Do not use this evidence: no version of kdcheck wrote that name.")
+OUT = (
+    "names inside its folder",
+    "Do not use this evidence: no version of kdcheck wrote that name.",
+)
 
 
 def test_a_name_that_leads_out_of_a_bundle_is_told_with_the_bundle(made) -> None:
@@ -227,7 +235,9 @@ def test_a_part_that_is_no_plain_file_or_not_there_is_told_by_its_folder(made) -
 
 
 @pytest.mark.parametrize("name", ["posteriors/validation.parquet", "recipe.json"])
-def test_texts_of_a_bundle_have_a_limit_and_posteriors_a_larger_one(made, monkeypatch, name) -> None:
+def test_texts_of_a_bundle_have_a_limit_and_posteriors_a_larger_one(
+    made, monkeypatch, name
+) -> None:
     monkeypatch.setattr("kdcheck.evidence.bundle.MOST_TEXT", 10_000)
     monkeypatch.setattr("kdcheck.evidence.bundle.MOST_BYTES", 20_000)
     [digest, *_] = sorted(Bundle(made).digests())

@@ -23,17 +23,20 @@ LEFT = TABLE.without(LOST.get)
 
 
 def test_runs_that_are_lost_leave_the_table_and_are_told_with_their_reason() -> None:
-    assert LEFT == replace(
-        TABLE,
-        runs={
-            SMOOTHED: {"a": {0: "d0"}, "b": {0: "d2", 1: "d3"}},
-            PLAIN: {"a": {0: "d4", 1: "d5"}},
-        },
-        missing=(
-            Missing(SMOOTHED, "a", 1, "no memory"),
-            Missing(PLAIN, "b", 0, "not finite"),
-            Missing(PLAIN, "b", 1, "not finite"),
-        ),
+    assert (
+        replace(
+            TABLE,
+            runs={
+                SMOOTHED: {"a": {0: "d0"}, "b": {0: "d2", 1: "d3"}},
+                PLAIN: {"a": {0: "d4", 1: "d5"}},
+            },
+            missing=(
+                Missing(SMOOTHED, "a", 1, "no memory"),
+                Missing(PLAIN, "b", 0, "not finite"),
+                Missing(PLAIN, "b", 1, "not finite"),
+            ),
+        )
+        == LEFT
     )
     assert str(LEFT.missing[0]) == "smoothed/smaller on a with seed 1: no memory"
     assert TABLE.without({}.get) is TABLE
@@ -123,5 +126,7 @@ def test_figures_for_readers_are_kept_as_they_stood_in_the_file_beside_what_foll
 
 @pytest.mark.parametrize("arm", [PLAIN, TAUGHT], ids=lambda arm: arm.key)
 def test_digests_of_a_table_are_sorted_and_each_is_there_once(arm) -> None:
-    table = RunTable(("a", "b"), (0,), {arm: {"b": {0: "d2"}, "a": {0: "d1"}}, SMOOTHED: {"a": {0: "d2"}}})
+    table = RunTable(
+        ("a", "b"), (0,), {arm: {"b": {0: "d2"}, "a": {0: "d1"}}, SMOOTHED: {"a": {0: "d2"}}}
+    )
     assert table.digests() == ("d1", "d2")

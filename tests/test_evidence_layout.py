@@ -228,9 +228,14 @@ def test_a_note_of_too_many_runs_links_their_table():
 def test_a_note_says_what_the_paper_prints_of_the_contrast():
     printed = tuple(
         Printed(
-            table="4", task="letters", metric="mean_entropy_nats", arm=arm,
-            value=value, half_width=0.0005, text=str(value),
-        )  # fmt: skip
+            table="4",
+            task="letters",
+            metric="mean_entropy_nats",
+            arm=arm,
+            value=value,
+            half_width=0.0005,
+            text=str(value),
+        )
         for arm, value in ((SMOOTHED, 0.5), (PLAIN, 0.2))
     )
     judged = sample_judged(paper=dataclasses.replace(OTHER, printed=printed))

@@ -12,7 +12,9 @@ from kdcheck.evidence import owner
 BOOT_FILE = "/proc/sys/kernel/random/boot_id"
 
 
-def stat(pid: int, started: str, *, state: str = "S", name: str = "py (x) y", more: int = 30) -> str:
+def stat(
+    pid: int, started: str, *, state: str = "S", name: str = "py (x) y", more: int = 30
+) -> str:
     """A line of /proc/PID/stat; the 22nd field, the start, is the 20th after the name."""
     fields = [state, *(f"{number}." for number in range(4, 22)), started]
     return f"{pid} ({name}) {' '.join([*fields, *('0' * more)])}\n"

@@ -74,8 +74,10 @@ def test_a_server_that_stays_away_ends_in_an_error_with_the_next_step(clock: Clo
         "store http://127.0.0.1:5000",
         f"no answer in 180 s ({told})",
         "a tracking server that answers",
-        "Start it (mlflow server), correct its address, or unset MLFLOW_TRACKING_URI to use a "
-        "local store. Runs that were finished are safe; run again to go on.",
+        (
+            "Start it (mlflow server), correct its address, or unset MLFLOW_TRACKING_URI to use a "
+            "local store. Runs that were finished are safe; run again to go on."
+        ),
     )
     assert error.__suppress_context__, "the cause repeats the password"
 

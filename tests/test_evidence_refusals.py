@@ -456,6 +456,20 @@ def test_a_claim_of_another_format_or_without_the_runs_of_an_arm(tmp_path):
         wanted,
         "Read it with the version of kdcheck that wrote it, or judge again: pytest claims/.",
     )
+    write_json(tmp_path / "judged.json", {**values, "lock": 1})
+    assert refusal(EvidenceError, lambda: read_claim(sealed(tmp_path, "store s"))) == (
+        "claim of store s",
+        "one that cannot be read: lock: '1' (input should be a valid string)",
+        wanted,
+        AGAIN,
+    )
+    other = json.loads(json.dumps(values))
+    other["verdict"]["word"] = "MAYBE"
+    write_json(tmp_path / "judged.json", other)
+    who, got, *rest = refusal(EvidenceError, lambda: read_claim(sealed(tmp_path, "store s")))
+    assert (who, *rest) == ("claim of store s", wanted, AGAIN)
+    assert got.startswith("one that cannot be read: ")
+    assert "MAYBE" in got
     fewer = json.loads(json.dumps(values))
     gone_arm = fewer["table"]["runs"].pop(0)["arm"]["method"]
     write_json(tmp_path / "judged.json", fewer)

@@ -194,7 +194,9 @@ def test_files_of_a_run_on_this_machine_are_copied_and_read_without_mlflow(
     client = Client()
     for _ in range(2):
         over(client).put(run(place=at), written)
-    found = {p.relative_to(place).as_posix(): p.read_text() for p in place.rglob("*") if p.is_file()}
+    found = {
+        p.relative_to(place).as_posix(): p.read_text() for p in place.rglob("*") if p.is_file()
+    }
     assert found == {"a.json": "a", "posteriors/b": "b"}
     assert not (place / "posteriors" / "empty").exists()
     read = over(client).reader(run(place=at))
@@ -317,8 +319,10 @@ def test_a_deleted_experiment_is_told_with_the_command_that_restores_it(made) ->
         f"store {made.location}",
         "experiment 'kdcheck/trainings' deleted in the UI",
         "it alive",
-        "Run 'mlflow experiments restore -x 1' with MLFLOW_TRACKING_URI="
-        f"{made.location.address}, or choose another store.",
+        (
+            "Run 'mlflow experiments restore -x 1' with MLFLOW_TRACKING_URI="
+            f"{made.location.address}, or choose another store."
+        ),
     )
 
 
@@ -331,8 +335,10 @@ def test_a_store_that_was_moved_is_put_right_by_its_controller_and_refused_to_ot
         f"store {location}",
         "files that are looked for in /old/artifacts/claims",
         f"them in {location.artifacts}",
-        "The folder was moved or copied; run 'kdcheck ui' or pytest claims/ on it once, which "
-        "corrects that.",
+        (
+            "The folder was moved or copied; run 'kdcheck ui' or pytest claims/ on it once, which "
+            "corrects that."
+        ),
     )
     made.done.clear()
     Tracking.create(location)

@@ -94,8 +94,10 @@ def test_the_note_of_the_claims_begins_with_links_to_verdicts_by_word_and_standi
     ]
     assert (blank, second) == (
         "",
-        "One run per claim and scale: its verdict, effect and interval, and links to the trainings "
-        "it rests on. Older records of a claim stay, with the tag current = false.",
+        (
+            "One run per claim and scale: its verdict, effect and interval, and links to the trainings "
+            "it rests on. Older records of a claim stay, with the tag current = false."
+        ),
     )
 
 
@@ -109,9 +111,11 @@ def test_the_note_of_the_trainings_begins_with_links_to_table_curves_and_verdict
     ]
     assert (blank, second) == (
         "",
-        "One run per training: the recipe as parameters, the entropy curves as step metrics, the "
-        "posteriors of every example as parquet files. A training serves every claim in its tag "
-        "`claims`.",
+        (
+            "One run per training: the recipe as parameters, the entropy curves as step metrics, the "
+            "posteriors of every example as parquet files. A training serves every claim in its tag "
+            "`claims`."
+        ),
     )
 
 
@@ -124,10 +128,14 @@ def test_rehearsals_are_marked_in_each_line_and_a_theme_without_a_name_has_one()
     judged = sample_judged("a")
     tried = replace(judged, verdict=replace(judged.verdict, exploratory=(REHEARSED,)))
     assert board_of(tried) == [
-        "**one at small scale.** 1 of 1 claim decided: 1 SUPPORTED; REHEARSAL, no evidence of any "
-        "claim.",
-        "**Without a theme** (REHEARSAL): 1 of 1 claim decided: 1 SUPPORTED\n"
-        "- SUPPORTED (REHEARSAL): Smoothing raises entropy.",
+        (
+            "**one at small scale.** 1 of 1 claim decided: 1 SUPPORTED; REHEARSAL, no evidence of any "
+            "claim."
+        ),
+        (
+            "**Without a theme** (REHEARSAL): 1 of 1 claim decided: 1 SUPPORTED\n"
+            "- SUPPORTED (REHEARSAL): Smoothing raises entropy."
+        ),
     ]
 
 
