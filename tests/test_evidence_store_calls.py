@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -180,13 +182,14 @@ def test_what_mlflow_raises_is_told_with_the_call(store, tracking, monkeypatch) 
 
 
 @pytest.mark.parametrize("use", ["create", "open"])
-@pytest.mark.parametrize("form", [str, Location.parse])
+@pytest.mark.parametrize("form", [str, Path, partial(Location.parse, origin="--store")])
 def test_a_store_is_made_or_opened_from_a_place_in_any_form(tmp_path, monkeypatch, use, form):
     made: list[Any] = []
     runs = MemoryTracking()
     monkeypatch.setattr(Tracking, use, lambda location: made.append(location) or runs)
-    location = Location.parse(tmp_path)
-    store = getattr(Store, use)(form(str(tmp_path)))
+    given = form(str(tmp_path))
+    location = given if isinstance(given, Location) else Location.parse(given)
+    store = getattr(Store, use)(given)
     assert (made, store.location, store._runs, store._leases) == ([location], location, runs, None)
     assert re.fullmatch(r"[0-9a-f]{12}", store.session)
     assert store.session != getattr(Store, use)(tmp_path).session
