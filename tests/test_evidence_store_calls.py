@@ -18,7 +18,7 @@ import pytest
 from kdcheck.errors import BusyError, EvidenceError, FailedBeforeError
 from kdcheck.evidence import layout, owner
 from kdcheck.evidence.files import digest_of, kept_of_test
-from kdcheck.evidence.layout import CLAIMS
+from kdcheck.evidence.layout import CLAIMS, TRAININGS
 from kdcheck.evidence.note import note
 from kdcheck.evidence.store import Store
 from kdcheck.evidence.tracking import Tracking
@@ -103,13 +103,15 @@ def parts(act: Callable[[], Any], kind: type[EvidenceError] = EvidenceError) -> 
 # What it says that it does
 
 
+JUDGED = sample_judged(seeds=(0,))
+
+
 def held(store: Store) -> str:
-    judged = replace(sample_judged(), lock=digest_of(LOCK))
+    judged = replace(JUDGED, lock=digest_of(LOCK))
     record(store, judged, LOCK)
     return judged.lock
 
 
-JUDGED = sample_judged()
 CALLS: dict[str, tuple[Callable[[Store], Any], list[str]]] = {
     "digests": (lambda s: s.digests(), ["list the trainings"]),
     "get": (lambda s: s.get(RECIPE.digest), [f"read recipe {RECIPE.digest[:8]}"]),
@@ -243,7 +245,7 @@ def test_of_two_finished_runs_of_one_recipe_the_older_is_read_and_of_two_claims_
     tracking.runs.append(SimpleNamespace(**vars(tracking.runs[0]) | {"files": {}}))
     assert store.digests() == {digest}
     assert store.get(digest).recipe == RECIPE
-    old, new = sample_judged(), sample_judged(effect=-0.5)
+    old, new = JUDGED, sample_judged(effect=-0.5, seeds=(0,))
     record(store, old)
     record(store, new)
     for run in tracking.search(CLAIMS, ""):
@@ -302,7 +304,16 @@ def test_damage_is_told_with_store_and_run(store, tracking) -> None:
     name = held(store)
     claim = next(each for each in tracking.runs if each.experiment == CLAIMS)
     claim.files["lock.json"] = b"{}"
-    assert parts(lambda: store.lock(name))[0] == f"store {store.location}, run {claim.info.run_id}"
+    place = f"store {store.location}, run {claim.info.run_id}"
+    assert parts(lambda: store.lock(name))[0] == place
+    other = replace(sample_judged("other", seeds=(0,)), lock="b" * 64)
+    last = tracking.look(record(store, other, LOCK))
+    assert parts(lambda: store.lock(other.lock)) == (
+        f"store {store.location}, run {last.info.run_id}",
+        f"a section {digest_of(LOCK)[:8]} of a lock",
+        "the section bbbbbbbb",
+        "It was altered; judge again: pytest claims/.",
+    )
 
 
 # Writing
@@ -391,6 +402,29 @@ def test_a_failure_is_recorded_as_one_unless_it_was_only_ended(store, tracking) 
     assert got == "a recipe that failed: not finite"
 
 
+def test_what_too_many_processes_died_of_is_recorded_as_failed_and_told_by_store(
+    store, tracking
+) -> None:
+    begin(store)
+    [run] = tracking.runs
+    run.data.tags |= {"kdcheck.pid": "999999999", "kdcheck.deaths": "2"}
+    reason = "3 processes died while they trained it, the last of them 999999999"
+    who, got, *_ = parts(lambda: begin(store), FailedBeforeError)
+    assert who == f"store {store.location}, begin recipe {RECIPE.short}"
+    assert got == f"a recipe that failed: {reason}"
+    assert (run.info.status, run.info.reason) == ("FAILED", reason)
+
+
+def test_a_recipe_that_the_store_has_no_run_of_costs_no_search(
+    store, tracking, monkeypatch
+) -> None:
+    monkeypatch.setattr(tracking, "search", None)
+    monkeypatch.setattr(tracking, "states", lambda *given: asked.append(given) or [])
+    asked: list[Any] = []
+    begin(store)
+    assert asked == [(TRAININGS, "digest", RECIPE.digest)]
+
+
 def test_what_is_to_be_tried_again_is_ended_by_somebody_and_its_deaths_are_forgotten(
     store, tracking
 ) -> None:
@@ -441,7 +475,7 @@ def test_on_a_server_a_recipe_is_leased_as_it_begins_and_given_back_as_it_fails(
 
 def test_a_claim_is_recorded_with_all_its_tags_parameters_and_metrics(store, tracking) -> None:
     store.session = "session-1"
-    judged = replace(sample_judged(), lock=digest_of(LOCK))
+    judged = replace(JUDGED, lock=digest_of(LOCK))
     run_id = record(store, judged, LOCK)
     run = tracking.look(run_id)
     assert run.data.tags == {
@@ -455,7 +489,7 @@ def test_a_claim_is_recorded_with_all_its_tags_parameters_and_metrics(store, tra
     assert run.data.params == layout.judged_parameters(judged)
     assert run.data.metrics == layout.judged_metrics(judged)
     assert sorted(run.files) == ["judged.json", "lock.json", "manifest.json", "paper.json"]
-    free = tracking.look(record(store, sample_judged("free")))
+    free = tracking.look(record(store, sample_judged("free", seeds=(0,))))
     assert "kdcheck.lock" not in free.data.tags
     assert "lock.json" not in free.files
 
@@ -463,23 +497,23 @@ def test_a_claim_is_recorded_with_all_its_tags_parameters_and_metrics(store, tra
 def test_a_claim_that_is_stored_so_already_supersedes_what_was_left_beside_it(
     store, tracking
 ) -> None:
-    first = record(store, sample_judged())
-    second = record(store, sample_judged(effect=-0.5))
+    first = record(store, JUDGED)
+    second = record(store, sample_judged(effect=-0.5, seeds=(0,)))
     tracking.look(first).data.tags["current"] = "true"
-    assert store.record_claim(sample_judged(effect=-0.5)) == second
+    assert store.record_claim(sample_judged(effect=-0.5, seeds=(0,))) == second
     assert [run.data.tags["current"] for run in tracking.search(CLAIMS, "")] == ["false", "true"]
 
 
 def test_the_board_of_the_current_verdicts_is_described(store, tracking, monkeypatch) -> None:
-    record(store, sample_judged())
+    record(store, JUDGED)
     described: list[Any] = []
     monkeypatch.setattr(tracking, "describe", lambda *given: described.append(given))
     store.describe_claims()
-    assert described == [(CLAIMS, (sample_judged(),))]
+    assert described == [(CLAIMS, (JUDGED,))]
 
 
 def test_claims_are_asked_for_by_paper_scale_and_id(store, tracking, monkeypatch) -> None:
-    record(store, sample_judged())
+    record(store, JUDGED)
     asked, search = [], tracking.search
 
     def watched(name: str, condition: str) -> Any:
@@ -489,7 +523,7 @@ def test_claims_are_asked_for_by_paper_scale_and_id(store, tracking, monkeypatch
     monkeypatch.setattr(tracking, "search", watched)
     store.claims()
     store.claims(paper="one", scale="small")
-    store.record_claim(sample_judged(effect=-0.5))
+    store.record_claim(sample_judged(effect=-0.5, seeds=(0,)))
     base = "attributes.status = 'FINISHED' AND tags.current = 'true' AND tags.paper LIKE '%'"
     family = f"{base} AND tags.paper = 'one' AND tags.scale = 'small'"
     of_claims = [condition for name, condition in asked if name == CLAIMS]
