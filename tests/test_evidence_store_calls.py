@@ -504,6 +504,23 @@ def test_a_claim_that_is_stored_so_already_supersedes_what_was_left_beside_it(
     assert [run.data.tags["current"] for run in tracking.search(CLAIMS, "")] == ["false", "true"]
 
 
+def test_the_first_record_of_a_claim_costs_no_search_of_claims(
+    store, tracking, monkeypatch
+) -> None:
+    record(store, JUDGED)
+    asked, search = [], tracking.search
+
+    def watched(name: str, condition: str) -> Any:
+        asked.append(name)
+        return search(name, condition)
+
+    monkeypatch.setattr(tracking, "states", lambda *given: asked.append(given) or [])
+    monkeypatch.setattr(tracking, "search", watched)
+    store.record_claim(replace(JUDGED, lock="5eed"))
+    assert CLAIMS not in asked
+    assert (CLAIMS, "claim", JUDGED.claim.id) in asked
+
+
 def test_the_board_of_the_current_verdicts_is_described(store, tracking, monkeypatch) -> None:
     record(store, JUDGED)
     described: list[Any] = []
