@@ -238,6 +238,8 @@ def test_a_lease_whose_answer_was_lost_is_had_and_another_error_is_raised(server
     server.before["log_param"] = away
     with pytest.raises(MlflowException, match="away"):
         leases.take("z")
+    assert leases.take("z")
+    assert list(server.table.params) == ["x.0", "y.0", "z.0"]
 
 
 @pytest.mark.parametrize("seconds", [60.0, 8.0])

@@ -170,7 +170,7 @@ class Leases:
         if known is not None:
             return known
         now = time.monotonic()
-        seen, since = self._seen.get(holder, ("", now))
+        seen, since = self._seen.get(holder, (tag, now))
         self._seen[holder] = (tag, since if seen == tag else now)
         return now - self._seen[holder][1] < self._seconds
 
