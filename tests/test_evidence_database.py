@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import http.client
 import io
 import logging
@@ -56,17 +55,11 @@ def made(location) -> Location:
             """
             CREATE TABLE alembic_version (version_num);
             CREATE TABLE experiments (experiment_id INTEGER, artifact_location);
-            CREATE TABLE runs (run_uuid, status, experiment_id INTEGER, lifecycle_stage, artifact_uri);
-            CREATE TABLE tags (run_uuid, key, value);
+            CREATE TABLE runs (run_uuid, experiment_id INTEGER, artifact_uri);
             INSERT INTO alembic_version VALUES ('abc');
             INSERT INTO experiments VALUES (1, '/old/a'), (2, '/old/a');
             INSERT INTO runs VALUES
-                ('r1', 'RUNNING', 1, 'active', '/old/a/r1'), ('r2', 'FINISHED', 1, 'active', '/older/r2'),
-                ('r3', 'FAILED', 2, 'active', '/old/a/r3'), ('r4', 'KILLED', 1, 'deleted', '/old/a/r4'),
-                ('r5', 'FINISHED', 1, 'active', '/old/a/r5');
-            INSERT INTO tags VALUES
-                ('r1', 'digest', 'd'), ('r1', 'attempt', 'x'), ('r2', 'digest', 'e'), ('r2', 'other', 'd'),
-                ('r3', 'digest', 'd'), ('r4', 'digest', 'd'), ('r4', 'attempt', 'y'), ('r5', 'digest', 'd');
+                ('r1', 1, '/old/a/r1'), ('r2', 1, '/older/r2'), ('r3', 2, '/old/a/r3');
             """
         )
     return location
@@ -240,37 +233,7 @@ def test_files_of_an_experiment_are_moved_without_those_of_others(made, opened):
         experiments = connection.execute("SELECT * FROM experiments").fetchall()
         runs = connection.execute("SELECT run_uuid, artifact_uri FROM runs").fetchall()
     assert experiments == [(1, "/elsewhere"), (2, "/old/a")]
-    assert dict(runs) == {
-        "r1": "/elsewhere/r1",
-        "r2": "/older/r2",
-        "r3": "/old/a/r3",
-        "r4": "/elsewhere/r4",
-        "r5": "/elsewhere/r5",
-    }
-
-
-def test_states_of_runs_are_looked_up_by_experiment_and_tag_without_deleted_ones(made, opened):
-    looks = database.Looks(made.database)
-    assert opened == [
-        (
-            f"file://{made.database}?mode=ro",
-            {"uri": True, "check_same_thread": False, "timeout": 20},
-        )
-    ]
-    assert looks.states("1", "digest", "d") == ["RUNNING", "FINISHED"]
-    assert looks.states("2", "digest", "d") == ["FAILED"]
-    assert looks.states("1", "digest", "none") == []
-    assert looks.state("r1", "attempt") == ("RUNNING", "x")
-    assert looks.state("r2", "attempt") == ("FINISHED", None)
-    assert looks.state("r4", "attempt") == ("deleted", None)
-    assert looks.state("none", "attempt") == ("deleted", None)
-    connection = looks._connection
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        connection.execute("DELETE FROM runs")
-    del looks
-    gc.collect()
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        connection.execute("SELECT 1")
+    assert runs == [("r1", "/elsewhere/r1"), ("r2", "/older/r2"), ("r3", "/old/a/r3")]
 
 
 def test_a_database_that_is_another_than_at_the_start_is_told_whenever_it_is_asked_for(made):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -361,20 +362,23 @@ def test_what_is_taken_up_again_gets_new_tags_in_its_old_run(store, tracking) ->
     assert (tags["kdcheck.worker"], tags["kdcheck.deaths"], tags["claims"]) == ("gw2", "0", "d")
 
 
-def test_files_are_written_in_a_folder_of_their_own_that_is_gone_afterwards(
-    store, tracking, monkeypatch
+def test_files_are_written_beside_where_they_go_in_a_folder_that_is_gone_afterwards(
+    store, remote, monkeypatch
 ) -> None:
-    put, folders = tracking.put, []
+    for each, place in ((store, store.location.folder), (remote, Path(tempfile.gettempdir()))):
+        put, folders = each._runs.put, []
 
-    def watched(run: Any, folder: Any) -> None:
-        folders.append(folder)
-        put(run, folder)
+        def watched(run: Any, folder: Path, put=put, folders=folders) -> None:
+            folders.append(folder.parent)
+            put(run, folder)
 
-    monkeypatch.setattr(tracking, "put", watched)
-    add(store, RECIPE)
-    held(store)
-    assert all(folder.name.startswith("kdcheck-") for folder in folders)
-    assert not any(folder.exists() for folder in folders)
+        monkeypatch.setattr(each._runs, "put", watched)
+        add(each, RECIPE)
+        held(each)
+        assert len(folders) > 2
+        assert {folder.parent for folder in folders} == {place}
+        assert all(folder.name.startswith("kdcheck-") for folder in folders)
+        assert not any(folder.exists() for folder in folders)
 
 
 def test_who_lost_a_training_is_told_its_state_and_to_let_the_other_end(store) -> None:
@@ -519,6 +523,12 @@ def test_the_first_record_of_a_claim_costs_no_search_of_claims(
     store.record_claim(replace(JUDGED, lock="5eed"))
     assert CLAIMS not in asked
     assert (CLAIMS, "claim", JUDGED.claim.id) in asked
+
+
+def test_a_claim_that_was_just_recorded_is_not_read_back(store, tracking, monkeypatch) -> None:
+    record(store, JUDGED)
+    monkeypatch.setattr(tracking, "reader", None)
+    assert store.claims() == (JUDGED,)
 
 
 def test_the_board_of_the_current_verdicts_is_described(store, tracking, monkeypatch) -> None:

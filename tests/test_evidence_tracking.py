@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException, RestException
 
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence import database
+from kdcheck.evidence import database, tracking
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
 from kdcheck.evidence.leases import Leases
 from kdcheck.evidence.tracking import Tracking
@@ -74,8 +76,18 @@ def run(run_id: str = "r1", *, place: str = "", status: str = "RUNNING", **tags:
     return SimpleNamespace(info=info, data=SimpleNamespace(tags=tags))
 
 
-def over(client: Client, looks: Any = None) -> Tracking:
-    return Tracking(client, {TRAININGS: "1", CLAIMS: "2"}, looks)
+def over(client: Client, rows: Any = None) -> Tracking:
+    return Tracking(client, {TRAININGS: "1", CLAIMS: "2"}, rows)
+
+
+class Rows:
+    """Tables that note what is asked of them."""
+
+    def __init__(self, place: Any = None, *, are_known: bool = True) -> None:
+        self.place, self.are_known = place, are_known
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given, **named: (name, *given, *([named] if named else []))
 
 
 def parts(act) -> tuple[str, str, str, str]:
@@ -99,7 +111,7 @@ def test_a_search_asks_page_after_page_the_oldest_first() -> None:
     ]
 
 
-def test_states_come_from_the_database_or_from_a_search_where_there_is_none() -> None:
+def test_without_tables_that_are_known_states_come_from_searches() -> None:
     found = Page([run(status="FINISHED"), run(status="FAILED")], None)
     client = Client(search_runs=found, get_run=run(status="KILLED", x="y"))
     remote = over(client)
@@ -107,11 +119,39 @@ def test_states_come_from_the_database_or_from_a_search_where_there_is_none() ->
     assert client.calls[0][:3] == ("search_runs", ["1"], "tags.`kdcheck.x` = 'd'")
     assert remote.state("r1", "x") == ("KILLED", "y")
     assert remote.state("r1", "z") == ("KILLED", None)
-    looks = SimpleNamespace(states=lambda *given: given, state=lambda *given: given)
-    local = over(Client(), looks)
-    assert local.states(CLAIMS, "x", "d") == ("2", "x", "d")
-    assert local.state("r1", "x") == ("r1", "x")
+    assert remote.finished() == remote.finished("d") == found
+    conditions = [call[2] for call in client.calls if call[0] == "search_runs"]
+    finished = "attributes.status = 'FINISHED'"
+    assert conditions[1:] == [finished, f"{finished} AND tags.digest = 'd'"]
+
+
+def test_where_the_tables_are_known_they_are_asked_and_written_and_mlflow_is_not() -> None:
+    local = over(Client(), Rows())
+    tags, left = {"a": "b"}, {"params": {}, "tags": {}, "metrics": []}
+    assert local.states(CLAIMS, "x", "d") == ("states", "2", "x", "d")
+    assert local.state("r1", "x") == ("state", "r1", "x")
+    assert local.finished() == ("finished", "1", None)
+    assert local.finished("d") == ("finished", "1", "d")
+    assert local.add(CLAIMS, tags) == ("add", "2", tags)
+    written = []
+    local._rows = SimpleNamespace(finish=lambda *given, **named: written.append((*given, named)))
+    local.finish("run", **left)
+    assert written == [("run", left)]
     assert local._client.calls == []
+
+
+def test_a_run_is_finished_through_mlflow_files_logged_and_its_end_last() -> None:
+    client = Client()
+    left = {"params": {"p": "1"}, "tags": {"t": "2"}, "metrics": [("m", 0.5, 3)]}
+    over(client).finish(run(), **left)
+    (name, run_id, metrics, params, tags), end = client.calls
+    assert (name, run_id) == ("log_batch", "r1")
+    assert [(m.key, m.value, m.step) for m in metrics] == left["metrics"]
+    assert [{each.key: each.value for each in kind} for kind in (params, tags)] == [
+        left["params"],
+        left["tags"],
+    ]
+    assert end == ("set_terminated", "r1", "FINISHED")
 
 
 def test_a_run_is_made_with_its_tags_and_looked_at_and_tagged_by_id() -> None:
@@ -186,19 +226,22 @@ def written(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
-def test_files_of_a_run_on_this_machine_are_copied_and_read_without_mlflow(
+def test_files_of_a_run_on_this_machine_are_moved_and_read_without_mlflow(
     tmp_path, written, form: str
 ) -> None:
     place = tmp_path / "of a run" / "artifacts"
     at = form.format(str(place).replace(" ", "%20") if form.startswith("file") else place)
     client = Client()
-    for _ in range(2):
-        over(client).put(run(place=at), written)
-    found = {
-        p.relative_to(place).as_posix(): p.read_text() for p in place.rglob("*") if p.is_file()
-    }
-    assert found == {"a.json": "a", "posteriors/b": "b"}
-    assert not (place / "posteriors" / "empty").exists()
+    again = written.with_name("again")
+    shutil.copytree(written, again)
+    (again / "a.json").write_text("anew")
+    (again / "posteriors" / "b").unlink()
+    over(client).put(run(place=at), written)
+    assert not written.exists(), "it was moved"
+    over(client).put(run(place=at), again)
+    paths = [path for path in place.rglob("*") if path.is_file()]
+    found = {path.relative_to(place).as_posix(): path.read_text() for path in paths}
+    assert found == {"a.json": "anew", "posteriors/b": "b"}
     read = over(client).reader(run(place=at))
     assert read("posteriors/b") == b"b"
     with pytest.raises(FileNotFoundError):
@@ -237,7 +280,7 @@ def made(monkeypatch, tmp_path) -> Any:
     monkeypatch.setattr(
         database, "move_artifacts", lambda *given, **named: done.append((*given, named))
     )
-    monkeypatch.setattr(database, "Looks", lambda path: ("looks", path))
+    monkeypatch.setattr(tracking, "Rows", Rows)
     return SimpleNamespace(location=Location.parse(tmp_path), client=client, done=done)
 
 
@@ -255,7 +298,7 @@ def test_a_new_store_gets_its_database_experiments_notes_and_views(made) -> None
     ]
     ids = {TRAININGS: "1", CLAIMS: "2"}
     assert runs.experiments == ids
-    assert (runs._client, runs._looks) == (client, ("looks", location.database))
+    assert (runs._client, runs._rows.place) == (client, location.database)
     for name, number in ids.items():
         assert client.experiments[number].tags == experiment_tags(ids, name)
     before = len(client.calls)
@@ -263,14 +306,19 @@ def test_a_new_store_gets_its_database_experiments_notes_and_views(made) -> None
     assert len(client.calls) == before, "a store that is there is left as it is"
 
 
+def test_tables_of_another_shape_are_left_to_mlflow(made, monkeypatch) -> None:
+    monkeypatch.setattr(tracking, "Rows", partial(Rows, are_known=False))
+    assert Tracking.create(made.location)._rows is None
+
+
 def test_a_server_keeps_its_files_where_it_wants(made) -> None:
     runs = Tracking.create(SERVER)
     assert made.done == [("check_server", SERVER)]
     assert [call[2] for call in made.client.calls[:2]] == [None, None]
-    assert runs._looks is None
+    assert runs._rows is None
     Tracking.create(SERVER)
     opened = Tracking.open(SERVER)
-    assert (opened.experiments, opened._looks) == (runs.experiments, None)
+    assert (opened.experiments, opened._rows) == (runs.experiments, None)
     assert made.done == [("check_server", SERVER)] * 3
 
 
@@ -360,7 +408,7 @@ def test_what_is_to_be_opened_must_exist(made) -> None:
     made.client.add(CLAIMS, of(location, "claims"))
     found = Tracking.open(location)
     assert (found.experiments, found._client) == ({TRAININGS: "1", CLAIMS: "2"}, made.client)
-    assert found._looks == ("looks", location.database)
+    assert found._rows.place == location.database
     assert made.done == [("check_schema", location)] * 2
 
 
