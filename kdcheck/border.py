@@ -139,8 +139,8 @@ def _check(values: Any) -> None:
             elif isinstance(value, list):
                 inner += value
             elif isinstance(value, (date, time)):
-                got = f"the date {value}"
-                raise ValueError(f"{got}, where text, numbers, lists and tables are read")
+                got = f"the date {value}, where text, numbers, lists and tables are read"
+                raise ValueError(got)  # noqa: TRY004 - it is what the file holds
         if not inner:
             return
         level = inner

@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
+from kdcheck import metrics
 from kdcheck.claims import Reading, nats
 from kdcheck.claims.contrast import apply, reading
 from kdcheck.errors import EvidenceError
@@ -157,6 +158,25 @@ def test_what_the_engine_stored_of_a_metric_is_not_believed():
     assert readings.value(Reading("accuracy", ERM_SMALL), recipe.digest) < 1.0
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "mean_entropy_nats", "ece"])
+def test_a_figure_is_that_of_the_end_whatever_was_kept_before(metric):
+    recipe = run_of(LS_SMALL)
+    first, *others = evidence(recipe).points
+    # An altered run may have logits on test text at its first look too.
+    predictions = {**first.predictions, "test": first.predictions["test_sample"]}
+    run = replace(evidence(recipe), points=(replace(first, predictions=predictions), *others))
+    readings = Readings(lambda digest, trajectory=False: run)
+    found = [
+        readings.value(Reading(metric, LS_SMALL, point=point, split=split), recipe.digest)
+        for point, split in (("last", "test"), ("first", "test"), ("first", "test_sample"))
+    ]
+    test, sample = run.test, first.predictions["test_sample"]
+    assert found == [
+        metrics.summary(part.logits_NK, part.labels_N)[metric] for part in (test, sample, sample)
+    ]
+    assert run.figure(metric) == found[0]
+
+
 def test_logits_that_were_not_kept_are_named():
     recipe = run_of(ERM_SMALL)
     kept = evidence(recipe)
@@ -219,6 +239,14 @@ def test_a_run_that_is_no_classifier_is_named(spoil):
     found = measured_with(spoil)
     assert found.tasks["b"].degenerate_runs == ("kd/smaller<-erm/larger seed 2",)
     assert found.tasks["a"].degenerate_runs == ()
+
+
+def test_whether_runs_are_classifiers_is_remembered_apart():
+    bad, good = (GAP_GRAPH.runs[KD]["b"][seed] for seed in (1, 2))
+    runs = {digest: evidence(GAP_GRAPH.recipes[digest]) for digest in (bad, good)}
+    in_one_class(runs[bad].test.logits_NK, None)
+    readings = Readings(lambda digest, trajectory=False: runs[digest])
+    assert [readings.is_degenerate(each) for each in (bad, good, bad)] == [True, False, True]
 
 
 def test_an_arm_made_bad_on_purpose_may_collapse_and_so_may_its_students():

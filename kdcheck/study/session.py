@@ -15,6 +15,7 @@ from kdcheck.evidence.source import ReadOnce
 from kdcheck.places import Places
 from kdcheck.plural import plural
 from kdcheck.recipe import Recipe
+from kdcheck.study.ahead import Asked
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
@@ -89,7 +90,7 @@ class Session:
         self.family = (claims[0].paper.name, scale.name)
         self._tables: dict[str, RunTable] = {}
         self._recipes: dict[str, Recipe] = {}
-        self._with_curves: set[str] = set()
+        self._asked = Asked()
         self.graph = self._graph(self.claims, self.counts[0])
         self.standing = self._held_against_the_lock()
         if self.section and not self.standing.common:
@@ -101,13 +102,8 @@ class Session:
         graph = build(asked, self.scale, self.seeds[:count], self._digests)
         self._tables |= {claim.id: graph.table(claim.measures) for claim in asked}
         self._recipes |= graph.recipes
-        self._with_curves |= {
-            digest
-            for claim in asked
-            for reading in claim.measures.readings()
-            if reading.point != "last"
-            for digest in self._tables[claim.id].of(reading.arm)
-        }
+        for claim in asked:
+            self._asked.add(claim.measures, self._tables[claim.id])
         return graph
 
     def _held_against_the_lock(self) -> Standing:
@@ -170,6 +166,10 @@ class Session:
             if count == self.counts[-1] or not self._open():
                 break
         self._record_the_others_again()
+
+    def read_ahead(self, finished: Iterable[str]) -> None:
+        """Read runs that are finished while others train; nothing is judged."""
+        self._asked.take(finished, self._readings)
 
     def job(self) -> Job:
         """The present graph as work."""
@@ -239,7 +239,7 @@ class Session:
     @cached_property
     def evidence(self) -> ReadOnce:
         """The store for readers: what verdicts were made of is not read again for the page."""
-        return ReadOnce(self.store, lambda: self._finished, self._with_curves)
+        return ReadOnce(self.store, lambda: self._finished, self._asked.has_curve)
 
     @cached_property
     def _readings(self) -> Readings:
