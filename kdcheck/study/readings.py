@@ -109,9 +109,9 @@ class Readings:
 
 
 def _is_figure(reading: Reading) -> bool:
-    """Whether a reading is one of the figures that the page shows of every run."""
-    of_end = (reading.point, reading.split, reading.temperature) == ("last", "test", 1.0)
-    return of_end and METRICS[reading.metric].at_each_look
+    """Whether a reading, which on test text is of the end, is one that the page may show of every run."""
+    is_plain = (reading.split, reading.temperature) == ("test", 1.0)
+    return is_plain and METRICS[reading.metric].at_each_look
 
 
 def _tells_nothing(test: Predictions) -> bool:
