@@ -34,7 +34,7 @@ CURVE = planned(
     lambda study: study.least(study.entropy_curve(LS_SMALL)) - study.entropy(ERM_SMALL), "curve"
 )
 GAP = entropy_gap(LS_SMALL, ERM_SMALL, "gap")
-CLAIMS = (GAP, AGREE, CURVE)
+CLAIMS = (CURVE, AGREE, GAP)
 GRAPH = build(CLAIMS, scale(), SEEDS, NamedDigests())
 
 
