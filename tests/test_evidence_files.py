@@ -347,9 +347,9 @@ def test_a_run_says_what_it_kept_of_the_test_split():
     ("name", "values", "said"),
     [
         ("cost.json", {"seconds": "3"}, "seconds: '3'"),
-        ("cost.json", {"seconds": True}, "seconds: True"),
-        ("environment.json", {"threads": 1}, "threads: 1"),
-        ("points.json", {"points": [], "notes": []}, "points: []"),
+        ("cost.json", {"seconds": True}, "seconds: 'True'"),
+        ("environment.json", {"threads": 1}, "threads: '1'"),
+        ("points.json", {"points": [], "notes": []}, "points: '[]'"),
     ],
 )
 def test_a_number_is_no_text_and_text_no_number_whatever_was_looked_at_before(name, values, said):
