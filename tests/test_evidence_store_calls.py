@@ -525,12 +525,6 @@ def test_the_first_record_of_a_claim_costs_no_search_of_claims(
     assert (CLAIMS, "claim", JUDGED.claim.id) in asked
 
 
-def test_a_claim_that_was_just_recorded_is_not_read_back(store, tracking, monkeypatch) -> None:
-    record(store, JUDGED)
-    monkeypatch.setattr(tracking, "reader", None)
-    assert store.claims() == (JUDGED,)
-
-
 def test_the_board_of_the_current_verdicts_is_described(store, tracking, monkeypatch) -> None:
     record(store, JUDGED)
     described: list[Any] = []

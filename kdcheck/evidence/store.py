@@ -297,7 +297,6 @@ class Store(Addresses):
                     run = self._add_claim(judged, folder, {**tags, SEAL: sealed})
                 for superseded in older:
                     self._runs.tag(superseded.info.run_id, CURRENT, "false")
-        self._claims[sealed] = judged  # what was written need not be read back for the board
         return str(run.info.run_id)
 
     def describe_claims(self) -> None:
