@@ -287,7 +287,12 @@ def fragment(link: str):
 def test_a_link_to_a_run_names_it():
     assert fragment(run_link("3", "ab")).path == "/experiments/3/runs/ab"
     assert runs_link("3") == "#/experiments/3/runs?workflowType=machine_learning"
-    assert runs_link("3", base="http://h//").startswith("http://h/#/")
+    assert runs_link("3", base="http://hX//").startswith("http://hX/#/")
+    assert run_link("3", "ab") == "#/experiments/3/runs/ab?workflowType=machine_learning"
+    assert runs_link("3", search="a/b c&d", order="e/f", view="g/h") == (
+        "#/experiments/3/runs?workflowType=machine_learning&searchFilter=a%2Fb%20c%26d"
+        "&orderByKey=e%2Ff&orderByAsc=true&viewStateShareKey=g%2Fh"
+    )
 
 
 def test_links_open_the_classic_view_and_carry_filters_unharmed():

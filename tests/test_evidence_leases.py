@@ -24,6 +24,7 @@ class Server:
         self.names: dict[str, str] = {}
         self.runs: dict[str, Any] = {}
         self.calls: list[tuple[Any, ...]] = []
+        self.looks = 0
         self.before: dict[str, Callable[[], None]] = {}
         """By call, what happens on the server just before it, once."""
 
@@ -63,6 +64,7 @@ class Server:
         return [run for run in self.runs.values() if run.info.experiment in experiments][:1]
 
     def get_run(self, run_id: str) -> Any:
+        self.looks += 1
         return self.runs[run_id]
 
     def log_param(self, run_id: str, key: str, value: str) -> None:
@@ -168,6 +170,7 @@ def test_the_table_is_made_under_another_name_and_shared_by_all(server):
     )
     assert (len(server.runs), list(server.names.values())) == (1, ["kdcheck/leases"])
     assert list(server.table.params) == ["x.0", "y.0"]
+    assert server.looks == 0, "whoever is first need not look"
     holders = server.table.params.values()
     assert all(re.fullmatch(r"[0-9a-f]{12}", holder) for holder in holders)
     assert len(set(holders)) == 2
@@ -314,6 +317,7 @@ def test_leases_are_numbered_and_each_recipe_for_itself(server, process_on):
     server.table.params["x2.11"] = server.table.params["a.x.12"] = one._me
     assert one.take("x")
     assert server.table.params["x.11"] == one._me
+    assert one.take("a.x"), "whatever is before the last dot is the name"
 
 
 def test_who_leaves_says_so_and_whoever_goes_on_begins_to_beat_again(server, process_on):
