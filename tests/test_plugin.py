@@ -268,7 +268,7 @@ def test_workers_are_started_ahead_where_there_is_no_store_yet_but_never_by_a_wo
 ):
     started, ahead = [], []
     monkeypatch.setattr(planning, "Session", lambda *_, **__: None)
-    monkeypatch.setattr(local.LocalExecutor, "import_ahead", lambda self: ahead.append(self))
+    monkeypatch.setattr(local.LocalExecutor, "import_ahead", lambda self: ahead.extend([self]))
     monkeypatch.setattr(
         local.LocalExecutor, "start", lambda self, threads: started.append(self._folder)
     )
@@ -305,7 +305,7 @@ def test_imports_of_workers_begin_before_planning_where_claims_are_sure_to_be_tr
     monkeypatch, tmp_path, options, begins
 ):
     ahead = []
-    monkeypatch.setattr(local.LocalExecutor, "import_ahead", lambda self: ahead.append(self))
+    monkeypatch.setattr(local.LocalExecutor, "import_ahead", lambda self: ahead.extend([self]))
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "mlflow.db").touch()
     monkeypatch.chdir(tmp_path)

@@ -50,6 +50,7 @@ WAITS_ON = "print('waits', flush=True); time.sleep(60)"
 def nursery_of(monkeypatch, tmp_path):
     """A nursery whose workers are scripts, by name; none of them is left behind."""
     monkeypatch.setattr(forked, "PROGRAM", ("-c", STAND_IN))
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # of whoever starts it; for a worker it is 1
     monkeypatch.chdir(tmp_path)
     started, workers = [], []
     fork = Nursery.fork

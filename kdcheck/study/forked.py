@@ -63,13 +63,14 @@ class Forked:
         """Who forks it, where its job is written to, and where its fate is told."""
         self.stdin = os.fdopen(stdin, "w", encoding="utf-8")
         self.returncode: int | None = None
-        self._nursery, self._fate, self._told = nursery, fate, b""
+        self._nursery, self._fate = nursery, fate
+        self._told: dict[str, int] = {}
 
     @property
     def pid(self) -> int | None:
         """Its process, once there is one."""
         self.poll()
-        return int(self._told.split()[0]) if self._told else None
+        return self._told.get("pid")
 
     def poll(self) -> int | None:
         """How it ended, or nothing yet: an exit code, or a signal as a negative one."""
@@ -88,9 +89,14 @@ class Forked:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not select.select([self._fate], [], [], left)[0]:
                 raise subprocess.TimeoutExpired("forked worker", timeout or 0)
-            self._told += (heard := os.read(self._fate, 64))
-            if len(numbers := self._told.split()) > 1 or not heard:
-                self.returncode = int(numbers[1]) if len(numbers) > 1 else LOST
+            heard = os.read(
+                self._fate, 64
+            ).decode()  # whole lines: a pipe takes such few bytes at once
+            for line in heard.splitlines():
+                what, _, number = line.partition("=")
+                self._told[what] = int(number)
+            if "code" in self._told or not heard:
+                self.returncode = self._told.get("code", LOST)
                 os.close(self._fate)
         return self.returncode
 

@@ -1,10 +1,10 @@
-"""The process that :mod:`kdcheck.study.forked` starts: it imports once, and forks a worker when asked to.
+"""The process that workers are forked from: it imports what all of them need, and forks one when asked to.
 
-``python -m kdcheck.study.nursery``; requests come on standard input, which is a socket.
+``python -m kdcheck.study.nursery``; :mod:`kdcheck.study.forked` asks on its standard input, a socket.
 """
 
 # A request is one message, the arguments of a worker as JSON, with three descriptors: its standard
-# input, its log, and where its fate is told: in one line its process, in the next how it ended.
+# input, its log, and where its fate is told: pid=NUMBER by itself, and code=NUMBER once it has ended.
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def main() -> int:
             if not request:
                 return 0
             if (child := _fork()) == 0:
+                _tell(ends[2], "pid", os.getpid())
                 for others in fates.values():
                     os.close(others)
                 signal.signal(signal.SIGINT, on_ctrl_c)
@@ -54,7 +55,6 @@ def main() -> int:
             for end in ends[:2]:
                 os.close(end)
             fates[child] = ends[2]
-            _tell(ends[2], child)
 
 
 def _import_ahead() -> None:
@@ -89,13 +89,13 @@ def _work(arguments: list[str], stdin: int, log: int) -> int:
 def _tell_who_has_ended(fates: dict[int, int]) -> None:
     while fates and (ended := os.waitpid(-1, os.WNOHANG))[0]:
         fate = fates.pop(ended[0])
-        _tell(fate, os.waitstatus_to_exitcode(ended[1]))
+        _tell(fate, "code", os.waitstatus_to_exitcode(ended[1]))
         os.close(fate)
 
 
-def _tell(fate: int, number: int) -> None:
+def _tell(fate: int, what: str, number: int) -> None:
     with suppress(BrokenPipeError):  # whoever asked has ended
-        os.write(fate, f"{number}\n".encode())
+        os.write(fate, f"{what}={number}\n".encode())
 
 
 if __name__ == "__main__":
