@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -106,6 +107,7 @@ def train_bare(folder: Path, workers: int) -> tuple[float, float]:
     (job,) = (folder / "work").glob("job-*.json")
     bare = folder / "bare"
     bare.mkdir()
+    shutil.rmtree(folder / "work" / "tokens")  # of the claims run: these processes make their own
     environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
     command = [sys.executable, "-m", "baselines.bare_study", str(job), str(bare)]
     began = time.perf_counter()

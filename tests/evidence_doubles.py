@@ -244,6 +244,14 @@ class MemoryTracking:
         run.data.tags |= dict(tags)
         run.data.metrics += metrics
 
+    def finished(self, digest: str | None = None) -> list[Any]:
+        of_digest = f" AND tags.digest = '{digest}'" if digest else ""
+        return self.search(TRAININGS, f"attributes.status = 'FINISHED'{of_digest}")
+
+    def finish(self, run: Any, **left: Any) -> None:
+        self.log(run, **left)
+        self.end(run.info.run_id, "FINISHED")
+
     def put(self, run: Any, folder: Path) -> None:
         paths = [path for path in folder.rglob("*") if path.is_file()]
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

@@ -276,21 +276,23 @@ def test_a_recipe_that_is_stopped_by_hand_is_marked_so_and_its_checkpoints_stay(
 
 
 def test_whoever_shows_progress_is_called_once_the_file_says_what_is_new(job, monkeypatch):
-    train, seen = loop.train, []
+    train, seen, now = loop.train, [], [100.0]
 
     def reporting(recipe, inputs, *, progress, **options):
-        for step in (1, 2, 3):
-            progress(step, 3)
+        for step, seconds in ((1, 1.9), (2, 0.1), (3, 1.9), (4, 2.0), (5, 0.0)):
+            now[0] += seconds
+            progress(step, 5)
         return train(recipe, inputs, **options)
 
     def look():
         seen.append(json.loads((job.places.work / "workers" / "w0.json").read_text()))
 
     monkeypatch.setattr(loop, "train", reporting)
+    monkeypatch.setattr("kdcheck.study.work.time.monotonic", lambda: now[0])
     worker = Worker("w0")
     work(replace(job, orders=job.orders[:1]), MemoryStore(), worker, report=look)
     digest = job.orders[0].recipe.digest
-    assert [(each["step"], each["total"]) for each in seen] == [(1, 3), (3, 3), (1, 1)]
+    assert [(each["step"], each["total"]) for each in seen] == [(2, 5), (4, 5), (1, 1)]
     assert {each["digest"] for each in seen} == {digest}
     assert [each["trained"] for each in seen] == [[], [], [digest]]
     assert worker.trained == [digest]

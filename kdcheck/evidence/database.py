@@ -8,7 +8,6 @@ import os
 import sqlite3
 import urllib.error
 import urllib.request
-import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
@@ -168,38 +167,6 @@ def move_artifacts(location: Location, experiment_id: str, old: str, new: str) -
             " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
             (new, len(old) + 1, experiment_id, len(old), old),
         )
-
-
-class Looks:
-    """Looks at the runs of a local database without MLflow: a tenth of a millisecond, not some five.
-
-    It can write nothing. Opening costs more than a hundred looks, so the connection is kept.
-    """
-
-    def __init__(self, database: Path) -> None:
-        self._connection = sqlite3.connect(
-            f"{database.as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=20
-        )
-        weakref.finalize(self, self._connection.close)
-
-    def states(self, experiment_id: str, tag: str, value: str) -> list[str]:
-        """States of the runs with a tag, without those that were deleted in the UI."""
-        rows = self._connection.execute(
-            "SELECT status FROM runs JOIN tags USING (run_uuid) WHERE key = ? AND value = ?"
-            " AND experiment_id = ? AND lifecycle_stage = 'active'",
-            (tag, value, int(experiment_id)),
-        )
-        return [status for (status,) in rows.fetchall()]
-
-    def state(self, run_id: str, tag: str) -> tuple[str, str | None]:
-        """State of a run, and what a tag of it says."""
-        rows = self._connection.execute(
-            "SELECT status, value FROM runs LEFT JOIN tags"
-            " ON tags.run_uuid = runs.run_uuid AND key = ?"
-            " WHERE runs.run_uuid = ? AND lifecycle_stage = 'active'",
-            (tag, run_id),
-        )
-        return next(iter(rows.fetchall()), ("deleted", None))
 
 
 class Presence:

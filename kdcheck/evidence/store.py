@@ -39,7 +39,7 @@ from kdcheck.evidence.taking import (
     given_up,
     require_free,
 )
-from kdcheck.evidence.tracking import NO_STORE, Tracking
+from kdcheck.evidence.tracking import FINISHED, NO_STORE, Tracking
 from kdcheck.evidence.views import IN_FORCE
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
@@ -47,7 +47,6 @@ from kdcheck.recipe import Recipe
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-FINISHED = "attributes.status = 'FINISHED'"
 FAILED = "attributes.status = 'FAILED'"
 LOCK_TIMEOUT_SECONDS = 300
 """Long enough for another process to copy a large checkpoint."""
@@ -96,9 +95,9 @@ class Store(Addresses):
     # Reading
 
     def digests(self) -> set[str]:
-        """Digests of all finished trainings; one search per thousand."""
+        """Digests of all finished trainings."""
         with self._use("list the trainings"):
-            found = self._runs.search(TRAININGS, FINISHED)
+            found = self._runs.finished()
         # The oldest stays the one that is read, should two sessions on a server have raced.
         self._known = {told(run, "digest"): run for run in reversed(found)}
         return set(self._known)
@@ -153,7 +152,7 @@ class Store(Addresses):
     def trained(self) -> set[tuple[str, str, int]]:
         """Digest of the task, digest of the encoder and seed of each finished training."""
         with self._use("list the trainings"):
-            found = self._runs.search(TRAININGS, FINISHED)
+            found = self._runs.finished()
         return {(told(r, "task_digest"), told(r, "encoder_digest"), seed_of(r)) for r in found}
 
     def failures(self) -> dict[str, Failure]:
@@ -212,17 +211,15 @@ class Store(Addresses):
         rows = layout.metric_rows(evidence)
         with (
             self._use(f"finish recipe {recipe.short}"),
-            tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary,
+            self._new_folder() as folder,
         ):
-            folder = Path(temporary)
             files.write_evidence(folder, evidence)
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
             tags |= {"test_logits": files.kept_of_test(evidence)}
             with self._lock():
                 self._require_own(begun)
                 self._runs.put(begun.run, folder)
-                self._runs.log(begun.run, params=begun.params, tags=tags, metrics=rows)
-                self._runs.end(begun.run_id, "FINISHED")
+                self._runs.finish(begun.run, params=begun.params, tags=tags, metrics=rows)
         return begun.run_id
 
     def fail(self, begun: Begun, reason: str, *, status: str = "FAILED") -> None:
@@ -286,9 +283,8 @@ class Store(Addresses):
         tags |= {"kdcheck.session": self.session} | ({LOCK: judged.lock} if judged.lock else {})
         with (
             self._use(f"record claim {judged.claim.id}"),
-            tempfile.TemporaryDirectory(prefix="kdcheck-") as temporary,
+            self._new_folder() as folder,
         ):
-            folder = Path(temporary)
             files.write_claim(folder, judged, lock)
             sealed = files.seal(folder)
             with self._lock():
@@ -339,6 +335,13 @@ class Store(Addresses):
             # something was raised, this is the better explanation.
             self._presence.check(action)
 
+    @contextmanager
+    def _new_folder(self) -> Iterator[Path]:
+        """Where the files of a run are written first: in a local store beside where they are moved to."""
+        beside = self.location.folder if self.location.is_local else None
+        with tempfile.TemporaryDirectory(prefix="kdcheck-", dir=beside) as temporary:
+            yield Path(temporary) / "artifacts"
+
     def _lock(self) -> AbstractContextManager[Any]:
         """One writer at a time on this machine, so that looking and writing are one step."""
         if not self.location.is_local:
@@ -349,7 +352,7 @@ class Store(Addresses):
 
     def _training(self, digest: str) -> Run:
         if digest not in self._known:
-            found = self._runs.search(TRAININGS, f"{FINISHED} AND tags.digest = '{digest}'")
+            found = self._runs.finished(digest)
             if not found:
                 raise self._missing(f"finished training {digest[:8]}")
             self._known[digest] = found[0]
@@ -393,6 +396,5 @@ class Store(Addresses):
         self._runs.put(run, folder)
         rows = layout.judged_metrics(judged)
         params = layout.judged_parameters(judged)
-        self._runs.log(run, params=params, metrics=rows, tags={CURRENT: "true"})
-        self._runs.end(run.info.run_id, "FINISHED")
+        self._runs.finish(run, params=params, metrics=rows, tags={CURRENT: "true"})
         return run

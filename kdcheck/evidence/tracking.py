@@ -16,6 +16,7 @@ from kdcheck.evidence import database, layout
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
 from kdcheck.evidence.leases import Leases
+from kdcheck.evidence.rows import Rows
 from kdcheck.evidence.views import experiment_tags
 from kdcheck.places import Location
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
+FINISHED = "attributes.status = 'FINISHED'"
 PAGE = 1000
 """Runs a search asks for at once."""
 REHEARSAL = "kdcheck.rehearsal"
@@ -34,10 +36,10 @@ class Tracking:
     """Runs of the two experiments, through a client of its own and explicit run ids."""
 
     def __init__(
-        self, client: MlflowClient, experiments: dict[str, str], looks: database.Looks | None = None
+        self, client: MlflowClient, experiments: dict[str, str], rows: Rows | None = None
     ) -> None:
         self._client = client
-        self._looks = looks
+        self._rows = rows
         self.experiments = experiments
         """Experiment id by name."""
 
@@ -53,7 +55,7 @@ class Tracking:
         for name, experiment_id in ids.items():
             # A note that goes on with the board of an earlier session stays.
             _describe(client, experiment_id, experiment_tags(ids, name), keeps_more=True)
-        return cls(client, ids, _looks(location))
+        return cls(client, ids, _rows(location))
 
     def describe(self, name: str, claims: Sequence[Judged]) -> None:
         """Put the board of claims into the note of an experiment."""
@@ -99,7 +101,7 @@ class Tracking:
                     "once, which corrects that.",
                 )
             ids[name] = experiment.experiment_id
-        return cls(client, ids, _looks(location))
+        return cls(client, ids, _rows(location))
 
     def search(self, name: str, condition: str) -> list[Run]:
         """Runs of an experiment that meet a condition, the oldest first."""
@@ -124,20 +126,29 @@ class Tracking:
 
     def add(self, name: str, tags: Mapping[str, str]) -> Run:
         """A new RUNNING run."""
+        if self._rows is not None:
+            return self._rows.add(self.experiments[name], tags)
         return self._client.create_run(self.experiments[name], tags=dict(tags))
 
     def states(self, name: str, tag: str, value: str) -> list[str]:
         """States of the runs of an experiment that have a tag."""
-        if self._looks is None:
+        if self._rows is None:
             return [run.info.status for run in self.search(name, f"tags.`{tag}` = '{value}'")]
-        return self._looks.states(self.experiments[name], tag, value)
+        return self._rows.states(self.experiments[name], tag, value)
 
     def state(self, run_id: str, tag: str) -> tuple[str, str | None]:
         """State of a run, and what a tag of it says."""
-        if self._looks is None:
+        if self._rows is None:
             run = self.look(run_id)
             return run.info.status, run.data.tags.get(tag)
-        return self._looks.state(run_id, tag)
+        return self._rows.state(run_id, tag)
+
+    def finished(self, digest: str | None = None) -> list[Run]:
+        """Finished trainings, or those of one recipe, the oldest first."""
+        if self._rows is None:
+            of_digest = "" if digest is None else f" AND tags.digest = '{digest}'"
+            return self.search(TRAININGS, f"{FINISHED}{of_digest}")
+        return self._rows.finished(self.experiments[TRAININGS], digest)
 
     def look(self, run_id: str) -> Run:
         """A run as it is now."""
@@ -180,17 +191,32 @@ class Tracking:
             self._client.log_batch(run_id, metrics_piece, params_piece, tags_piece)
 
     def put(self, run: Run, folder: Path) -> None:
-        """Copy every file of ``folder`` to the run."""
+        """Move every file of ``folder`` to the run."""
         place = _place_here(run)
         if place is None:
             self._client.log_artifacts(run.info.run_id, str(folder))
             return
-        # MLflow would look the run up once more, which costs more than the copy. Folders are made
-        # anew: those of a temporary folder are closed to other users.
-        for file in (each for each in folder.rglob("*") if each.is_file()):
-            target = place / file.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+        # MLflow would look the run up once more, which costs more than the files.
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(place)
+        except OSError:  # it has files of an attempt that was ended, or is on another disk
+            shutil.copytree(folder, place, copy_function=shutil.copyfile, dirs_exist_ok=True)
+
+    def finish(
+        self,
+        run: Run,
+        *,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        metrics: Sequence[tuple[str, float, int]],
+    ) -> None:
+        """Log what a run left and mark it as FINISHED, last."""
+        if self._rows is None:
+            self.log(run, params=params, tags=tags, metrics=metrics)
+            self.end(run.info.run_id, "FINISHED")
+        else:
+            self._rows.finish(run, params=params, tags=tags, metrics=metrics)
 
     def end(self, run_id: str, status: str, reason: str | None = None) -> None:
         """End a run, with the reason as a tag."""
@@ -214,8 +240,10 @@ class Tracking:
             return Path(self._client.download_artifacts(run_id, name, temporary)).read_bytes()
 
 
-def _looks(location: Location) -> database.Looks | None:
-    return database.Looks(location.database) if location.database is not None else None
+def _rows(location: Location) -> Rows | None:
+    """The tables themselves, if they are on this machine and as we know them."""
+    rows = Rows(location.database) if location.database is not None else None
+    return rows if rows and rows.are_known else None
 
 
 def _place_here(run: Run) -> Path | None:

@@ -6,6 +6,7 @@ claims, and without claim tests it does nothing.
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     claims = [item for item in items if is_claim(item)]
     if not claims:
         return
-    from kdcheck.plugin.ahead import import_ahead
+    from kdcheck.plugin.early import import_ahead
 
     import_ahead(config)  # before torch is imported here, which takes a second
     from kdcheck.plugin import planning
@@ -144,6 +145,8 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 
         with _warnings_are_shown(), _refusals_arrive(session.config):
             training.train(session.config)
+        # pytest collects garbage twice at its end: half a second each over modules that stay.
+        gc.freeze()
     return (yield)
 
 

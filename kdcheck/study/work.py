@@ -327,12 +327,12 @@ def _reporter(
     folder: Path, worker: Worker, recipe: Recipe, report: Callable[[], object]
 ) -> Callable[[int, int], None]:
     """A callback that writes how far this worker is, for whoever shows progress."""
-    last = 0.0
+    last = time.monotonic()  # that it begins has just been written, and its end will be
 
     def progress(step: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= REPORT_SECONDS or step == total:
+        if now - last >= REPORT_SECONDS:
             last = now
             _write_status(folder, worker, recipe, step, total)
             report()

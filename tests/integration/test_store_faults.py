@@ -107,13 +107,13 @@ def test_a_store_deleted_in_mid_run_is_an_error_and_not_made_again(store):
 def test_a_store_deleted_while_it_is_written_is_an_error_too(store, monkeypatch):
     """sqlite goes on writing into the deleted file and reports success."""
     begun = begin(store)
-    log = store._runs.log
+    finish = store._runs.finish
 
-    def log_after_deletion(*args, **kwargs):
+    def finish_after_deletion(*args, **kwargs):
         store.location.database.unlink()
-        log(*args, **kwargs)
+        finish(*args, **kwargs)
 
-    monkeypatch.setattr(store._runs, "log", log_after_deletion)
+    monkeypatch.setattr(store._runs, "finish", finish_after_deletion)
     with pytest.raises(EvidenceError, match="deleted, moved or replaced the store"):
         store.finish(begun, sample_evidence())
 
@@ -273,6 +273,7 @@ def test_a_server_that_goes_down_in_mid_run_names_the_next_step(store, monkeypat
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     begun = begin(store)
     monkeypatch.setattr(store._runs, "_client", MlflowClient("http://127.0.0.1:9"))
+    monkeypatch.setattr(store._runs, "_rows", None)
     with pytest.raises(EvidenceError, match=r"Start it \(mlflow server\).*run again to go on"):
         store.finish(begun, sample_evidence())
 
