@@ -45,9 +45,11 @@ class LocalExecutor:
     """Worker processes on this machine; each takes the next runnable recipe.
 
     They may be started before their job is known: what they import takes seconds. On Linux without
-    CUDA it may even be imported before their number is, by one process for all. By default there are as many as CUDA devices have room for, or else one per core over the threads that a recipe
-    uses. They end with this process, however it ends. One that dies while it trains is replaced: the
-    store counts how many died of a recipe, and gives it up in the end.
+    CUDA it may be imported even before their number is known, by one process for all of them.
+
+    By default there are as many as CUDA devices have room for, or else one per core over the threads
+    that a recipe uses. They end with this process, however it ends. One that dies while it trains is
+    replaced: the store counts how many died of a recipe, and gives it up in the end.
     """
 
     def __init__(self, folder: Path, workers: int | None = None) -> None:
