@@ -243,9 +243,7 @@ def test_an_executor_that_imports_ahead_forks_its_workers_and_replaces_the_dead(
     executor.import_ahead()
     nursery = executor._nursery
     with Display((), (), tmp_path, stream=io.StringIO()) as display:
-        executor.run(
-            Job((), Places.resolve(store=tmp_path / "s", work=tmp_path)), display, lambda: None
-        )
+        executor.run(Job((), Places.resolve(store=tmp_path / "s", work=tmp_path)), display, len)
     assert "worker w0 died while it trained (signal 9, log " in capsys.readouterr().out
     assert Path("imports").read_text() == "imported\n"
     said = {log.name: log.read_text() for log in (tmp_path / "workers").glob("*.log")}
