@@ -14,7 +14,11 @@ from urllib.parse import parse_qs, urlparse
 
 import mlflow
 import pytest
-from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+from mlflow.environment_variables import (
+    MLFLOW_DISABLE_TELEMETRY,
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+)
 from mlflow.tracking import MlflowClient
 
 from kdcheck.cli import ui
@@ -161,6 +165,10 @@ def test_the_server_is_started_as_its_own_command_line_reads_it(
     assert (read["host"], read["port"], read["workers"]) == ("127.0.0.1", 5123, "1")
     assert read["backend_store_uri"] == location.uri
     assert read["artifacts_destination"] == str(location.artifacts)
+    for name, value in ui.environment().items():
+        monkeypatch.setenv(name, value)
+    assert MLFLOW_DISABLE_TELEMETRY.get()
+    assert not MLFLOW_SERVER_ENABLE_JOB_EXECUTION.get(), "it would start seven more processes"
 
 
 def test_mlflow_is_told_to_print_no_address_whose_password_would_be_seen(
