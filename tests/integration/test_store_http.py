@@ -64,7 +64,7 @@ def address(store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_stored_over_http_comes_back_and_no_password_is_printed(
     address: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    judged = sample_judged()
+    judged = sample_judged(seeds=(0,))
     writer = Store.create(address)
     record(writer, judged)
     writer.leave()
