@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdcheck.engine import gradients, loop, memory, packing, settings
+from kdcheck.engine import gradients, loop, memory, packing, resume, settings
 from kdcheck.engine.inputs import prepare
 from kdcheck.engine.schedule import Schedule
 from kdcheck.testing import tiny_encoder, tiny_recipe, tiny_task
@@ -156,3 +156,17 @@ def test_labels_and_settings_are_those_of_the_device_that_a_run_is_on(monkeypatc
     with pytest.raises(StartedError):
         loop.train(recipe(), inputs, device=SECOND)
     assert found == [("targets", SECOND), ("settings", SECOND), ("start", SECOND)]
+
+
+def test_what_a_checkpoint_holds_of_the_loss_goes_back_to_the_device(tmp_path):
+    inputs = prepare(TASK, ENCODER, recipe().max_length)
+    saved, fresh = (
+        loop._start(recipe(), inputs, Schedule(recipe(), len(TASK.train)), CPU) for _ in range(2)
+    )
+    saved.guard.loss_sum = torch.tensor(2.5, dtype=torch.float64)
+    resume.save(saved, tmp_path, recipe())
+    fresh.guard.loss_sum = torch.zeros((), device="meta")
+    resume.restore(fresh, tmp_path, recipe(), inputs)
+    assert fresh.guard.loss_sum.device == torch.device("meta")
+    resume.restore(saved, tmp_path, recipe(), inputs)
+    assert saved.guard.loss_sum == 2.5
