@@ -11,7 +11,6 @@ import math
 import os
 import stat
 import tomllib
-from collections.abc import Iterable
 from datetime import date, time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -125,25 +124,24 @@ def _check(values: Any) -> None:
     """Refuse what goes deeper than later steps can follow, and what no text file can hold again."""
     level = [values]
     for _ in range(MOST_DEPTH):
+        inner: list[Any] = []
+        # One loop, no call for each value: a study is read with a million of them.
         for value in level:
-            _check_value(value)
-        level = [inner for value in level for inner in _inside(value)]
-        if not level:
+            if isinstance(value, str):
+                if not value.isascii():
+                    value.encode()  # half a surrogate pair is a UnicodeEncodeError, a ValueError
+            elif isinstance(value, float):
+                if not math.isfinite(value):
+                    raise ValueError(f"the number {value}, where finite ones are read")
+            elif isinstance(value, dict):
+                inner += value
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, (date, time)):
+                got = f"the date {value}, where text, numbers, lists and tables are read"
+                raise ValueError(got)  # noqa: TRY004 - it is what the file holds
+        if not inner:
             return
+        level = inner
     raise ValueError(_TOO_DEEP)
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return (*value, *value.values())
-    return value if isinstance(value, list) else ()
-
-
-def _check_value(value: Any) -> None:
-    if isinstance(value, str):
-        if not value.isascii():
-            value.encode()  # half a surrogate pair is a UnicodeEncodeError, a ValueError
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the number {value}, where finite ones are read")
-    elif isinstance(value, (date, time)):
-        raise ValueError(f"the date {value}, where text, numbers, lists and tables are read")

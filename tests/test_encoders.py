@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -254,6 +256,30 @@ def test_the_layer_of_a_narrow_encoder_is_fixed_and_its_head_the_seeds(packaged,
     one, other = (parameters(load_encoder(name).build(num_classes=2, seed=seed)) for seed in (1, 2))
     drawn = {key for key in one if not torch.equal(one[key], other[key])}
     assert drawn == {"bert.pooler.dense.weight", "classifier.weight"}
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_names_of_drawn_weights_are_those_that_the_library_gives_them(layers):
+    model = BertModel(bert(num_hidden_layers=layers), add_pooling_layer=False)
+    names = set(parameters(model)) - {catalogue.WORD_EMBEDDINGS}
+    assert set(catalogue.drawn_names(layers)) == names == set(catalogue._drawn(model.config))
+
+
+PLANS = """
+import sys
+from pathlib import Path
+from kdcheck.encoders import catalogue, load_encoder
+folder = Path(sys.argv[1])
+catalogue._minilm_files = lambda _cache_dir: {name: folder / name for name in catalogue.FILES}
+catalogue.project = catalogue._drawn = lambda *_: sys.exit("made for a digest")
+assert len(load_encoder("narrow-32").digest) == 64
+modelling = {"transformers.modeling_utils", "transformers.core_model_loading"} & set(sys.modules)
+sys.exit(f"imported: {modelling}" if modelling else 0)
+"""
+
+
+def test_a_digest_draws_and_projects_nothing_and_needs_no_modelling_code(minilm):
+    subprocess.run([sys.executable, "-c", PLANS, str(minilm)], check=True)
 
 
 def test_a_pair_of_two_widths_passes_and_says_so(packaged):

@@ -27,6 +27,7 @@ from kdcheck.evidence.files import (
     write_evidence,
     write_json,
 )
+from kdcheck.evidence.shapes import FILES, departure
 from tests.evidence_doubles import (
     CLASSES,
     PLAIN,
@@ -340,3 +341,18 @@ def test_a_run_says_what_it_kept_of_the_test_split():
     )
     alone = dataclasses.replace(evidence, points=evidence.points[-1:])
     assert kept_of_test(alone) == f"{rows} rows at the end"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("cost.json", {"seconds": "3"}, "seconds: '3'"),
+        ("cost.json", {"seconds": True}, "seconds: 'True'"),
+        ("environment.json", {"threads": 1}, "threads: '1'"),
+        ("points.json", {"points": [], "notes": []}, "points: '[]'"),
+    ],
+)
+def test_a_number_is_no_text_and_text_no_number_whatever_was_looked_at_before(name, values, said):
+    kept = [{}, {"points": [{"step": 1, "epoch": 1.0, "values": {}, "weights_digest": ""}], "notes": []}]  # fmt: skip
+    assert departure(FILES[name], kept[name == "points.json"]) == ""
+    assert departure(FILES[name], values).startswith(f"{said} (")

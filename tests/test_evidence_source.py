@@ -23,3 +23,12 @@ def test_a_training_is_read_once_and_with_its_earlier_points_only_where_they_are
     assert once.get(second, trajectory=True).recipe == source.recipes[second]
     assert once.get(second) is once.get(second, trajectory=True)
     assert source.asked == [(first, False), (first, True), (second, True)]
+
+
+def test_a_training_whose_earlier_points_somebody_will_ask_for_is_read_with_them_at_once():
+    source = Counting([sample_judged()])
+    first, second = sorted(source.digests())[:2]
+    once = ReadOnce(source, source.digests, lambda digest: digest == second)
+    assert once.get(second) is once.get(second, trajectory=True)
+    assert once.get(first).recipe == source.recipes[first]
+    assert source.asked == [(second, True), (first, False)]

@@ -96,7 +96,7 @@ def timed(monkeypatch):
         spend(10.0)
         found.pytest_collection_finish(SimpleNamespace(config=SimpleNamespace(stash=stash)))
         assert stash[EXECUTOR] is found
-        stash[EXECUTOR].run(SimpleNamespace(orders=range(8)), None)
+        stash[EXECUTOR].run(SimpleNamespace(orders=range(8)), None, len)
         assert closed, "no worker is left that waits for a job"
         assert not found.has_judged
         for seconds in calls:

@@ -451,10 +451,14 @@ def trained(monkeypatch):
         places = SimpleNamespace(work=SimpleNamespace(glob=lambda _: ()))
         job = Job(orders=(), places=places)
         store = SimpleNamespace(digests=set)
-        made = SimpleNamespace(train=lambda train: train(job, store), failures=list)
+        made = SimpleNamespace(
+            train=lambda train: train(job, store), failures=list, read_ahead=done.extend
+        )
         stash = {keys.SESSION: made}
         if executor:
-            stash[keys.EXECUTOR] = SimpleNamespace(run=lambda job, _: done.append(executor))
+            stash[keys.EXECUTOR] = SimpleNamespace(
+                run=lambda job, _, meanwhile: meanwhile([executor])
+            )
         training.train(SimpleNamespace(stash=stash, **config))
         return done
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
+from kdcheck import metrics
 from kdcheck.claims import Reading, nats
 from kdcheck.claims.contrast import apply, reading
 from kdcheck.errors import EvidenceError
@@ -157,6 +158,17 @@ def test_what_the_engine_stored_of_a_metric_is_not_believed():
     assert readings.value(Reading("accuracy", ERM_SMALL), recipe.digest) < 1.0
 
 
+def test_the_figures_of_a_run_are_the_metrics_of_its_test_logits_whoever_asks_first():
+    recipe = run_of(LS_SMALL)
+    run = evidence(recipe)
+    wanted = metrics.summary(run.test.logits_NK, run.test.labels_N)
+    readings = Readings(lambda digest, trajectory=False: run)
+    for name in wanted:
+        assert readings.value(Reading(name, LS_SMALL), recipe.digest) == wanted[name]
+    run.test.logits_NK[:] = 0  # they are not looked at again
+    assert {name: run.figure(name) for name in wanted} == wanted
+
+
 def test_logits_that_were_not_kept_are_named():
     recipe = run_of(ERM_SMALL)
     kept = evidence(recipe)
@@ -219,6 +231,14 @@ def test_a_run_that_is_no_classifier_is_named(spoil):
     found = measured_with(spoil)
     assert found.tasks["b"].degenerate_runs == ("kd/smaller<-erm/larger seed 2",)
     assert found.tasks["a"].degenerate_runs == ()
+
+
+def test_whether_runs_are_classifiers_is_remembered_apart():
+    bad, good = (GAP_GRAPH.runs[KD]["b"][seed] for seed in (1, 2))
+    runs = {digest: evidence(GAP_GRAPH.recipes[digest]) for digest in (bad, good)}
+    in_one_class(runs[bad].test.logits_NK, None)
+    readings = Readings(lambda digest, trajectory=False: runs[digest])
+    assert [readings.is_degenerate(each) for each in (bad, good, bad)] == [True, False, True]
 
 
 def test_an_arm_made_bad_on_purpose_may_collapse_and_so_may_its_students():

@@ -55,7 +55,7 @@ def start_scripts(monkeypatch):
 def run(executor: LocalExecutor, folder: Path, store: str = "s") -> None:
     job = Job(orders=(), places=Places.resolve(store=folder / store, work=folder))
     with Display((), (), folder, stream=io.StringIO()) as display:
-        executor.run(job, display)
+        executor.run(job, display, len)
 
 
 @pytest.mark.parametrize("ahead", [True, False], ids=["started before", "started by the job"])
@@ -72,6 +72,33 @@ def test_every_worker_is_told_where_the_job_is(start_scripts, tmp_path, ahead):
 def told(folder: Path) -> list[str]:
     """What workers that write what they are told have written."""
     return [log.read_text().strip() for log in sorted((folder / "workers").glob("*.log"))]
+
+
+def test_while_workers_train_what_they_have_trained_is_told(start_scripts, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.02)
+    done = tmp_path / "told"
+    start_scripts(
+        f"""
+import json, pathlib, sys, time
+sys.stdin.readline()
+status = {{"digest": "x", "step": 1, "total": 1, "trained": ["run 1"]}}
+pathlib.Path({str(tmp_path / "workers" / "w0.json")!r}).write_text(json.dumps(status))
+for _ in range(500):
+    if pathlib.Path({str(done)!r}).exists():
+        sys.exit()
+    time.sleep(0.01)
+sys.exit("nothing was done meanwhile")
+"""
+    )
+
+    def meanwhile(trained):
+        if trained:
+            assert trained == {"run 1"}
+            done.touch()  # the worker waits for it, and fails without it
+
+    job = Job(orders=(), places=Places.resolve(store=tmp_path / "s", work=tmp_path))
+    with Display(["run 1", "run 2"], (), tmp_path, stream=io.StringIO()) as display:
+        LocalExecutor(tmp_path, workers=1).run(job, display, meanwhile)
 
 
 def test_two_sessions_that_share_a_folder_have_jobs_of_their_own(start_scripts, tmp_path):

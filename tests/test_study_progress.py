@@ -37,6 +37,17 @@ def test_a_run_counts_once_and_only_where_it_is_wanted(tmp_path):
     assert shown(tmp_path, RUNS[:20], [*RUNS[:5], "of another study"]).startswith("training  8/20")
 
 
+def test_what_workers_trained_of_the_study_is_told_and_not_what_was_there_before(tmp_path):
+    status(tmp_path, "w0", trained=RUNS[5:7])
+    with Display(RUNS[:20], RUNS[:5], tmp_path, stream=io.StringIO()) as display:
+        assert not display.trained
+        display.update()
+        assert display.trained == set(RUNS[5:7])
+        status(tmp_path, "w1", trained=[RUNS[8], "of another study"])
+        display.update()
+    assert display.trained == {*RUNS[5:7], RUNS[8]}
+
+
 def test_a_line_is_printed_for_each_tenth_and_not_more_often(tmp_path):
     stream = io.StringIO()
     with Display(RUNS, (), tmp_path, stream=stream) as display:

@@ -234,8 +234,42 @@ def _averaging(name: str, cache_dir: Path, *, width: int, heads: int) -> Encoder
     """
     bare = _tiny(name, cache_dir, layers=1, width=width, heads=heads, between=width)
     source = f"{bare.source_digest}, drawn by seed {DRAWN_BY}, averaging"
-    weights = ChainMap(_drawn(bare.config), bare.weights)  # type: ignore[arg-type]
+    drawn = _WhenUsed(drawn_names(layers=1), partial(_drawn, bare.config))
+    weights = ChainMap(drawn, bare.weights)  # type: ignore[arg-type]
     return replace(bare, weights=weights, source_digest=source)
+
+
+class _WhenUsed(Mapping[str, Tensor]):
+    """Weights that are made when the first is used: seconds of work, none of it for a digest."""
+
+    def __init__(self, names: tuple[str, ...], make: Callable[[], Mapping[str, Tensor]]) -> None:
+        self._names, self._make = names, make
+
+    @cached_property
+    def _made(self) -> Mapping[str, Tensor]:
+        return self._make()
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def drawn_names(layers: int) -> tuple[str, ...]:
+    """What :func:`_drawn` draws, by name: the library's module takes two seconds to import."""
+    table = ("embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight")
+    linear = ("attention.self.query", "attention.self.key", "attention.self.value")
+    linear += ("attention.output.dense", "attention.output.LayerNorm", "intermediate.dense")
+    linear += ("output.dense", "output.LayerNorm")
+    parts = ["embeddings.LayerNorm"]
+    parts += [f"encoder.layer.{layer}.{part}" for layer in range(layers) for part in linear]
+    return (*table, *(f"{part}.{kind}" for part in parts for kind in ("weight", "bias")))
 
 
 def _drawn(config: Any) -> dict[str, Tensor]:
@@ -259,7 +293,12 @@ def _drawn(config: Any) -> dict[str, Tensor]:
 def _projected(files: tuple[tuple[str, Path], ...], width: int) -> Encoder:
     """MiniLM with nothing but its word embeddings, projected; encoders of one width share them."""
     minilm = _words_of_minilm(files)
-    return replace(minilm, weights=_Projected(minilm.weights[WORD_EMBEDDINGS], width))
+    project_it = partial(_table_alone, minilm.weights[WORD_EMBEDDINGS], width)
+    return replace(minilm, weights=_WhenUsed((WORD_EMBEDDINGS,), project_it))
+
+
+def _table_alone(table_VW: Tensor, width: int) -> dict[str, Tensor]:
+    return {WORD_EMBEDDINGS: project(table_VW, width)}
 
 
 @cache
@@ -267,28 +306,6 @@ def _words_of_minilm(files: tuple[tuple[str, Path], ...]) -> Encoder:
     """MiniLM with nothing but its word embeddings; encoders of all widths share one reading."""
     minilm = _read("minilm-6", dict(files))
     return replace(minilm, weights={WORD_EMBEDDINGS: minilm.weights[WORD_EMBEDDINGS]})
-
-
-class _Projected(Mapping[str, Tensor]):
-    """Word embeddings alone, projected when first used: a second's work, none of it for a digest."""
-
-    def __init__(self, table_VW: Tensor, width: int) -> None:
-        self._whole_VW, self._width = table_VW, width
-
-    @cached_property
-    def _table(self) -> Tensor:
-        return project(self._whole_VW, self._width)
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name != WORD_EMBEDDINGS:
-            raise KeyError(name)
-        return self._table
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((WORD_EMBEDDINGS,))
-
-    def __len__(self) -> int:
-        return 1
 
 
 def project(table_VW: Tensor, width: int) -> Tensor:

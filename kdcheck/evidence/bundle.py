@@ -127,8 +127,7 @@ def _runs_with(claims: Iterable[Judged], wanted: Callable[[Reading], bool]) -> s
         for each in claims
         for reading in each.claim.measures.readings()
         if wanted(reading)
-        for seeds in each.table.runs[reading.arm].values()
-        for digest in seeds.values()
+        for digest in each.table.of(reading.arm)
     }
 
 

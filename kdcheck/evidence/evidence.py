@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kdcheck.errors import EvidenceError
+from kdcheck.metrics import METRICS, Seen
 from kdcheck.recipe import Recipe
 
 
@@ -82,6 +83,7 @@ class Evidence:
     """Versions, device, threads, settings."""
     notes: tuple[str, ...] = field(default=())
     """What a reader should know: texts cut, memory retries."""
+    _figures: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def final(self) -> EvaluationPoint:
@@ -101,6 +103,13 @@ class Evidence:
             step = "It was altered, or an older version wrote it; train it again."
             raise EvidenceError(who, "no logits on test", wanted, step)
         return found
+
+    def figure(self, metric: str) -> float:
+        """A metric of the finished model on test text, from its logits: computed once for all who ask."""
+        if metric not in self._figures:
+            seen = Seen(logits_NK=self.test.logits_NK, labels_N=self.test.labels_N)
+            self._figures[metric] = METRICS[metric].of(seen)
+        return self._figures[metric]
 
     @property
     def weights_digest(self) -> str:

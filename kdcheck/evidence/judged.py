@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,6 +58,10 @@ class RunTable:
     def digest(self, arm: Arm, task: str, seed: int) -> str:
         """Digest of a run."""
         return self.runs[arm][task][seed]
+
+    def of(self, arm: Arm) -> Iterator[str]:
+        """Digests of the runs of an arm."""
+        return (digest for seeds in self.runs[arm].values() for digest in seeds.values())
 
     def digests(self) -> tuple[str, ...]:
         """Digests of all runs, sorted."""

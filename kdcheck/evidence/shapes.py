@@ -7,6 +7,7 @@ names mean (a metric, an operation, an objective) is asked where the values beco
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -294,13 +295,18 @@ def departure(shape: Any, values: Any) -> str:
     >>> departure(Point, {"step": "3", "epoch": 1.0, "values": {}, "weights_digest": ""})
     "step: '3' (input should be a valid integer)"
     """
-    is_model = isinstance(shape, type) and issubclass(shape, BaseModel)
-    adapter = TypeAdapter(shape) if is_model else TypeAdapter(shape, config=_STRICT)
     try:
-        adapter.validate_python(values)
+        _adapter(shape).validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
         said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
         return f"{place}: {str(first['input'])[:60]!r} ({said})"
     return ""
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    """Made once for each shape: that takes longer than holding a file against it."""
+    is_model = isinstance(shape, type) and issubclass(shape, BaseModel)
+    return TypeAdapter(shape) if is_model else TypeAdapter(shape, config=_STRICT)

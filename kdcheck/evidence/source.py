@@ -37,17 +37,24 @@ class ReadOnce:
     Args:
         source: a store or a bundle.
         digests: what it has, from whoever has asked that already.
+        has_curve: whether somebody will ask for the earlier points of one: then it is read with
+            them, whoever asks first.
     """
 
-    def __init__(self, source: EvidenceSource, digests: Callable[[], set[str]]) -> None:
+    def __init__(
+        self,
+        source: EvidenceSource,
+        digests: Callable[[], set[str]],
+        has_curve: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.digests, self.claims, self.lock = digests, source.claims, source.lock
-        self._get = source.get
+        self._get, self._has_curve = source.get, has_curve
         self._final: dict[str, Evidence] = {}
         self._whole: dict[str, Evidence] = {}
 
     def get(self, digest: str, *, trajectory: bool = False) -> Evidence:
         """Evidence of one training; what was read with earlier points serves who asks for less."""
-        if digest in self._whole or trajectory:
+        if digest in self._whole or trajectory or self._has_curve(digest):
             if digest not in self._whole:
                 self._whole[digest] = self._get(digest, trajectory=True)
             return self._whole[digest]

@@ -20,7 +20,7 @@ from kdcheck.plugin.config import EXECUTOR, SESSION
 
 if TYPE_CHECKING:
     from kdcheck.evidence.store import Store
-    from kdcheck.study.local import LocalExecutor
+    from kdcheck.study.local import LocalExecutor, Meanwhile
     from kdcheck.study.progress import Display
     from kdcheck.study.work import Job
 
@@ -47,9 +47,9 @@ class Probe:
             self._executor, self._store = stash[EXECUTOR], stash[SESSION].store
             stash[EXECUTOR] = cast("LocalExecutor", self)
 
-    def run(self, job: Job, display: Display) -> None:
+    def run(self, job: Job, display: Display, meanwhile: Meanwhile) -> None:
         """Leave in the store what workers would, who have been started and get no job."""
-        del display
+        del display, meanwhile  # what is read while others train is read when all is trained
         assert self._store is not None
         type(self._store).open(self._store.location)  # as each of them does before it trains
         self._seconds["before"] = self._before + clock.seconds() - self._started

@@ -9,7 +9,7 @@ import pytest
 from kdcheck.evidence.network import network_kind
 from kdcheck.plugin.config import EXECUTOR, SESSION, or_usage_error, xdist_worker
 from kdcheck.plural import plural
-from kdcheck.study.local import LocalExecutor, cuda_devices
+from kdcheck.study.local import LocalExecutor, Meanwhile, cuda_devices
 from kdcheck.study.progress import Display
 from kdcheck.study.session import Session, Train
 from kdcheck.study.stopping import end_with_parent
@@ -36,7 +36,8 @@ def train(config: pytest.Config) -> None:
         return
     or_usage_error(announce, session)
     executor = config.stash.get(EXECUTOR, None)
-    or_usage_error(session.train, with_processes(executor) if executor else in_this_process)
+    trainer = with_processes(executor, session.read_ahead) if executor else in_this_process
+    or_usage_error(session.train, trainer)
     say_what_failed(session)
 
 
@@ -73,13 +74,13 @@ def in_this_process(job: Job, store: Store) -> None:
     work(job, store, Worker("main"))
 
 
-def with_processes(executor: LocalExecutor) -> Train:
+def with_processes(executor: LocalExecutor, meanwhile: Meanwhile) -> Train:
     """Train by worker processes, which may have been started before, with a display."""
 
     def train(job: Job, store: Store) -> None:
         wanted = {order.recipe.digest for order in job.orders}
         with Display(wanted, store.digests(), job.places.work) as display:
-            executor.run(job, display)
+            executor.run(job, display, meanwhile)
 
     return train
 

@@ -55,7 +55,9 @@ one scale. Run pytest claims/ first, or name another store.
     asked = sorted(claims, key=lambda each: each.claim.id)
     _check_one_family(asked)
     paper, scale = asked[0].claim.paper, asked[0].scale
-    runs = collect((digest for each in asked for digest in each.table.digests()), source)
+    digests = {digest for each in asked for digest in each.table.digests()}
+    shown = metrics_shown(paper)
+    runs = collect(digests, source, shown)
     cells, notes = _cells(asked, runs, paper)
     themes = board(claim_entry(each, runs) for each in asked)
     tasks, drawn = _tasks(asked, cells), curves(cells)
@@ -71,7 +73,7 @@ one scale. Run pytest claims/ first, or name another store.
         "counts": _counts(asked),
         "claims": [dict(claim) for theme in themes for claim in theme.rows],
         "arms": [_arm(arm, tasks, paper) for arm, tasks in cells.items()],
-        "metrics": metrics_shown(paper),
+        "metrics": shown,
         "curves": drawn,
         "figures": _figures(paper, cells),
         "figures_waiting": _waiting(paper, drawn, tasks),

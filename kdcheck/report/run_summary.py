@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from kdcheck.evidence.evidence import Evidence
 from kdcheck.evidence.source import EvidenceSource
-from kdcheck.metrics import summary
 from kdcheck.recipe import Recipe
 
 SETTINGS = (
@@ -28,7 +27,7 @@ class RunSummary:
     test_rows: int
     """How many test examples it was judged on."""
     final: Mapping[str, float]
-    """Metrics of the finished model on test text, from its logits, by name in the table."""
+    """Metrics that the page shows of the finished model on test text, from its logits, by name."""
     points: tuple[tuple[float, Mapping[str, float]], ...]
     """Epoch and metrics at each evaluation point, as ``test_sample/accuracy``."""
     cost: Mapping[str, float]
@@ -43,7 +42,9 @@ class RunSummary:
         return chosen | {"objective": self.recipe.objective.as_dict()}
 
 
-def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSummary]:
+def collect(
+    digests: Iterable[str], source: EvidenceSource, metrics: Sequence[str]
+) -> dict[str, RunSummary]:
     """The runs of these digests, by digest, and their teachers as far as the source has them."""
     held = cache(source.digests)  # all teachers are nearly always among those asked for
     runs: dict[str, RunSummary] = {}
@@ -51,7 +52,7 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSumm
     waiting = sorted(known)
     while waiting:
         digest = waiting.pop()
-        runs[digest] = _summary_of(source.get(digest))
+        runs[digest] = _summary_of(source.get(digest), metrics)
         teacher = runs[digest].recipe.teacher
         if teacher is not None and teacher.digest not in known and teacher.digest in held():
             known.add(teacher.digest)
@@ -59,13 +60,13 @@ def collect(digests: Iterable[str], source: EvidenceSource) -> dict[str, RunSumm
     return runs
 
 
-def _summary_of(evidence: Evidence) -> RunSummary:
+def _summary_of(evidence: Evidence, metrics: Sequence[str]) -> RunSummary:
     test = evidence.test
     return RunSummary(
         recipe=evidence.recipe,
         classes=test.logits_NK.shape[1],
         test_rows=test.logits_NK.shape[0],
-        final=summary(test.logits_NK, test.labels_N),
+        final={name: evidence.figure(name) for name in metrics},
         points=tuple((point.epoch, dict(point.values)) for point in evidence.points),
         cost=dict(evidence.cost),
         environment=dict(evidence.environment),

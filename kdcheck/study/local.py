@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from kdcheck.study.progress import Display
 from kdcheck.study.stopping import GRACE_SECONDS
 from kdcheck.study.work import DIED, Job, status_file
 
+Meanwhile = Callable[[frozenset[str]], object]
+"""What is done while workers train, with the digests that they have trained so far."""
 LOOK_SECONDS = 0.5
 """Between two looks at the workers."""
 
@@ -65,8 +68,10 @@ class LocalExecutor:
         for name, device in zip(self._names, self._devices, strict=True):
             self._processes.append(_worker(_log(self._folder, name), name, device))
 
-    def run(self, job: Job, display: Display) -> None:
+    def run(self, job: Job, display: Display, meanwhile: Meanwhile) -> None:
         """Hand the job to the workers and wait; if one cannot work, the others are stopped.
+
+        Meanwhile what is trained so far is told, again and again.
 
         Raises:
             TrainingError: a worker ended with an error that is no recipe's fault, or died of none.
@@ -81,6 +86,7 @@ class LocalExecutor:
                 _tell(process, path)
             while unfinished := [each for each in self._processes if each.poll() != 0]:
                 display.update()
+                meanwhile(display.trained)
                 self._replace_the_dead(path)
                 with suppress(subprocess.TimeoutExpired):
                     unfinished[-1].wait(LOOK_SECONDS)

@@ -36,6 +36,8 @@ class Display:
     ) -> None:
         """Digests of the study's runs, those finished before it began, and the workers' folder."""
         self._wanted, self._before = frozenset(wanted), frozenset(wanted) & frozenset(before)
+        self.trained: frozenset[str] = frozenset()
+        """Those that were in the store, of this study's workers, when they were last looked at."""
         self._folder = folder
         self._stream = stream or sys.stdout
         self._started, self._last_line = time.monotonic(), -1
@@ -57,6 +59,7 @@ class Display:
         self._pass_on()
         statuses = self._statuses()
         trained = self._wanted & {digest for status in statuses for digest in status["trained"]}
+        self.trained = trained
         done, total = len(self._before | trained), len(self._wanted)
         if self._bar is not None:
             # By digest: one that was taken up from a worker that died is not counted twice.

@@ -28,6 +28,7 @@ class Readings:
         self._get = get
         self._runs: dict[tuple[str, bool], Evidence] = {}
         self._data: dict[str, str] = {}
+        self._degenerate: dict[str, bool] = {}
         self._values: dict[tuple[str, str, str, float, str], Any] = {}
 
     def value(self, reading: Reading, digest: str) -> Any:
@@ -46,11 +47,9 @@ class Readings:
 
         It puts (almost) every test example in one class, or is right less often than by guessing.
         """
-        test = self._run(digest).test
-        predicted_N = test.logits_NK.argmax(axis=1)
-        examples, classes = test.logits_NK.shape
-        one_class = np.bincount(predicted_N).max() >= DEGENERATE_SHARE * examples
-        return bool(one_class or (predicted_N == test.labels_N).mean() < 1 / classes)
+        if digest not in self._degenerate:
+            self._degenerate[digest] = _tells_nothing(self._run(digest).test)
+        return self._degenerate[digest]
 
     def truncated(self, digest: str) -> int:
         """How many texts of a run were longer than it reads; 0 where that was not kept."""
@@ -87,6 +86,8 @@ class Readings:
     def _at(self, reading: Reading, evidence: Evidence, index: int) -> float:
         metric, recipe = METRICS[reading.metric], evidence.recipe
         part = _predictions(evidence, evidence.points[index], reading.split)
+        if _is_figure(reading):
+            return evidence.figure(reading.metric)
         teacher_logits_NK = None
         if metric.needs == "teacher":
             assert recipe.teacher is not None, "a reading of it was refused when it was planned"
@@ -105,6 +106,19 @@ class Readings:
                 temperature=reading.temperature,
             )
         )
+
+
+def _is_figure(reading: Reading) -> bool:
+    """Whether a reading, which on test text is of the end, is one that the page may show of every run."""
+    is_plain = (reading.split, reading.temperature) == ("test", 1.0)
+    return is_plain and METRICS[reading.metric].at_each_look
+
+
+def _tells_nothing(test: Predictions) -> bool:
+    predicted_N = test.logits_NK.argmax(axis=1)
+    examples, classes = test.logits_NK.shape
+    one_class = np.bincount(predicted_N).max() >= DEGENERATE_SHARE * examples
+    return bool(one_class or (predicted_N == test.labels_N).mean() < 1 / classes)
 
 
 def _predictions(evidence: Evidence, point: EvaluationPoint, split: str) -> Predictions:

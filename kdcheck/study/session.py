@@ -15,6 +15,7 @@ from kdcheck.evidence.source import ReadOnce
 from kdcheck.places import Places
 from kdcheck.plural import plural
 from kdcheck.recipe import Recipe
+from kdcheck.study.ahead import Asked
 from kdcheck.study.graph import Graph, build
 from kdcheck.study.judging import criterion_of, measure
 from kdcheck.study.lock import Lock, Section, TaskFacts, expected_recipe, section_of
@@ -89,6 +90,7 @@ class Session:
         self.family = (claims[0].paper.name, scale.name)
         self._tables: dict[str, RunTable] = {}
         self._recipes: dict[str, Recipe] = {}
+        self._asked = Asked()
         self.graph = self._graph(self.claims, self.counts[0])
         self.standing = self._held_against_the_lock()
         if self.section and not self.standing.common:
@@ -100,6 +102,8 @@ class Session:
         graph = build(asked, self.scale, self.seeds[:count], self._digests)
         self._tables |= {claim.id: graph.table(claim.measures) for claim in asked}
         self._recipes |= graph.recipes
+        for claim in asked:
+            self._asked.add(claim.measures, self._tables[claim.id])
         return graph
 
     def _held_against_the_lock(self) -> Standing:
@@ -163,6 +167,10 @@ class Session:
                 break
         self._record_the_others_again()
 
+    def read_ahead(self, finished: Iterable[str]) -> None:
+        """Read runs that are finished while others train; nothing is judged."""
+        self._asked.take(finished, self._readings)
+
     def job(self) -> Job:
         """The present graph as work."""
         return Job.of(self.graph, self.places)
@@ -219,14 +227,11 @@ class Session:
         }
 
     def _measured(self) -> dict[str, Measured]:
-        # Readers of curves first: a run that was read with its earlier points need not be read again.
-        ordered = sorted(self.claims, key=lambda each: not _reads_curves(each))
         collapse = self.scale.may_collapse
-        found = {
+        return {
             each.id: measure(each.measures, self._table(each), self._readings, collapse)
-            for each in ordered
+            for each in self.claims
         }
-        return {claim.id: found[claim.id] for claim in self.claims}
 
     def _criterion(self, claim: Claim) -> Criterion:
         return replace(criterion_of(claim, self.scale), plan=self.plan, seeds=self.seeds)
@@ -234,7 +239,7 @@ class Session:
     @cached_property
     def evidence(self) -> ReadOnce:
         """The store for readers: what verdicts were made of is not read again for the page."""
-        return ReadOnce(self.store, lambda: self._finished)
+        return ReadOnce(self.store, lambda: self._finished, self._asked.has_curve)
 
     @cached_property
     def _readings(self) -> Readings:
@@ -376,10 +381,6 @@ class Session:
                 told = replace(each.verdict, exploratory=(*each.verdict.exploratory, reason))
                 section = self.store.lock(each.lock) if each.lock else None
                 self.store.record_claim(replace(each, verdict=told), section)
-
-
-def _reads_curves(claim: Claim) -> bool:
-    return any(reading.point != "last" for reading in claim.measures.readings())
 
 
 def _check_family(claims: Sequence[Claim]) -> None:
