@@ -57,6 +57,8 @@ def test_the_exit_code_of_the_process_is_what_has_become_of_the_work(done, monke
 
 
 def test_the_executor_starts_this_module_with_one_thread_for_each_library(monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
     started = []
     monkeypatch.setattr(
         local.subprocess, "Popen", lambda command, **options: started.append((command, options))
