@@ -157,6 +157,7 @@ LISTED = {
     ("study/session.py", "kdcheck.evidence.store"): "mlflow: planning comes first",
     ("study/work.py", "kdcheck.engine.loop"): "torch: a job whose runs are all there needs none",
     ("study/work.py", "kdcheck.engine.settings"): "the same",
+    ("study/nursery.py", "kdcheck.study"): "torch: what cannot be imported is told by a worker",
     ("study/worker.py", "kdcheck.engine.loop"): "a worker imports ahead while the study is planned",
     ("study/worker.py", "kdcheck.evidence.database"): "the same",
     ("study/worker.py", "kdcheck.evidence.store"): "the same",

@@ -266,8 +266,9 @@ def test_a_session_is_made_of_the_claims_the_scale_and_what_the_options_say(
 def test_workers_are_started_ahead_where_there_is_no_store_yet_but_never_by_a_worker_of_xdist(
     monkeypatch, tmp_path, is_worker
 ):
-    started = []
+    started, ahead = [], []
     monkeypatch.setattr(planning, "Session", lambda *_, **__: None)
+    monkeypatch.setattr(local.LocalExecutor, "import_ahead", lambda self: ahead.extend([self]))
     monkeypatch.setattr(
         local.LocalExecutor, "start", lambda self, threads: started.append(self._folder)
     )
@@ -278,10 +279,50 @@ def test_workers_are_started_ahead_where_there_is_no_store_yet_but_never_by_a_wo
     scale = planning.scale_of(config, PAPER)
     planning._make_session(config, [], scale, None)
     assert started == ([] if is_worker else [tmp_path / "work"])
+    assert ahead == ([] if is_worker else [config.stash[keys.EXECUTOR]])
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "mlflow.db").touch()
     planning._make_session(config, [], scale, None)
     assert len(started) == (not is_worker)
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"),
+    [
+        ({}, True),
+        ({"--workers": 2}, True),
+        ({"--workers": 0}, False),
+        ({"-k": "entropy"}, False),
+        ({"-m": "not gpu"}, False),
+        ({"--store": "here"}, False),
+        ({"--store": "ftp://nowhere"}, False),
+        ({"collectonly": True}, False),
+        ({"workerinput": {"workerid": "gw0"}}, False),
+    ],
+    ids=str,
+)
+def test_imports_of_workers_begin_before_planning_where_claims_are_sure_to_be_trained(
+    monkeypatch, tmp_path, options, begins
+):
+    ahead = []
+    monkeypatch.setattr(local.LocalExecutor, "import_ahead", lambda self: ahead.extend([self]))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "mlflow.db").touch()
+    monkeypatch.chdir(tmp_path)
+    given = {"--store": tmp_path / "new", "--workers": None} | options
+    asked = session(**given)
+    asked.config.rootpath = tmp_path
+    asked.config.option.collectonly = given.pop("collectonly", False)
+    if "workerinput" in given:
+        asked.config.workerinput = given["workerinput"]
+    plugin.pytest_collection_modifyitems(asked.config, asked.items)
+    assert len(ahead) == begins
+    assert (keys.EXECUTOR in asked.config.stash) == begins
+    if begins:  # the session's workers are those for which it is imported
+        monkeypatch.setattr(planning, "Session", lambda *_, **__: None)
+        monkeypatch.setattr(local.LocalExecutor, "start", lambda *_: None)
+        planning._make_session(asked.config, [], planning.scale_of(asked.config, PAPER), None)
+        assert asked.config.stash[keys.EXECUTOR] is ahead[0]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from kdcheck.study import local, worker
 from kdcheck.study.graph import Graph
 from kdcheck.study.local import LocalExecutor
 from kdcheck.study.progress import Display
-from kdcheck.study.work import DIED, Job, Worker
+from kdcheck.study.stopping import DIED
+from kdcheck.study.work import Job, Worker
 from tests.evidence_doubles import sample_recipe
 from tests.study_doubles import ERM_SMALL, scale
 
@@ -221,7 +222,7 @@ def test_a_worker_that_meets_an_error_of_no_kind_of_ours_counts_as_dead(
         def work(*_):
             raise error
 
-        monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+        monkeypatch.setattr(worker, "import_ahead", lambda: None)
         monkeypatch.setattr(worker, "end_with_controller", lambda _: None)
         monkeypatch.setattr(worker, "work", work)
         monkeypatch.setattr(Store, "open", lambda place: place)
@@ -246,7 +247,7 @@ def test_workers_that_never_get_a_job_are_ended(start_scripts, tmp_path):
 
 
 def test_a_worker_whose_controller_has_ended_ends_too(monkeypatch):
-    monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "import_ahead", lambda: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert worker.main(["w0"]) == 0
 
@@ -276,7 +277,7 @@ def test_a_worker_loads_the_claim_file_that_defines_an_objective_before_it_reads
     job = Job((), places, (str(defines),)).to_dict() | {"orders": [order]}
     (tmp_path / "job.json").write_text(json.dumps(job))
     seen = []
-    monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "import_ahead", lambda: None)
     monkeypatch.setattr(worker, "end_with_controller", lambda _: None)
     monkeypatch.setattr(worker, "work", lambda job, *_: seen.append(job))
     monkeypatch.setattr(Store, "open", lambda place: place)
@@ -294,7 +295,7 @@ def test_a_worker_loads_the_claim_file_that_defines_an_objective_before_it_reads
 def test_a_worker_trains_on_the_device_that_it_is_given(monkeypatch, tmp_path):
     (tmp_path / "job.json").write_text(json.dumps(Job((), Places.resolve(store="s")).to_dict()))
     seen = []
-    monkeypatch.setattr(worker, "_import_ahead", lambda: None)
+    monkeypatch.setattr(worker, "import_ahead", lambda: None)
     monkeypatch.setattr(worker, "end_with_controller", lambda _: None)
     monkeypatch.setattr(worker, "work", lambda job, store, worker: seen.append(worker))
     monkeypatch.setattr(Store, "open", lambda place: place)

@@ -15,7 +15,8 @@ from kdcheck.evidence.store import Store
 from kdcheck.places import Places
 from kdcheck.study import local, stopping, worker
 from kdcheck.study import work as work_room
-from kdcheck.study.work import DIED, Job
+from kdcheck.study.stopping import DIED
+from kdcheck.study.work import Job
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def done(monkeypatch, tmp_path):
     job.write_text(json.dumps(Job((), Places.resolve(store=tmp_path / "named")).to_dict()))
     pipe = io.StringIO(f"{job}\n")
     monkeypatch.setattr(sys, "stdin", pipe)
-    monkeypatch.setattr(worker, "_import_ahead", lambda: seen.append("imports"))
+    monkeypatch.setattr(worker, "import_ahead", lambda: seen.append("imports"))
     monkeypatch.setattr(worker, "end_with_controller", lambda p: seen.append((p, p.tell())))
     monkeypatch.setattr(Store, "open", lambda place: seen.append(place.folder) or "store")
     monkeypatch.setattr(worker, "work", lambda job, store, who: seen.append((store, who.name)))

@@ -235,7 +235,7 @@ def _averaging(name: str, cache_dir: Path, *, width: int, heads: int) -> Encoder
     bare = _tiny(name, cache_dir, layers=1, width=width, heads=heads, between=width)
     source = f"{bare.source_digest}, drawn by seed {DRAWN_BY}, averaging"
     drawn = _WhenUsed(drawn_names(layers=1), partial(_drawn, bare.config))
-    weights = ChainMap(drawn, bare.weights)  # type: ignore[arg-type]
+    weights: ChainMap[str, Tensor] = ChainMap(drawn, bare.weights)  # type: ignore[arg-type]
     return replace(bare, weights=weights, source_digest=source)
 
 
@@ -263,13 +263,13 @@ class _WhenUsed(Mapping[str, Tensor]):
 
 def drawn_names(layers: int) -> tuple[str, ...]:
     """What :func:`_drawn` draws, by name: the library's module takes two seconds to import."""
-    table = ("embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight")
-    linear = ("attention.self.query", "attention.self.key", "attention.self.value")
-    linear += ("attention.output.dense", "attention.output.LayerNorm", "intermediate.dense")
-    linear += ("output.dense", "output.LayerNorm")
-    parts = ["embeddings.LayerNorm"]
-    parts += [f"encoder.layer.{layer}.{part}" for layer in range(layers) for part in linear]
-    return (*table, *(f"{part}.{kind}" for part in parts for kind in ("weight", "bias")))
+    tables = [f"embeddings.{which}_embeddings.weight" for which in ("position", "token_type")]
+    inside = [f"attention.self.{which}" for which in ("query", "key", "value")]
+    inside += ["attention.output.dense", "attention.output.LayerNorm", "intermediate.dense"]
+    inside += ["output.dense", "output.LayerNorm"]
+    parts = [f"encoder.layer.{layer}.{part}" for layer in range(layers) for part in inside]
+    parts.append("embeddings.LayerNorm")
+    return (*tables, *(f"{part}.{kind}" for part in parts for kind in ("weight", "bias")))
 
 
 def _drawn(config: Any) -> dict[str, Tensor]:

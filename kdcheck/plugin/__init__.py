@@ -101,6 +101,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     claims = [item for item in items if is_claim(item)]
     if not claims:
         return
+    from kdcheck.plugin.early import import_ahead
+
+    import_ahead(config)  # before torch is imported here, which takes a second
     from kdcheck.plugin import planning
     from kdcheck.study.garbage import collect_rarely
 

@@ -200,9 +200,11 @@ def _rehearsed(scale: Scale, places: Places, resources: Resources) -> Scale:
 
 def _executor(config: pytest.Config, places: Places, scale: Scale) -> local.LocalExecutor:
     """Workers, already started if there is no store yet, so that they will surely be needed."""
-    executor = local.LocalExecutor(places.work, config.getoption("--workers"))
+    executor = config.stash.get(EXECUTOR, None)
+    executor = executor or local.LocalExecutor(places.work, config.getoption("--workers"))
     if places.store.is_new:
         with suppress(OSError):  # a folder that cannot be made is refused, and explained, later
+            executor.import_ahead()
             executor.start(scale.training.get("threads", 1))
     return executor
 

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdcheck.errors import TrainingError
 from kdcheck.study.cores import cores
-from kdcheck.study.progress import Display
-from kdcheck.study.stopping import GRACE_SECONDS
-from kdcheck.study.work import DIED, Job, status_file
+from kdcheck.study.forked import ENVIRONMENT, Forked, Nursery
+from kdcheck.study.progress import Display, status_file
+from kdcheck.study.stopping import DIED, GRACE_SECONDS
+
+if TYPE_CHECKING:
+    from kdcheck.study.work import Job
 
 Meanwhile = Callable[[frozenset[str]], object]
 """What is done while workers train, with the digests that they have trained so far."""
@@ -40,18 +44,26 @@ and as often as it has room for a worker."""
 class LocalExecutor:
     """Worker processes on this machine; each takes the next runnable recipe.
 
-    They may be started before their job is known: what they import takes seconds. By default there
-    are as many as CUDA devices have room for, or else one per core over the threads that a recipe
-    uses. They end with this process, however it ends. One that dies while it trains is replaced: the
-    store counts how many died of a recipe, and gives it up in the end.
+    They may be started before their job is known: what they import takes seconds. On Linux without
+    CUDA it may be imported even before their number is known, by one process for all of them.
+
+    By default there are as many as CUDA devices have room for, or else one per core over the threads
+    that a recipe uses. They end with this process, however it ends. One that dies while it trains is
+    replaced: the store counts how many died of a recipe, and gives it up in the end.
     """
 
     def __init__(self, folder: Path, workers: int | None = None) -> None:
         """Where locks, logs and the job are kept, and how many processes there are to be."""
         self._folder, self._workers = folder, workers
-        self._processes: list[subprocess.Popen[str]] = []
+        self._nursery: Nursery | None = None
+        self._processes: list[subprocess.Popen[str] | Forked] = []
         self._names: list[str] = []
         self._devices: list[list[str]] = []
+
+    def import_ahead(self) -> None:
+        """Have what workers import imported once, for them to be forked; :meth:`close` ends this too."""
+        if self._nursery is None and sys.platform == "linux" and not _may_have_cuda():
+            self._nursery = Nursery()
 
     def count(self, threads: int) -> int:
         """Number of processes for recipes that use so many threads each."""
@@ -66,7 +78,11 @@ class LocalExecutor:
         self._names = [f"w{index}" for index in range(count)]
         self._devices = [[devices[i % len(devices)]] if devices else [] for i in range(count)]
         for name, device in zip(self._names, self._devices, strict=True):
-            self._processes.append(_worker(_log(self._folder, name), name, device))
+            self._processes.append(self._start(name, device))
+
+    def _start(self, name: str, device: list[str]) -> subprocess.Popen[str] | Forked:
+        log = _log(self._folder, name)
+        return self._nursery.fork(log, name) if self._nursery else _worker(log, name, device)
 
     def run(self, job: Job, display: Display, meanwhile: Meanwhile) -> None:
         """Hand the job to the workers and wait; if one cannot work, the others are stopped.
@@ -108,8 +124,7 @@ class LocalExecutor:
             process.communicate()  # closes its pipe
             base, _, number = name.partition(".")
             self._names[index] = f"{base}.{int(number or 0) + 1}"
-            log = _log(self._folder, self._names[index])
-            self._processes[index] = _worker(log, self._names[index], self._devices[index])
+            self._processes[index] = self._start(self._names[index], self._devices[index])
             _tell(self._processes[index], job)
 
     def _write(self, job: Job) -> Path:
@@ -137,6 +152,9 @@ class LocalExecutor:
             if log.exists() and not log.stat().st_size:
                 log.unlink()
         self._processes, self._names = [], []
+        if self._nursery:
+            self._nursery.close()
+            self._nursery = None
 
 
 def _is_death(code: int) -> bool:
@@ -165,7 +183,7 @@ def cuda_devices() -> tuple[str, ...]:
     Tried in a process of its own: CUDA must not be started in one that forks, and a device may end
     it. That costs seconds, so it is done once.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not any(map(Path.exists, DRIVERS)):
+    if not _may_have_cuda():
         return ()
     result = subprocess.run(
         [sys.executable, "-c", TRY_DEVICES], capture_output=True, text=True, check=False
@@ -175,14 +193,17 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(names[place] for place in sorted(range(len(names)), key=turns.__getitem__))
 
 
+def _may_have_cuda() -> bool:
+    return os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(map(Path.exists, DRIVERS))
+
+
 def _log(folder: Path, name: str) -> Path:
     """Log of a worker: not that of a session beside this one, which has such workers too."""
     return folder / "workers" / f"{name}-{os.getpid()}.log"
 
 
 def _worker(path: Path, name: str, device: list[str]) -> subprocess.Popen[str]:
-    # Libraries read these before a recipe can set its threads.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**os.environ, **ENVIRONMENT}
     if device:
         # It sees its own alone, so that nothing of it, not even a context, lies on another.
         environment["CUDA_VISIBLE_DEVICES"] = _visible(*device)
@@ -205,7 +226,7 @@ def _visible(device: str) -> str:
     return str(index) if visible is None else visible.split(",")[index].strip()
 
 
-def _tell(process: subprocess.Popen[str], job: Path) -> None:
+def _tell(process: subprocess.Popen[str] | Forked, job: Path) -> None:
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it has died, and its log says why
         process.stdin.write(f"{job}\n")

@@ -124,3 +124,8 @@ def _bar(total: int) -> Progress:
     )
     progress.add_task("training", total=total, running=0)
     return progress
+
+
+def status_file(folder: Path, name: str) -> Path:
+    """Where a worker says how far it is; there is none until it has begun to train."""
+    return folder / "workers" / f"{name}.json"

@@ -16,6 +16,8 @@ GRACE_SECONDS = 30.0
 """From SIGTERM until a process is ended whatever it does: enough for a step and a checkpoint."""
 EXIT_CODE = 128 + signal.SIGTERM
 """As a shell reports a process that SIGTERM ended."""
+DIED = 70
+"""Exit code of a worker that met an error of no kind of ours: it counts as dead, not as refused."""
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from kdcheck.errors import (
 )
 from kdcheck.places import Places
 from kdcheck.recipe import Recipe
+from kdcheck.study.progress import status_file
 from kdcheck.study.resources import Resources
 from kdcheck.study.stopping import asked_to_stop
 
@@ -50,10 +51,6 @@ BUSY_SECONDS = 2.0
 """For recipes that are trained on another machine, before the store is asked about them again."""
 REPORT_SECONDS = 2.0
 """Between writes of a progress file; each costs milliseconds, and a bar needs no more."""
-
-
-DIED = 70
-"""Exit code of a worker that met an error of no kind of ours: it counts as dead, not as refused."""
 
 
 @dataclass(frozen=True)
@@ -341,11 +338,6 @@ def _reporter(
             report()
 
     return progress
-
-
-def status_file(folder: Path, name: str) -> Path:
-    """Where a worker says how far it is; there is none until it has begun to train."""
-    return folder / "workers" / f"{name}.json"
 
 
 def _write_status(folder: Path, worker: Worker, recipe: Recipe, step: int, total: int) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from kdcheck.engine.stopped import Stopped
 from kdcheck.errors import KdcheckError
 from kdcheck.study.garbage import collect_rarely
-from kdcheck.study.stopping import EXIT_CODE, end_with_controller
-from kdcheck.study.work import DIED, Job, Worker, work
+from kdcheck.study.stopping import DIED, EXIT_CODE, end_with_controller
+from kdcheck.study.work import Job, Worker, work
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
 
     Ends with whoever started this process and holds the other end of its standard input.
     """
-    _import_ahead()
+    import_ahead()
     from kdcheck.evidence.store import Store
 
     name, *device = arguments
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _import_ahead() -> None:
+def import_ahead() -> None:
     """Seconds of imports that otherwise come at the first recipe."""
     import kdcheck.engine.loop  # noqa: F401
     from kdcheck.evidence.database import import_mlflow
