@@ -60,7 +60,11 @@ def test_a_premise_stands_above_what_rests_on_it_whatever_their_words() -> None:
 def test_no_claim_is_lost_where_premises_go_in_a_circle() -> None:
     rows = [line("a", rests_on=["b"]), line("b", rests_on=["a"]), line("c", rests_on=["c"])]
     assert outline(*rows)[1:] == ["a", "  b", "c"]
+    (theme,) = board.board(rows)
+    assert [row["under"] for row in theme.rows] == [None, "a", None]
     assert outline(line("a"), line("b", rests_on=["a"]), line("a"))[1:] == ["a", "  b", "a"]
+    twice = [line("a"), line("a", rests_on=["b"]), *(line(x, rests_on=["a"]) for x in "bc")]
+    assert outline(*twice)[1:] == ["a", "  b", "    a", "      c"]
 
 
 def test_exploratory_claims_have_a_board_of_their_own_below() -> None:
@@ -114,6 +118,27 @@ def test_the_headline_names_the_lock_and_never_counts_exploratory_claims_with_th
     )
     assert headline([late]) == ("1 of 1 claim decided: 1 REFUTED; EXPLORATORY, not as registered.")
     assert headline([]) == "0 of 0 claims decided."
+    tried = line("d", "UNDECIDED", standing="REHEARSAL")
+    assert headline([tried, late]) == (
+        "1 of 1 claim decided: 1 REFUTED; EXPLORATORY, not as registered. 0 of 1 claim decided; "
+        "1 UNDECIDED; REHEARSAL, no evidence of any claim."
+    )
+    assert headline([tried, late, *rows[:1]]) == (
+        "1 of 1 claim decided: 1 SUPPORTED; confirmatory under lock 5eed5eed, attempt 1. Beside "
+        "them, EXPLORATORY: 1 of 1 claim decided: 1 REFUTED. Beside them, REHEARSAL: 0 of 1 claim "
+        "decided; 1 UNDECIDED."
+    )
+
+
+def test_a_heading_says_the_standing_and_for_confirmatory_claims_their_lock() -> None:
+    assert board.heading("EXPLORATORY", []) == "Exploratory: not as registered"
+    assert board.heading("REHEARSAL", []) == "Rehearsal: no evidence of any claim"
+    found = board.heading("CONFIRMATORY", [line("a"), line("b", lock="")])
+    assert found == "Confirmatory under lock 5eed5eed, attempt 1"
+    assert board.heading("CONFIRMATORY", [line("a", lock="")]) == "Confirmatory"
+    standings = ("CONFIRMATORY", "EXPLORATORY", "REHEARSAL")
+    marks = [board.mark(line("a", standing=each)) for each in standings]
+    assert marks == ["", "EXPLORATORY", "REHEARSAL"]
 
 
 def test_only_reasons_that_all_have_are_said_once() -> None:

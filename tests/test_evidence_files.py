@@ -177,6 +177,7 @@ def test_predictions_are_joined_by_example_id_and_missing_ones_are_named():
     assert joined.ids == ("b", "c")
     assert joined.labels_N.tolist() == [1, 2]
     assert joined.logits_NK.tolist() == [[0, 9, 0], [0, 0, 9]]
+    assert part.aligned([]).logits_NK.shape == (0, 3), "of none there is nothing to say"
     with pytest.raises(EvidenceError, match=r"no logits for example 'd' \(2 missing of 3\)"):
         part.aligned(["a", "d", "e"])
 
@@ -341,6 +342,86 @@ def test_a_run_says_what_it_kept_of_the_test_split():
     )
     alone = dataclasses.replace(evidence, points=evidence.points[-1:])
     assert kept_of_test(alone) == f"{rows} rows at the end"
+
+    nothing = dataclasses.replace(evidence.points[-1], predictions={})
+    assert kept_of_test(dataclasses.replace(evidence, points=(nothing,))) == "none"
+    curve = (*evidence.points[:-1], nothing)
+    assert kept_of_test(dataclasses.replace(evidence, points=curve)) == (
+        f"a sample of {sample} at {looks} looks before"
+    )
+
+
+@pytest.mark.parametrize("look", range(len(STEPS) - 1))
+def test_no_look_before_the_end_may_see_the_test_split(look):
+    points = list(GOOD.points)
+    whole = {**points[look].predictions, "test": GOOD.final.predictions["test"]}
+    points[look] = dataclasses.replace(points[look], predictions=whole)
+    with pytest.raises(EvidenceError) as caught:
+        check_evidence(dataclasses.replace(GOOD, points=tuple(points)))
+    assert caught.value.got == f"logits on the test split at step {STEPS[look]}, before the end"
+
+
+def parts_of(act) -> tuple[str, str, str, str]:
+    with pytest.raises(EvidenceError) as caught:
+        act()
+    return caught.value.who, caught.value.got, caught.value.wanted, caught.value.next_step
+
+
+def resealed(folder: Path) -> SealedFiles:
+    return SealedFiles(lambda name: (folder / name).read_bytes(), seal(folder), "run x")
+
+
+def test_posteriors_that_are_none_are_told_by_run_and_file(tmp_path):
+    write_evidence(tmp_path, GOOD)
+    for name in ("trajectory", "validation"):
+        (tmp_path / f"posteriors/{name}.parquet").write_bytes(b"none")
+    found = read_evidence(resealed(tmp_path))
+    who, *_ = parts_of(lambda: found.final.predictions["validation"])
+    assert who == "run x, posteriors/validation.parquet"
+    who, *_ = parts_of(lambda: read_evidence(resealed(tmp_path), trajectory=True))
+    assert who == "run x, posteriors/trajectory.parquet"
+
+
+def test_stored_points_that_do_not_rise_are_told_by_run(tmp_path):
+    write_evidence(tmp_path, GOOD)
+    values = json.loads((tmp_path / "points.json").read_text())
+    values["points"].reverse()
+    write_json(tmp_path / "points.json", values)
+    assert parts_of(lambda: read_evidence(resealed(tmp_path))) == (
+        "run x",
+        "points at steps [45, 25, 10]",
+        "at least one evaluation point, steps rising",
+        "Record each point once.",
+    )
+
+
+def test_files_of_another_version_are_told_by_recipe_with_what_is_wrong(tmp_path):
+    write_evidence(tmp_path, GOOD)
+    write_json(tmp_path / "recipe.json", {"future": 1})
+    digest = GOOD.recipe.digest
+    who, got, wanted, step = parts_of(
+        lambda: read_checked(resealed(tmp_path), digest, trajectory=False)
+    )
+    assert (who, wanted, step) == (
+        f"evidence of recipe {digest[:8]}",
+        "evidence of this version of kdcheck",
+        "Read it with the version that wrote it, or train again into another store.",
+    )
+    assert got.startswith("files that cannot be read: ")
+    assert "future" in got
+
+
+def test_a_claim_is_stored_with_its_paper_and_section_in_a_line_each(tmp_path):
+    write_claim(tmp_path / "bare", sample_judged())
+    write_claim(tmp_path / "held", sample_judged(), {"paper": "one", "seeds": [0, 1]})
+    assert sorted(path.name for path in (tmp_path / "bare").iterdir()) == [
+        "judged.json",
+        "paper.json",
+    ]
+    held = {path.name: path.read_text() for path in (tmp_path / "held").iterdir()}
+    assert held["lock.json"] == '{"paper": "one", "seeds": [0, 1]}\n'
+    assert held["paper.json"].count("\n") == 1
+    assert held["judged.json"].count("\n") > 10
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from kdcheck.claims import plain
+from kdcheck.claims.paper import Printed
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence import layout, owner
 from kdcheck.evidence.faults import explain, explained
@@ -26,6 +28,8 @@ from kdcheck.places import Location, Places
 from kdcheck.verdict import Word
 from tests.evidence_doubles import (
     OTHER,
+    PLAIN,
+    SMOOTHED,
     STEPS,
     TAUGHT,
     TEACHER,
@@ -55,6 +59,7 @@ def test_tags_hold_digests_lineage_and_claims():
     assert tags["teacher"] == sample_recipe(7, arm=TEACHER).digest
     assert tags["prefix_digest"] == "none"
     assert tags["claims"] == "a, b[x]"
+    assert layout.recipe_tags(sample_recipe(), role="r", claims=[])["teacher"] == "none"
     assert tags["claim.a"] == tags["claim.b.x"] == "evidence"
 
 
@@ -215,8 +220,53 @@ def test_a_note_of_too_many_runs_links_their_table():
     links.run_url = lambda digest: 3 * digest
     text = note(sample_judged(seeds=range(10)), links)
     assert len(text) < LONGEST_NOTE
-    last = text.rsplit("\n\n", 1)[1]
+    *_, curves, last = text.split("\n\n")
+    assert curves == "[Curves of these runs](charts of smoothing_raises_entropy[smaller])"
     assert last == "[All 40 runs](table of smoothing_raises_entropy[smaller])"
+
+
+def test_a_note_says_what_the_paper_prints_of_the_contrast():
+    printed = tuple(
+        Printed(
+            table="4",
+            task="letters",
+            metric="mean_entropy_nats",
+            arm=arm,
+            value=value,
+            half_width=0.0005,
+            text=str(value),
+        )
+        for arm, value in ((SMOOTHED, 0.5), (PLAIN, 0.2))
+    )
+    judged = sample_judged(paper=dataclasses.replace(OTHER, printed=printed))
+    said = "its table 4. In the paper: letters +0.3 nats (Table 4)."
+    assert said in note(judged, Links()).split("\n\n")
+
+
+def test_a_note_of_all_that_fits_names_each_run_and_one_of_a_character_more_their_table():
+    def text(spare):
+        judged = sample_judged()
+        return note(dataclasses.replace(judged, deviations=("x" * spare,)), Links())
+
+    spare = LONGEST_NOTE - len(text(0)) - 1
+    assert len(text(spare)) == LONGEST_NOTE - 1
+    assert "[seed 0](run of" in text(spare)
+    assert text(spare + 1).endswith("[All 12 runs](table of smoothing_raises_entropy[smaller])")
+
+
+def test_a_note_says_nothing_of_what_a_claim_does_not_have():
+    judged = sample_judged(margin=plain(0.1))
+    blocks = note(judged, Links()).split("\n\n")
+    assert [block.split("\n")[0] for block in blocks] == [
+        "## Smoothing raises entropy.",
+        f"**SUPPORTED at small scale.** {judged.verdict.reason}",
+        "its table 4.",
+        "| task | effect (no unit) | low | high |",
+        f"Contrast: `{judged.claim.measures.text}`, margin 0.1: a third of the smallest gap.",
+        "Deviations from the paper:",
+        f"[Curves of these runs](charts of {judged.claim.id})",
+        blocks[-1].split("\n")[0],
+    ]
 
 
 @pytest.mark.parametrize(("effect", "word"), [(0.5, Word.SUPPORTED), (-0.5, Word.REFUTED)])
@@ -236,6 +286,13 @@ def fragment(link: str):
 
 def test_a_link_to_a_run_names_it():
     assert fragment(run_link("3", "ab")).path == "/experiments/3/runs/ab"
+    assert runs_link("3") == "#/experiments/3/runs?workflowType=machine_learning"
+    assert runs_link("3", base="http://hX//").startswith("http://hX/#/")
+    assert run_link("3", "ab") == "#/experiments/3/runs/ab?workflowType=machine_learning"
+    assert runs_link("3", search="a/b c&d", order="e/f", view="g/h") == (
+        "#/experiments/3/runs?workflowType=machine_learning&searchFilter=a%2Fb%20c%26d"
+        "&orderByKey=e%2Ff&orderByAsc=true&viewStateShareKey=g%2Fh"
+    )
 
 
 def test_links_open_the_classic_view_and_carry_filters_unharmed():
@@ -386,6 +443,20 @@ def test_text_that_is_none_is_a_damaged_database(tmp_path):
         explained(Location.parse(tmp_path), "open"),
     ):
         b"\x80".decode()
+
+
+def test_what_sqlalchemy_raises_itself_is_explained_and_other_mistakes_are_not(tmp_path):
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+    for kind in (PoolTimeout, MlflowException, OSError, sqlite3.OperationalError):
+        with (
+            refused(EvidenceError, f"store {tmp_path}, open: got database is locked"),
+            explained(Location.parse(tmp_path), "open"),
+        ):
+            raise kind("database is locked")
+    with pytest.raises(RuntimeError), explained(Location.parse(tmp_path), "open"):
+        raise RuntimeError("a mistake of ours")
 
 
 @pytest.mark.parametrize(

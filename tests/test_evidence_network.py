@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kdcheck.errors import EvidenceError
@@ -68,3 +70,10 @@ def test_a_local_disk_and_a_system_without_a_mount_table_are_not_refused(
     assert network_kind(tmp_path) is None
     monkeypatch.setattr(network, "MOUNTS", tmp_path / "none")
     assert network_kind(tmp_path) is None
+
+
+def test_of_a_place_under_no_mount_point_nothing_is_known(monkeypatch, tmp_path):
+    (tmp_path / "mountinfo").write_text("1 0 0:1 / /elsewhere rw - nfs x rw\n")
+    monkeypatch.setattr(network, "MOUNTS", tmp_path / "mountinfo")
+    assert network_kind(tmp_path) is None
+    assert network_kind(Path("/elsewhere/store")) == "nfs"

@@ -33,7 +33,7 @@ from kdcheck.evidence.files import (
 )
 from kdcheck.evidence.network import refuse_network
 from kdcheck.evidence.note import note
-from kdcheck.evidence.taking import failure_of, given_up, require_free
+from kdcheck.evidence.taking import deaths_of, failure_of, given_up, require_free
 from kdcheck.evidence.tracking import no_store
 from kdcheck.places import Location
 from tests.evidence_doubles import (
@@ -222,6 +222,8 @@ def test_a_training_of_which_three_processes_died_is_given_up():
     assert counts == {"0": None, "1": None, "2": said.format(3), "3": said.format(4)}
     assert given_up(run(**dead, **{layout.DEATHS: "many"})) is None
     assert given_up(run("KILLED", **dead, **{layout.DEATHS: "2"})) is None
+    ended = {told: run("KILLED", **{layout.DEATHS: told}) for told in ("many", "2")}
+    assert {told: deaths_of(each) for told, each in ended.items()} == {"many": 0, "2": 2}
 
 
 def test_what_is_lost_is_told_of_a_recipe_and_of_its_teacher():
@@ -454,6 +456,20 @@ def test_a_claim_of_another_format_or_without_the_runs_of_an_arm(tmp_path):
         wanted,
         "Read it with the version of kdcheck that wrote it, or judge again: pytest claims/.",
     )
+    write_json(tmp_path / "judged.json", {**values, "lock": 1})
+    assert refusal(EvidenceError, lambda: read_claim(sealed(tmp_path, "store s"))) == (
+        "claim of store s",
+        "one that cannot be read: lock: '1' (input should be a valid string)",
+        wanted,
+        AGAIN,
+    )
+    other = json.loads(json.dumps(values))
+    other["verdict"]["word"] = "MAYBE"
+    write_json(tmp_path / "judged.json", other)
+    who, got, *rest = refusal(EvidenceError, lambda: read_claim(sealed(tmp_path, "store s")))
+    assert (who, *rest) == ("claim of store s", wanted, AGAIN)
+    assert got.startswith("one that cannot be read: ")
+    assert "MAYBE" in got
     fewer = json.loads(json.dumps(values))
     gone_arm = fewer["table"]["runs"].pop(0)["arm"]["method"]
     write_json(tmp_path / "judged.json", fewer)

@@ -116,36 +116,36 @@ def test_what_failed_is_told_with_arm_task_seed_and_reason_and_not_begun_again(s
         begin(store, recipe)
 
 
-@pytest.mark.parametrize("tag", ["digest", "kdcheck.manifest"])
+@pytest.mark.parametrize(("call", "tag"), [("digests", "digest"), ("get", "kdcheck.manifest")])
 def test_a_finished_training_whose_tag_was_taken_away_is_refused_by_run_and_tag(
-    store, tracking, tag
+    store, tracking, call, tag
 ):
     digest = add(store)
     del tracking.runs[0].data.tags[tag]
     with refused(EvidenceError, f"run {0:032x}: got no tag or parameter {tag}", "Delete this run"):
-        store.digests()
-        store.get(digest)
+        getattr(store, call)(*([digest] if call == "get" else []))
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("call", "name", "value", "said"),
     [
-        ("seed", "three", "the seed 'three'; wanted a number"),
-        ("seed", None, "no tag or parameter seed"),
-        ("task_digest", None, "no tag or parameter task_digest"),
-        ("encoder", None, "no tag or parameter encoder;"),
+        ("trained", "seed", "three", "the seed 'three'; wanted a number"),
+        ("trained", "seed", None, "no tag or parameter seed"),
+        ("trained", "task_digest", None, "no tag or parameter task_digest"),
+        ("trained", "encoder_digest", None, "no tag or parameter encoder_digest"),
+        ("encoders", "encoder", None, "no tag or parameter encoder;"),
+        ("encoders", "encoder_digest", None, "no tag or parameter encoder_digest"),
     ],
 )
 def test_a_parameter_that_was_changed_or_taken_away_is_refused_by_its_name(
-    store, tracking, name, value, said
+    store, tracking, call, name, value, said
 ):
     add(store)
     for kept in (tracking.runs[0].data.params, tracking.runs[0].data.tags):
         kept.pop(name, None)
         kept.update({} if value is None else {name: value})
     with refused(EvidenceError, said):
-        store.trained()
-        store.encoders()
+        getattr(store, call)()
 
 
 def test_a_count_of_deaths_that_is_no_number_counts_for_nothing(store, tracking):

@@ -160,7 +160,7 @@ def mark(row: Row) -> str:
 def heading(standing: str, rows: Iterable[Row]) -> str:
     """What a page writes above the verdicts of one standing."""
     if standing in HEADS:
-        return HEADS[standing].capitalize().replace(",", ":", 1)
+        return HEADS[standing].capitalize().replace(",", ":")
     return registration(rows).capitalize()
 
 

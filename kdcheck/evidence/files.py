@@ -111,7 +111,7 @@ def seal(folder: Path) -> str:
 
 def _sum_of(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, hashlib.sha256).hexdigest()
 
 
 def write_json(path: Path, values: Any, *, indent: int | None = 1) -> str:
@@ -173,7 +173,7 @@ def check_evidence(evidence: Evidence) -> None:
         numbers |= {f"{name} at step {point.step}": value for name, value in named}
         for split, predictions in point.predictions.items():
             if not np.isfinite(predictions.logits_NK).all():
-                numbers[f"logits of {split} at step {point.step}"] = float("nan")
+                numbers[f"logits of {split} at step {point.step}"] = np.nan
     for name, value in numbers.items():
         if not np.isfinite(value):
             raise EvidenceError(

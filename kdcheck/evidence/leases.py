@@ -122,17 +122,16 @@ class Leases:
         return run_id
 
     def _log(self, digest: str, number: int, holder: str = "") -> bool:
-        """Write down who has the n-th lease on a recipe; false if it is another's."""
+        """Write down who has the n-th lease on a recipe; false if somebody has it already."""
         from mlflow.exceptions import MlflowException
 
         key, holder = f"{digest}.{number}", holder or self._me
         try:
             self._client.log_param(self._table, key, holder)
         except MlflowException:
-            found = self._client.get_run(self._table).data.params.get(key)
-            if found is None:  # that was another kind of error
-                raise
-            return bool(found == holder)
+            if key not in self._client.get_run(self._table).data.params:
+                raise  # that was another kind of error
+            return False  # perhaps it is this one, and the answer was lost: the table will tell
         return True
 
     def _look(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -170,7 +169,7 @@ class Leases:
         if known is not None:
             return known
         now = time.monotonic()
-        seen, since = self._seen.get(holder, ("", now))
+        seen, since = self._seen.get(holder, (tag, now))
         self._seen[holder] = (tag, since if seen == tag else now)
         return now - self._seen[holder][1] < self._seconds
 

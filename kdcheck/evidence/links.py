@@ -6,9 +6,7 @@ A bare link to an experiment opens MLflow's pages for language-model traces, whi
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-WORKFLOW = "workflowType=machine_learning"
+from urllib.parse import quote, urlencode
 
 
 def runs_link(
@@ -21,21 +19,22 @@ def runs_link(
     base: str = "",
 ) -> str:
     """Link to the runs of an experiment."""
-    parts = [WORKFLOW]
+    asked = {"workflowType": "machine_learning"}
     if search is not None:
-        parts.append(f"searchFilter={quote(search, safe='')}")
+        asked["searchFilter"] = search
     if order is not None:
-        parts += [f"orderByKey={quote(order, safe='')}", "orderByAsc=true"]
+        asked |= {"orderByKey": order, "orderByAsc": "true"}
     if chart:
-        parts.append("compareRunsMode=CHART")
+        asked["compareRunsMode"] = "CHART"
     if view is not None:
-        parts.append(f"viewStateShareKey={quote(view, safe='')}")
-    return f"{_root(base)}/experiments/{experiment_id}/runs?{'&'.join(parts)}"
+        asked["viewStateShareKey"] = view
+    query = urlencode(asked, quote_via=quote)
+    return f"{_root(base)}/experiments/{experiment_id}/runs?{query}"
 
 
 def run_link(experiment_id: str, run_id: str, *, base: str = "") -> str:
     """Link to one run; see :func:`runs_link`."""
-    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}"
+    return f"{_root(base)}/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def _root(base: str) -> str:

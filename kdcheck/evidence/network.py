@@ -53,14 +53,13 @@ def network_kind(folder: Path) -> str | None:
     The folder need not exist yet: it will be where the nearest one above it is.
     """
     try:
-        lines = MOUNTS.read_text(encoding="utf-8").splitlines()
+        lines = MOUNTS.read_bytes().decode().splitlines()
     except OSError:
         return None
     place = folder.resolve()
     # The last line of a mount point is the one in force: it lies over those before.
     kinds = {Path(_unescaped(line.split()[4])): line.split(" - ")[1].split()[0] for line in lines}
-    nearest = next((each for each in (place, *place.parents) if each in kinds), None)
-    kind = kinds.get(nearest) if nearest else None
+    kind = next((kinds[each] for each in (place, *place.parents) if each in kinds), None)
     return kind if kind in SHARED else None
 
 

@@ -37,7 +37,7 @@ def write_trajectory(path: Path, points: Sequence[EvaluationPoint]) -> None:
     ]
     logits_RK = np.concatenate([p.logits_NK for _, _, p in parts])
     columns: dict[str, Any] = {
-        "step": np.concatenate([np.full(len(p.ids), step, np.int64) for step, _, p in parts]),
+        "step": [step for step, _, p in parts for _ in p.ids],
         "split": [split for _, split, p in parts for _ in p.ids],
         "id": [example for _, _, p in parts for example in p.ids],
         "label": np.concatenate([p.labels_N for _, _, p in parts]),
@@ -151,7 +151,7 @@ def read_trajectory(content: bytes, who: str = "trajectory") -> dict[int, dict[s
         content, who, {"step": "int64", "split": "string", "id": "string", "label": "int64"}
     )
     step_R = table.column("step").to_numpy()
-    split_R = np.asarray(table.column("split").to_pylist(), dtype=str)
+    split_R = np.asarray(table.column("split").to_pylist())
     ids, labels_R, logits_RK = table.column("id").to_pylist(), _labels(table), _logits(table)
     changes_R = (step_R[1:] != step_R[:-1]) | (split_R[1:] != split_R[:-1])
     edges = [0, *(np.flatnonzero(changes_R) + 1).tolist(), len(step_R)]
@@ -175,4 +175,4 @@ def _labels(table: Any) -> Any:
 def _logits(table: Any) -> Any:
     names = [name for name in table.column_names if name.startswith("logit_")]
     columns = [table.column(f"logit_{k}").to_numpy() for k in range(len(names))]
-    return np.stack(columns, axis=1).astype(np.float32, copy=False)
+    return np.stack(columns, axis=1)

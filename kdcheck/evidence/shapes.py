@@ -7,10 +7,9 @@ names mean (a metric, an operation, an objective) is asked where the values beco
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Pair = Annotated[tuple[float, float], Field(strict=False)]
@@ -19,10 +18,32 @@ Loose = float | Literal["nan", "inf", "-inf"]
 """A number as a record of what was measured has it: JSON has none that are not finite."""
 
 
-class Shape(BaseModel):
-    """Text is no number and a number no text; none is infinite."""
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+"""Text is no number and a number no text; none is infinite."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+class Shape(BaseModel):
+    """Named fields."""
+
+    model_config = STRICT
+
+
+class Fields(RootModel[dict[str, Any]]):
+    """Fields that a recipe or a section of a lock knows."""
+
+    model_config = STRICT
+
+
+class Texts(RootModel[dict[str, str]]):
+    """Texts by name."""
+
+    model_config = STRICT
+
+
+class Numbers(RootModel[dict[str, float]]):
+    """Numbers by name."""
+
+    model_config = STRICT
 
 
 class Entry(Shape):
@@ -275,38 +296,30 @@ class StoredPaper(Shape):
     scale_names: list[str] = []
 
 
-FILES: Mapping[str, Any] = {
-    "recipe.json": dict[str, Any],
-    "environment.json": dict[str, str],
-    "cost.json": dict[str, float],
+FILES: Mapping[str, type[BaseModel]] = {
+    "recipe.json": Fields,
+    "environment.json": Texts,
+    "cost.json": Numbers,
     "points.json": Points,
     "judged.json": StoredJudged,
     "paper.json": StoredPaper,
-    "lock.json": dict[str, Any],
+    "lock.json": Fields,
     "manifest.json": Sums,
 }
 """The shape of each JSON file of a part of a bundle or of a run in a store, by name."""
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-def departure(shape: Any, values: Any) -> str:
+def departure(shape: type[BaseModel], values: Any) -> str:
     """Where JSON values first are not of a shape, and what is there; empty if they are.
 
     >>> departure(Point, {"step": "3", "epoch": 1.0, "values": {}, "weights_digest": ""})
     "step: '3' (input should be a valid integer)"
     """
     try:
-        _adapter(shape).validate_python(values)
+        shape.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
         said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
         return f"{place}: {str(first['input'])[:60]!r} ({said})"
     return ""
-
-
-@cache
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    """Made once for each shape: that takes longer than holding a file against it."""
-    is_model = isinstance(shape, type) and issubclass(shape, BaseModel)
-    return TypeAdapter(shape) if is_model else TypeAdapter(shape, config=_STRICT)

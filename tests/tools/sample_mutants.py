@@ -75,7 +75,8 @@ TESTS = {
     "evidence": [
         *("tests/test_evidence_*.py", "tests/test_cli_verify.py", "tests/test_study_outcome.py"),
         *("tests/integration/test_store_runs.py", "tests/integration/test_store_leases.py"),
-        *("tests/integration/test_store_faults.py", "tests/test_engine_evidence.py"),
+        *("tests/integration/test_store_faults.py", "tests/integration/test_store_rows.py"),
+        "tests/test_engine_evidence.py",
         *("tests/test_hostile_input.py", "tests/test_report_*.py", "tests/test_plugin_terminal.py"),
     ],
     "report": ["tests/test_report_*.py"],
