@@ -127,6 +127,7 @@ def test_what_is_timed_has_the_fewest_seeds_that_can_be_judged_and_the_workers_o
     assert vars(found) == seconds
     assert "claims --scale mini --seeds 2 --workers 3 --store" in asked[0]
     assert asked[0].endswith("--data-dir rows")
+    assert "-p no:cacheprovider" in asked[0], "nothing is left in the folder of the claims"
 
 
 def test_each_part_of_a_session_is_timed_by_itself(timed):

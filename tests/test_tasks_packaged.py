@@ -191,6 +191,12 @@ def test_sts_pairs_between_the_thresholds_are_left_out_and_test_wins_a_shared_pa
     assert task.train.ids == ("train-2", "train-3")
 
 
+def test_each_file_of_sts_is_read_as_the_split_that_its_name_says():
+    """The tests above read files in the order of ``STS``."""
+    members = PACKAGED["sts"].members
+    assert [member.rpartition("/")[2] for member in members] == [f"sts-{name}.csv" for name in STS]
+
+
 def test_origin_states_package_wheel_digest_terms_and_citation():
     for name, spec in PACKAGED.items():
         origin = built(name).origin
