@@ -396,14 +396,19 @@ def _read_all(store: Store) -> None:
 
 
 class Listing(Tracking):
-    """A database that is as it was: what MLflow has answered once, it is not asked again."""
+    """A database that is as it was: what it has answered once, it is not asked again."""
 
-    answers: ClassVar[dict[tuple[str, str], Any]] = {}
+    answers: ClassVar[dict[tuple[str | None, ...], Any]] = {}
 
     def search(self, name: str, condition: str) -> Any:
         if (name, condition) not in self.answers:
             self.answers[name, condition] = super().search(name, condition)
         return self.answers[name, condition]
+
+    def finished(self, digest: str | None = None) -> Any:
+        if (digest,) not in self.answers:
+            self.answers[digest,] = super().finished(digest)
+        return self.answers[digest,]
 
     @contextmanager
     def sealed(self, run: str, digest: str) -> Iterator[None]:
