@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import find, given
 from torch.nn import functional
 
 from kdcheck.conform.loss import fitting
@@ -278,7 +278,10 @@ def drawn(target, **sizes):
 
 
 def test_fresh_cases_are_quarters_within_reach_at_settings_apart_from_the_ones_fitted_at():
-    cases = drawn(lambda student, teacher, labels, alpha, beta, T: student)
+    def takes_all(student, teacher, labels, alpha, beta, T):
+        return student
+
+    cases, fresh = drawn(takes_all), fitting.fresh_cases(loss_of(takes_all))
     for case in cases:
         for logits_NK in (case.student_NK, case.teacher_NK):
             assert np.abs(logits_NK).max() <= 4.0
@@ -287,9 +290,15 @@ def test_fresh_cases_are_quarters_within_reach_at_settings_apart_from_the_ones_f
         assert 2 <= len(case.labels_N) <= 5
         assert 3 <= case.student_NK.shape[1] <= 7
         assert 0 <= case.labels_N.min() <= case.labels_N.max() < case.student_NK.shape[1]
-    assert {case.alpha for case in cases} == {0.5, 0.25, 0.1, 0.9}
-    assert {case.beta for case in cases} == {0.5, 2.0, 0.25}
-    assert {case.tau for case in cases} == {2.0, 3.0, 0.75, 8.0}
+    settings = {
+        "alpha": {0.5, 0.25, 0.1, 0.9},
+        "beta": {0.5, 2.0, 0.25},
+        "tau": {2.0, 3.0, 0.75, 8.0},
+    }
+    for name, values in settings.items():
+        assert {getattr(case, name) for case in cases} <= values
+        for value in values:
+            find(fresh, lambda case, name=name, value=value: getattr(case, name) == value)
     assert max(np.abs(case.student_NK).max() for case in cases) > 3
     assert any((case.student_NK % 1).any() for case in cases)
     assert any(case.labels_N.max() == case.student_NK.shape[1] - 1 for case in cases)

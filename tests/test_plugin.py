@@ -123,7 +123,9 @@ def test_claims_that_were_left_out_are_not_taken_for_gone(said_of_stale, args, o
 
 
 def test_fewer_than_no_workers_are_refused_at_once():
-    config = SimpleNamespace(addinivalue_line=print, getoption={"--workers": -1}.get)
+    config = SimpleNamespace(
+        addinivalue_line=print, add_cleanup=print, getoption={"--workers": -1}.get
+    )
     with pytest.raises(pytest.UsageError, match="--workers: got -1; wanted a number of processes"):
         plugin.pytest_configure(config)
 
@@ -284,6 +286,20 @@ def test_workers_are_started_ahead_where_there_is_no_store_yet_but_never_by_a_wo
     (tmp_path / "s" / "mlflow.db").touch()
     planning._make_session(config, [], scale, None)
     assert len(started) == (not is_worker)
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_what_was_begun_for_claims_that_are_all_skipped_is_ended_at_once(monkeypatch, is_planned):
+    asked, closed = session(), []
+    asked.config.stash[keys.EXECUTOR] = SimpleNamespace(close=lambda: closed.append(1))
+
+    def plan_all(session, items):
+        if is_planned:
+            session.config.stash[keys.SESSION] = "planned"
+
+    monkeypatch.setattr(planning, "plan_all", plan_all)
+    plugin.pytest_collection_finish(asked)
+    assert closed == ([] if is_planned else [1])
 
 
 @pytest.mark.parametrize(

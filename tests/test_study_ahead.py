@@ -111,6 +111,24 @@ def test_only_what_is_finished_is_read_and_no_run_that_no_claim_reads(runs, aske
     assert dict(runs.read) == {(first, False): 1}
 
 
+def test_what_a_slow_store_leaves_no_time_for_is_taken_at_the_next_look(runs, asked, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("kdcheck.study.ahead.time.monotonic", lambda: now[0])
+    get = runs.get
+
+    def slow(digest, **how):
+        now[0] += 0.3
+        return get(digest, **how)
+
+    ahead = Readings(slow)
+    wanted = sorted(digests_of(ERM_SMALL))
+    asked.take(wanted, ahead)
+    assert len(runs.read) == 2
+    asked.take(wanted, ahead)
+    assert len(runs.read) == 4
+    assert set(runs.read.values()) == {1}
+
+
 def test_a_run_that_cannot_be_read_stops_no_training_and_is_told_of_when_it_is_judged(runs, asked):
     damaged = min(digests_of(LS_SMALL))
     runs.damaged = {damaged}

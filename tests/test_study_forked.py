@@ -52,6 +52,8 @@ def nursery_of(monkeypatch, tmp_path):
     monkeypatch.setattr(forked, "PROGRAM", ("-c", STAND_IN))
     monkeypatch.setenv("OMP_NUM_THREADS", "7")  # of whoever starts it; for a worker it is 1
     monkeypatch.chdir(tmp_path)
+    # What is started in the background by a shell ignores Ctrl-C, and so would all of these.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     started, workers = [], []
     fork = Nursery.fork
     monkeypatch.setattr(Nursery, "fork", lambda *of: workers.append(fork(*of)) or workers[-1])
@@ -68,6 +70,7 @@ def nursery_of(monkeypatch, tmp_path):
         worker.communicate(timeout=60)
     for nursery in started:
         nursery.close()
+    signal.signal(signal.SIGINT, before)
 
 
 def until(holds) -> None:
@@ -166,6 +169,44 @@ def test_a_worker_whose_nursery_was_killed_counts_as_lost_only_once_it_has_ended
     assert second.poll() is None
     second.kill()
     assert second.wait(60) == LOST
+
+
+def test_a_worker_tells_its_exit_code_though_its_nursery_was_killed(nursery_of, tmp_path):
+    ends = f"{WAITS_ON.replace('60', '0')}; sys.stdin.readline()"
+    nursery = nursery_of(w0=ends, w1=ends)
+    workers = [nursery.fork(tmp_path / name, name) for name in ("w0", "w1")]
+    until(lambda: all((tmp_path / name).read_text() for name in ("w0", "w1")))
+    nursery._process.kill()
+    nursery._process.wait()
+    assert nursery.fork(tmp_path / "log", "w2").wait(60) == LOST  # while others live
+    for worker in workers:
+        assert worker.poll() is None
+        tell(worker, "end")
+        assert worker.wait(60) == 0
+
+
+def test_what_workers_import_starts_no_thread_but_the_allocators():
+    """Another could hold a lock at the moment of the fork, which no worker would ever get."""
+    shown = (
+        "import os, pathlib; from kdcheck.study import nursery; nursery._import_ahead();"
+        "print(*(pathlib.Path(f'/proc/self/task/{each}/comm').read_text().strip()"
+        " for each in os.listdir('/proc/self/task') if each != str(os.getpid())))"
+    )
+    command = [sys.executable, "-c", shown]
+    environment = {**os.environ, **forked.ENVIRONMENT}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"jemalloc_bg_thd"}
+
+
+def test_no_nursery_leaves_no_socket_where_no_process_can_be_had(monkeypatch):
+    def none_left(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    before = set(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(forked.subprocess, "Popen", none_left)
+    with pytest.raises(BlockingIOError):
+        Nursery()
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_ctrl_c_is_for_the_workers_and_leaves_the_nursery(nursery_of, tmp_path):

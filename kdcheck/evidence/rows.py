@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcheck.errors import EvidenceError
+
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
@@ -37,7 +39,7 @@ COLUMNS = {
 }
 """By table, the columns without which, or with others beside which, nothing is written here."""
 ALIVE = "lifecycle_stage = 'active'"
-"""Of a run that was not deleted in the UI."""
+"""Of a run or an experiment that was not deleted in the UI."""
 
 
 class Rows:
@@ -127,13 +129,18 @@ class Rows:
 
         run_id, name, now = uuid.uuid4().hex, tags["mlflow.runName"], _now()
         with self._transaction():
-            ((place, stage),) = self._connection.execute(
-                "SELECT artifact_location, lifecycle_stage FROM experiments WHERE experiment_id = ?",
+            found = self._connection.execute(
+                f"SELECT artifact_location FROM experiments WHERE experiment_id = ? AND {ALIVE}",
                 (int(experiment_id),),
-            ).fetchall()
-            if stage != "active":
-                raise sqlite3.OperationalError(f"experiment {experiment_id} was deleted")
-            place = append_to_uri_path(place, run_id, "artifacts")
+            ).fetchone()
+            if found is None:
+                raise EvidenceError(
+                    f"store, experiment {experiment_id}",
+                    "it deleted in the UI",
+                    "it alive",
+                    f"Run 'mlflow experiments restore -x {experiment_id}', or choose another store.",
+                )
+            place = append_to_uri_path(found[0], run_id, "artifacts")
             self._connection.execute(
                 "INSERT INTO runs (run_uuid, name, experiment_id, user_id, status, start_time,"
                 " lifecycle_stage, artifact_uri, source_type, source_name, entry_point_name,"
@@ -195,10 +202,10 @@ class Rows:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.commit()
         except BaseException:
             self._connection.rollback()
             raise
-        self._connection.commit()
 
 
 def _run(*, tags: Mapping[str, str], params: Mapping[str, str], **info: Any) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -40,6 +39,7 @@ from kdcheck.evidence.taking import (
     require_free,
 )
 from kdcheck.evidence.tracking import FINISHED, NO_STORE, Tracking
+from kdcheck.evidence.unfinished import new_folder
 from kdcheck.evidence.views import IN_FORCE
 from kdcheck.places import Location
 from kdcheck.recipe import Recipe
@@ -211,7 +211,7 @@ class Store(Addresses):
         rows = layout.metric_rows(evidence)
         with (
             self._use(f"finish recipe {recipe.short}"),
-            self._new_folder() as folder,
+            new_folder(self.location) as folder,
         ):
             files.write_evidence(folder, evidence)
             tags = {SEAL: files.seal(folder), "weights_digest": evidence.weights_digest}
@@ -283,7 +283,7 @@ class Store(Addresses):
         tags |= {"kdcheck.session": self.session} | ({LOCK: judged.lock} if judged.lock else {})
         with (
             self._use(f"record claim {judged.claim.id}"),
-            self._new_folder() as folder,
+            new_folder(self.location) as folder,
         ):
             files.write_claim(folder, judged, lock)
             sealed = files.seal(folder)
@@ -334,13 +334,6 @@ class Store(Addresses):
             # sqlite writes into a deleted file without a word, so look once more; and where
             # something was raised, this is the better explanation.
             self._presence.check(action)
-
-    @contextmanager
-    def _new_folder(self) -> Iterator[Path]:
-        """Where the files of a run are written first: in a local store beside where they are moved to."""
-        beside = self.location.folder if self.location.is_local else None
-        with tempfile.TemporaryDirectory(prefix="kdcheck-", dir=beside) as temporary:
-            yield Path(temporary) / "artifacts"
 
     def _lock(self) -> AbstractContextManager[Any]:
         """One writer at a time on this machine, so that looking and writing are one step."""

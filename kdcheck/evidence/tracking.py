@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlparse
 
 from kdcheck.border import read_inside
 from kdcheck.errors import EvidenceError
-from kdcheck.evidence import database, layout
+from kdcheck.evidence import database, layout, unfinished
 from kdcheck.evidence.judged import Judged
 from kdcheck.evidence.layout import CLAIMS, REASON, TRAININGS
 from kdcheck.evidence.leases import Leases
@@ -48,6 +48,7 @@ class Tracking:
         """Make what is missing: database, experiments, their notes and views."""
         if location.is_local:
             database.create_database(location)
+            unfinished.remove_old(location)
         else:
             database.check_server(location)
         client = database.connect(location)
@@ -191,7 +192,7 @@ class Tracking:
             self._client.log_batch(run_id, metrics_piece, params_piece, tags_piece)
 
     def put(self, run: Run, folder: Path) -> None:
-        """Move every file of ``folder`` to the run."""
+        """Move every file of ``folder`` to the run; to a server, or another disk, copy it."""
         place = _place_here(run)
         if place is None:
             self._client.log_artifacts(run.info.run_id, str(folder))
@@ -201,7 +202,10 @@ class Tracking:
         try:
             folder.rename(place)
         except OSError:  # it has files of an attempt that was ended, or is on another disk
-            shutil.copytree(folder, place, copy_function=shutil.copyfile, dirs_exist_ok=True)
+            for file in (each for each in folder.rglob("*") if each.is_file()):
+                target = place / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
 
     def finish(
         self,

@@ -80,6 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker that ``-m gpu`` selects; refuse a number of workers that is none."""
     config.addinivalue_line("markers", "gpu: needs a CUDA device; claims at a scale that needs one")
+    config.add_cleanup(gc.unfreeze)  # of what is frozen after training
     workers = config.getoption("--workers")
     if workers is not None and workers < 0:
         wanted = "a number of processes, or 0 to train in this one. Leave it out for one a core."
@@ -135,6 +136,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         with _refusals_arrive(config):
             planning.plan_all(session, items)
+    if SESSION not in config.stash:
+        _end_workers(config)  # all claims were left out, or are skipped for want of a device
 
 
 @pytest.hookimpl(tryfirst=True, wrapper=True)
@@ -152,6 +155,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End workers that were started for a session that did not come about."""
+    _end_workers(config)
+
+
+def _end_workers(config: pytest.Config) -> None:
     if EXECUTOR in config.stash:
         config.stash[EXECUTOR].close()
 

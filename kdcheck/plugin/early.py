@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kdcheck.errors import KdcheckError
@@ -27,5 +28,8 @@ def import_ahead(config: pytest.Config) -> None:
         return
     if is_new:
         executor = LocalExecutor(places.work, config.getoption("--workers"))
-        executor.import_ahead()
+        with suppress(
+            OSError
+        ):  # no process to be had: workers will say so, if they cannot start either
+            executor.import_ahead()
         config.stash[EXECUTOR] = executor

@@ -30,12 +30,17 @@ class Nursery:
     def __init__(self) -> None:
         """Start it."""
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        try:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, on a module of ours
                 [sys.executable, *PROGRAM],
                 stdin=theirs.fileno(),
                 env={**os.environ, **ENVIRONMENT},
             )
+        except OSError:
+            self._socket.close()
+            raise
+        finally:
+            theirs.close()
 
     def fork(self, log: Path, name: str) -> Forked:
         """A worker that waits for its job, as soon as there can be one."""

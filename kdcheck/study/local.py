@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kdcheck.errors import TrainingError
 from kdcheck.study.cores import cores
-from kdcheck.study.forked import ENVIRONMENT, Forked, Nursery
+from kdcheck.study.forked import ENVIRONMENT, LOST, Forked, Nursery
 from kdcheck.study.progress import Display, status_file
 from kdcheck.study.stopping import DIED, GRACE_SECONDS
 
@@ -163,6 +163,8 @@ def _is_death(code: int) -> bool:
 
 
 def _how(code: int) -> str:
+    if code == LOST:
+        return "no exit code, since the process that forked it ended before it"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 

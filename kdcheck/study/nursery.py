@@ -50,8 +50,11 @@ def main() -> int:
                 _tell(ends[2], "pid", os.getpid())
                 for others in fates.values():
                     os.close(others)
+                asked.close()  # or whoever asks a nursery that has ended would wait for this worker
                 signal.signal(signal.SIGINT, on_ctrl_c)
-                return _work(json.loads(request), *ends[:2])
+                code = _work(json.loads(request), *ends[:2])
+                _tell(ends[2], "code", code)  # by itself, should the nursery have ended
+                return code
             for end in ends[:2]:
                 os.close(end)
             fates[child] = ends[2]

@@ -47,8 +47,8 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 def end_with_controller(pipe: TextIO) -> None:
     """Ask this process to end once nobody holds the other end of a pipe, however that one ended.
 
-    The kernel closes the pipes of a process that is killed, on every system; only whoever started this
-    process holds the other end. Read as a bare descriptor, whose reader may be cut off at exit.
+    The kernel closes the pipes of a process that is killed, on every system; only the one
+    that controls this process holds the other end. Read as a bare descriptor, whose reader may be cut off at exit.
     """
 
     def until_closed() -> None:

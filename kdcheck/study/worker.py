@@ -1,4 +1,4 @@
-"""One worker process: ``python -m kdcheck.study.worker NAME [DEVICE]``; its job comes on standard input.
+"""One worker process, forked or ``python -m kdcheck.study.worker NAME [DEVICE]``; its job comes on standard input.
 
 It is started before there is a job, so that it imports what training needs while the study is planned.
 """
@@ -20,7 +20,7 @@ from kdcheck.study.work import Job, Worker, work
 def main(arguments: list[str]) -> int:
     """Work on a job until nothing is left; an error of ours is printed as one line.
 
-    Ends with whoever started this process and holds the other end of its standard input.
+    Ends with whoever holds the other end of its standard input.
     """
     import_ahead()
     from kdcheck.evidence.store import Store

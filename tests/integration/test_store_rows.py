@@ -8,7 +8,7 @@ import pytest
 
 from kdcheck.errors import EvidenceError
 from kdcheck.evidence.layout import TRAININGS
-from kdcheck.evidence.rows import COLUMNS
+from kdcheck.evidence.rows import COLUMNS, Rows
 from kdcheck.evidence.store import Store
 from kdcheck.evidence.tracking import FINISHED
 from tests.evidence_doubles import add, record, sample_evidence, sample_judged, sample_recipe
@@ -97,9 +97,13 @@ def test_finished_trainings_are_those_that_mlflow_finds_in_its_order(store):
 def test_nothing_is_begun_in_an_experiment_that_was_deleted_meanwhile(store):
     store._runs._client.delete_experiment(store._runs.experiments[TRAININGS])
     before = tables(store)
-    with pytest.raises(EvidenceError, match=r"begin recipe .* experiment \d+ was deleted"):
+    with pytest.raises(EvidenceError, match="deleted in the UI.*mlflow experiments restore -x 1'"):
         store.begin(sample_recipe(0), role="r", claims=[], worker="w")
     assert tables(store) == before
+    with closing(sqlite3.connect(store.location.database)) as connection, connection:
+        connection.execute("DELETE FROM experiments WHERE experiment_id = 1")  # as mlflow gc does
+    with pytest.raises(EvidenceError, match="deleted in the UI"):
+        store.begin(sample_recipe(0), role="r", claims=[], worker="w")
 
 
 @pytest.mark.parametrize("table", ["params", "tags", "metrics", "latest_metrics", "runs"])
@@ -119,6 +123,26 @@ def test_a_write_that_fails_half_way_leaves_nothing_of_it_and_can_be_done_again(
         connection.execute("DROP TRIGGER full")
     store.finish(begun, sample_evidence(sample_recipe(0)))
     assert store.digests() == {begun.recipe.digest}
+
+
+def test_a_commit_that_fails_leaves_the_store_to_others_and_can_be_done_again(store_folder):
+    database = store_folder / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        # As a file that MLflow made itself: there a commit waits for whoever reads.
+        connection.execute("PRAGMA journal_mode = DELETE")
+    rows = Rows(database)
+    rows._connection.execute("PRAGMA busy_timeout = 10")
+    tags = {"mlflow.runName": "named"}
+    with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM runs").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            rows.add("0", tags)
+        reader.execute("COMMIT")
+        reader.execute("BEGIN IMMEDIATE")
+        reader.execute("COMMIT")
+    run = rows.add("0", tags)
+    assert rows.state(run.info.run_id, "mlflow.runName") == ("RUNNING", "named")
 
 
 @pytest.mark.parametrize("table", sorted(COLUMNS))
