@@ -8,6 +8,7 @@ That MLflow writes the same is tested in ``integration/test_store_rows.py``.
 from __future__ import annotations
 
 import gc
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from kdcheck.errors import EvidenceError
 from kdcheck.evidence import rows as room
 from kdcheck.evidence.rows import COLUMNS, Rows
 
@@ -180,7 +182,11 @@ def test_a_new_run_is_a_row_of_its_experiment_with_its_tags(rows, database) -> N
 
 def test_nothing_is_begun_in_a_deleted_experiment(rows, database) -> None:
     before = read(database, "SELECT * FROM runs")
-    with pytest.raises(sqlite3.OperationalError, match=r"^experiment 3 was deleted$"):
+    told = (
+        "store, experiment 3: got it deleted in the UI; wanted it alive. "
+        "Run 'mlflow experiments restore -x 3', or choose another store."
+    )
+    with pytest.raises(EvidenceError, match=f"^{re.escape(told)}$"):
         rows.add("3", {"mlflow.runName": "new"})
     assert read(database, "SELECT * FROM runs") == before
     assert not rows._connection.in_transaction

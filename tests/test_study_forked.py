@@ -202,11 +202,11 @@ def test_no_nursery_leaves_no_socket_where_no_process_can_be_had(monkeypatch):
     def none_left(*_, **__):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     monkeypatch.setattr(forked.subprocess, "Popen", none_left)
     with pytest.raises(BlockingIOError):
         Nursery()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_ctrl_c_is_for_the_workers_and_leaves_the_nursery(nursery_of, tmp_path):

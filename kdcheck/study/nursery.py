@@ -53,6 +53,8 @@ def main() -> int:
                 asked.close()  # or whoever asks a nursery that has ended would wait for this worker
                 signal.signal(signal.SIGINT, on_ctrl_c)
                 code = _work(json.loads(request), *ends[:2])
+                sys.stdout.flush()  # its log is read once its end is known
+                sys.stderr.flush()
                 _tell(ends[2], "code", code)  # by itself, should the nursery have ended
                 return code
             for end in ends[:2]:

@@ -97,7 +97,7 @@ def test_finished_trainings_are_those_that_mlflow_finds_in_its_order(store):
 def test_nothing_is_begun_in_an_experiment_that_was_deleted_meanwhile(store):
     store._runs._client.delete_experiment(store._runs.experiments[TRAININGS])
     before = tables(store)
-    with pytest.raises(EvidenceError, match="deleted in the UI.*mlflow experiments restore -x 1'"):
+    with pytest.raises(EvidenceError, match=r"deleted in the UI.*mlflow experiments restore -x 1'"):
         store.begin(sample_recipe(0), role="r", claims=[], worker="w")
     assert tables(store) == before
     with closing(sqlite3.connect(store.location.database)) as connection, connection:
