@@ -257,7 +257,8 @@ def test_a_worker_of_xdist_that_is_killed_while_it_trains_costs_no_run_and_no_ve
     assert session.returncode == 1, output
     assert f"worker '{worker}' crashed while running" in output
     assert "1 failed" in output
-    assert "1 undecided" in output
+    # Of two claims, one SUPPORTED and one UNDECIDED, the one that was not dealt to the dead worker.
+    assert "1 undecided" in output or "1 passed" in output
     weights, claims, runs = _found(folder)
     assert (weights, runs) == (alone[0], alone[2])
     assert len(claims) == 1
