@@ -94,9 +94,7 @@ class Forked:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not select.select([self._fate], [], [], left)[0]:
                 raise subprocess.TimeoutExpired("forked worker", timeout or 0)
-            heard = os.read(
-                self._fate, 64
-            ).decode()  # whole lines: a pipe takes such few bytes at once
+            heard = os.read(self._fate, 64).decode()  # whole lines: a pipe takes so few at once
             for line in heard.splitlines():
                 what, _, number = line.partition("=")
                 self._told[what] = int(number)
